@@ -1,0 +1,122 @@
+"""Which masks a call groups by: from generators or the caller, one, a tuple for the inputs, or a list as ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from captum_superpixel.feature_masks import check_feature_mask, make_disjoint
+
+MaskGenerator: TypeAlias = Callable[[Tensor], Tensor]
+Generators: TypeAlias = MaskGenerator | Sequence["MaskGenerator | Sequence[MaskGenerator | None] | None"]
+FeatureMask: TypeAlias = Tensor | Sequence["Tensor | Sequence[Tensor | None] | None"]
+
+Member: TypeAlias = tuple[Tensor | None, ...]
+"""One segmentation of all the inputs: a mask an input, or None for an input that is left as it is."""
+
+
+def check_generators(generators: object) -> None:
+    """Raise TypeError or ValueError unless this is a generator, a tuple or list of them, or a nesting of the two."""
+    if isinstance(generators, type):
+        raise TypeError(
+            f"mask_generator is the class {generators.__name__}: pass an instance, for example {generators.__name__}()"
+        )
+    if isinstance(generators, (list, tuple)):
+        if not generators or all(item is None for item in generators):
+            raise ValueError(f"mask_generator={generators!r} holds no generator")
+        for item in generators:
+            if item is not None or isinstance(generators, list):
+                check_generators(item)
+    elif not callable(generators):
+        raise TypeError(
+            f"mask_generator must be a callable from an (N, C, *spatial) tensor to an (N, 1, *spatial) int64 mask, but "
+            f"a {type(generators).__name__} was passed; masks that exist already go to attribute(…, feature_mask=…)"
+        )
+
+
+def generate(generators: Generators, inputs: tuple[Tensor, ...]) -> list[Member]:
+    """Segment the inputs of a call.
+
+    Args:
+        generators: A generator for every input, a tuple of them (None leaves an input as it is), or a list as ensemble.
+        inputs: Tensors of shape ``(N, C, *spatial)``.
+
+    Returns:
+        One tuple of masks a member of the ensemble, with ids that the inputs of an image do not share.
+
+    Raises:
+        TypeError: If a generator does not return a tensor of integers.
+        ValueError: If the numbers of generators and inputs differ, or a mask does not fit its input.
+    """
+    members = _members(generators, len(inputs), "mask generator", spread=True)
+    columns = [
+        _segment(list(column), tensor) for column, tensor in zip(zip(*members, strict=True), inputs, strict=True)
+    ]
+    segmentations = [tuple(column[index] for column in columns) for index in range(len(members))]
+    return [make_disjoint(member) if len(member) > 1 else member for member in segmentations]
+
+
+def read(feature_mask: object, inputs: tuple[Tensor, ...]) -> list[Member]:
+    """Validate a caller's masks.
+
+    Args:
+        feature_mask: A mask, a tuple of masks (None leaves an input as it is), or a list of either as ensemble.
+        inputs: The tensors that the masks are for.
+
+    Returns:
+        One tuple of int64 masks a member of the ensemble.
+
+    Raises:
+        TypeError: If a mask is not a tensor of integers.
+        ValueError: If the numbers of masks and inputs differ, or a mask does not fit its input.
+    """
+    members = _members(feature_mask, len(inputs), "feature mask", spread=False)
+    return [
+        tuple(_check(mask, tensor, "feature_mask") for mask, tensor in zip(m, inputs, strict=True)) for m in members
+    ]
+
+
+def _members(spec: object, count: int, what: str, *, spread: bool) -> list[tuple[object, ...]]:
+    """Bring a single item, a tuple, a list, or a nesting of these to a list of tuples of ``count`` items."""
+    if isinstance(spec, list):
+        if not spec:
+            raise ValueError(f"an empty list of {what}s was passed: an ensemble needs at least one")
+        if any(isinstance(item, list) for item in spec):
+            raise ValueError(f"a list of lists of {what}s was passed: an ensemble is one flat list")
+        if any(item is None for item in spec):
+            raise ValueError(f"None stands in a list of {what}s: it belongs into a tuple, for an input to leave alone")
+        return [member for item in spec for member in _members(item, count, what, spread=spread)]
+    if not isinstance(spec, tuple):
+        spec = (spec,) * count if spread else (spec,)
+    if len(spec) != count:
+        raise ValueError(f"{len(spec)} {what}(s) for {count} input(s): pass a tuple with one for each, or None")
+    if all(item is None for item in spec):
+        raise ValueError(f"no {what} for any input: at least one must not be None")
+    sizes = {len(item) for item in spec if isinstance(item, list)}
+    if not sizes:
+        return [spec]
+    if len(sizes) > 1 or 0 in sizes:
+        raise ValueError(f"lists of {sorted(sizes)} {what}s for the inputs: they must be of one length, and not empty")
+    return [tuple(item[i] if isinstance(item, list) else item for item in spec) for i in range(sizes.pop())]
+
+
+def _segment(generators: Sequence[object], tensor: Tensor) -> list[Tensor | None]:
+    """Segment one input with every generator of an ensemble, each different one once."""
+    done: list[tuple[object, Tensor | None]] = []
+    result: list[Tensor | None] = []
+    for generator in generators:
+        mask = next((mask for known, mask in done if known is generator), None)
+        if callable(generator) and mask is None:
+            with torch.no_grad():
+                raw = generator(tensor.detach())
+            mask = _check(raw, tensor, f"the mask that {generator!r} returned")
+            done.append((generator, mask))
+        result.append(mask)
+    return result
+
+
+def _check(mask: object, tensor: Tensor, name: str) -> Tensor | None:
+    return None if mask is None else check_feature_mask(mask, tensor.shape, name=name).to(tensor.device)
