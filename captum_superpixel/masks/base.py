@@ -1,0 +1,166 @@
+"""What all mask generators share: settings, checks of the input, and scaling to [0, 1] on the input's device."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from captum_superpixel.masks.validation import checked_denormalize, checked_integer
+
+Statistic: TypeAlias = float | Sequence[float] | Tensor
+
+_FLAT = 1e-6
+"""A channel that varies by less than this, relative to the largest magnitude, is constant but for rounding."""
+
+_HINTS = {3: "add the batch to a single image by inputs[None], ", 5: "segment volumes by SkimageSlic or Grid, "}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ImageMaskGenerator(ABC):
+    """Segments each image of a batch, ``(N, C, *spatial)`` to ``(N, 1, *spatial)`` int64.
+
+    Each image is segmented by itself, whatever else is in the batch, into labels 0 to K-1 without gaps.
+
+    Args:
+        denormalize: ``(mean, std)`` of the model's preprocessing, each a number or one for each of the C channels, in
+            the order of the channels. The pixels are then ``x * std + mean``, clipped to [0, 1]; for a network that
+            takes values from 0 to 255, divide both by 255. With None, each image is scaled to [0, 1] by its own
+            minimum and maximum over all channels.
+        channel_order: The order of the channels in inputs that have three.
+    """
+
+    denormalize: tuple[Statistic, Statistic] | None = None
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+
+    spatial_dimensions: ClassVar[tuple[int, ...]] = (2,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "denormalize", checked_denormalize(self.denormalize))
+        if self.channel_order not in ("rgb", "bgr"):
+            raise ValueError(f"channel_order must be 'rgb' or 'bgr', but {self.channel_order!r} was passed")
+
+    @abstractmethod
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Segment a batch.
+
+        Args:
+            inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite.
+
+        Returns:
+            A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
+
+        Raises:
+            TypeError: If the inputs are not a tensor of real numbers.
+            ValueError: If their shape is not that of a batch of images, nothing is in them, or a pixel is not finite.
+        """
+
+    def __repr__(self) -> str:
+        """Show n_segments and the settings that differ from their defaults."""
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in sorted(fields(self), key=lambda field: field.kw_only is True)
+            if field.name == "n_segments" or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise TypeError or ValueError unless the inputs are images that this generator can segment."""
+        if not isinstance(inputs, Tensor):
+            raise TypeError(
+                f"inputs must be a tensor of shape (N, C, *spatial), but a {type(inputs).__name__} was passed"
+            )
+        if inputs.is_complex():
+            raise TypeError(f"inputs have dtype {inputs.dtype}: pass real pixels, for example inputs.abs()")
+        shape = tuple(inputs.shape)
+        name = type(self).__name__
+        if inputs.ndim - 2 not in self.spatial_dimensions:
+            layouts = " or ".join(f"(N, C, {', '.join('DHW'[-d:])})" for d in self.spatial_dimensions)
+            hint = _HINTS.get(inputs.ndim, "")
+            raise ValueError(
+                f"{name} segments inputs of shape {layouts}, but these have shape {shape}: {hint}"
+                "pass your own mask as feature_mask=, or give None for this input in a tuple of mask generators"
+            )
+        if inputs.numel() == 0:
+            raise ValueError(f"{name} was given inputs of shape {shape}, which hold no pixels: pass at least one image")
+        for statistic, values in zip(("means", "stds"), checked_denormalize(self.denormalize) or (), strict=False):
+            if len(values) not in (1, shape[1]):
+                raise ValueError(
+                    f"denormalize holds {len(values)} {statistic}, but the inputs of shape {shape} have {shape[1]} "
+                    f"channels: pass one number, or {shape[1]}"
+                )
+        finite = torch.isfinite(inputs).flatten(1).all(dim=1)
+        if not finite.all():
+            broken = torch.nonzero(~finite).flatten().tolist()
+            named = ", ".join(map(str, broken[:8])) + (", …" if len(broken) > 8 else "")
+            raise ValueError(
+                f"{len(broken)} of {shape[0]} images (index {named}) hold NaN or infinite pixels: replace them first, "
+                "for example by torch.nan_to_num(inputs)"
+            )
+
+    def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Bring images to float32 in [0, 1], three channels to the order red, green, blue.
+
+        Every image is scaled by itself and element by element, so it gets the same bits in any batch.
+
+        Args:
+            inputs: Checked images of shape ``(N, C, *spatial)``.
+
+        Returns:
+            The scaled images ``(N, C, *spatial)``, and which of them are flat: ``(N,)`` bool, true where no channel
+            varies by more than rounding.
+        """
+        pixels = inputs.detach()
+        if pixels.dtype != torch.float64:
+            pixels = pixels.float()
+        denormalize = checked_denormalize(self.denormalize)
+        if denormalize is None:
+            flat = _is_flat(pixels)
+            # Halved, because the range of a float32 image can be twice the largest float32.
+            low, high = torch.aminmax(pixels.flatten(1) / 2, dim=1)
+            low, high = (bound.view(-1, *[1] * (pixels.ndim - 1)) for bound in (low, high))
+            pixels = (pixels / 2 - low) / torch.where(high > low, high - low, 1)
+        else:
+            mean, std = (pixels.new_tensor(values).view(-1, *[1] * (pixels.ndim - 2)) for values in denormalize)
+            pixels = (pixels * std + mean).clamp(0, 1)
+            flat = _is_flat(pixels)
+        if self.channel_order == "bgr" and pixels.shape[1] == 3:
+            pixels = pixels.flip(1)
+        return pixels.float().contiguous(), flat
+
+
+@dataclass(frozen=True, repr=False)
+class CountedMaskGenerator(ImageMaskGenerator):
+    """A mask generator that is told how many segments to make.
+
+    Args:
+        n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
+    """
+
+    n_segments: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "n_segments", checked_integer("n_segments", self.n_segments))
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise TypeError or ValueError unless the inputs are images of at least ``n_segments`` pixels."""
+        super().check_inputs(inputs)
+        pixels = math.prod(inputs.shape[2:])
+        if self.n_segments > pixels:
+            raise ValueError(
+                f"n_segments={self.n_segments}, but an image of the inputs of shape {tuple(inputs.shape)} has only "
+                f"{pixels} pixels: ask for at most {pixels} segments"
+            )
+
+
+def _is_flat(pixels: Tensor) -> Tensor:
+    """Say which images ``(N, C, *spatial)`` are of one colour: ``(N,)`` bool."""
+    low, high = torch.aminmax(pixels.flatten(2), dim=2)
+    tolerance = _FLAT * torch.maximum(low.abs(), high.abs()).amax(dim=1)
+    return (high - low).amax(dim=1) <= tolerance
