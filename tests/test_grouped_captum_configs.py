@@ -1,4 +1,4 @@
-"""Identities on every configuration that Captum's own generated tests use: grouping by single elements changes nothing."""
+"""Identities on every configuration of Captum's own generated tests: grouping by single elements changes nothing."""
 
 import copy
 import inspect
@@ -41,10 +41,7 @@ PIXEL_CASES = [
 
 def build(entry: dict, algorithm: type[Attribution]) -> tuple[Attribution, dict]:
     model = copy.deepcopy(entry["model"])
-    if "layer" in entry:
-        method = algorithm(model, get_target_layer(model, entry["layer"]))
-    else:
-        method = algorithm(model)
+    method = algorithm(model, get_target_layer(model, entry["layer"])) if "layer" in entry else algorithm(model)
     arguments = {**entry["attribute_args"]}
     arguments["inputs"] = copy.deepcopy(arguments["inputs"])
     # Captum's tests take thousands of samples to compare expectations; here the draws are the same on both sides.
