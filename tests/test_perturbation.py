@@ -124,6 +124,16 @@ def test_the_ensemble_runs_once_a_mask_and_is_averaged(net, images, method) -> N
     torch.testing.assert_close(SuperpixelGrouped(method(net), generators).attribute(images, target=1), sum(parts) / 2)
 
 
+def test_the_ensemble_of_several_inputs_is_averaged_for_each() -> None:
+    inputs = pair()
+    grouped = SuperpixelGrouped(FeatureAblation(Pair()), ([Grid(4), Grid(2)], Grid(2), None))
+    parts = [
+        SuperpixelGrouped(FeatureAblation(Pair()), (Grid(count), Grid(2), None)).attribute(inputs) for count in (4, 2)
+    ]
+    for maps, one, two in zip(grouped.attribute(inputs), *parts, strict=True):
+        torch.testing.assert_close(maps, (one + two) / 2)
+
+
 def test_magnitudes_of_signed_scores(net, images, masks) -> None:
     signed = SuperpixelGrouped(FeatureAblation(net), None).attribute(images, target=1, feature_mask=masks)
     assert (signed < 0).any()

@@ -1,0 +1,1 @@
+"""The retraining study: networks, their training, and what becomes of their explanations."""

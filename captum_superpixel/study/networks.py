@@ -1,0 +1,177 @@
+"""Networks for the demonstration, the study and the benchmarks, built so that every Captum method works on them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BasicBlock", "ResNet", "SmallCNN", "initialise", "resnet18", "small_cnn"]
+
+
+class SmallCNN(nn.Module):
+    """Five convolutions and a linear layer, for colour images of 16 to 96 pixels.
+
+    Maps images ``(N, 3, H, W)`` to logits ``(N, num_classes)``. Every ReLU is a module of its own and none works in
+    place: DeepLift, LRP and GuidedBackprop hook modules, and go wrong on one that is called twice.
+
+    Args:
+        num_classes: Number of logits.
+        width: Channels of the first convolution; the later ones have two, four and six times as many.
+
+    Examples:
+        >>> import torch
+        >>> SmallCNN()(torch.zeros(2, 3, 48, 48)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, num_classes: int = 10, width: int = 16) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            # 4x4 at stride 2 covers all pixels equally often; 3x3 would print a chequerboard on every gradient.
+            nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            *_convolution(width, 2 * width),
+            nn.AvgPool2d(2),
+            *_convolution(2 * width, 4 * width),
+            *_convolution(4 * width, 4 * width),
+            nn.AvgPool2d(2),
+            *_convolution(4 * width, 6 * width),
+            nn.AdaptiveAvgPool2d(2),
+        )
+        self.classifier = nn.Linear(4 * 6 * width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, num_classes) of images (N, 3, H, W)."""
+        logits: Tensor = self.classifier(torch.flatten(self.features(images), 1))
+        return logits
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut past them.
+
+    Args:
+        channels_in: Channels of the input.
+        channels_out: Channels of the output.
+        stride: Stride of the first convolution.
+        downsample: What the shortcut does to the input; None leaves it as it is.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, stride: int = 1, downsample: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.relu1 = _convolution(channels_in, channels_out, stride=stride)
+        self.conv2, self.bn2, self.relu2 = _convolution(channels_out, channels_out)
+        self.downsample = nn.Identity() if downsample is None else downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activations (N, channels_out, H / stride, W / stride) of activations (N, channels_in, H, W)."""
+        residual = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        activations: Tensor = self.relu2(residual + self.downsample(x))
+        return activations
+
+
+class ResNet(nn.Module):
+    """A residual network of basic blocks in the ImageNet layout, its parameters named as torchvision names them.
+
+    Maps images ``(N, 3, H, W)`` to logits ``(N, num_classes)``.
+
+    Args:
+        blocks: Number of blocks in each stage; every stage but the first halves the resolution.
+        widths: Channels of each stage.
+        num_classes: Number of logits.
+
+    References:
+        He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, https://doi.org/10.1109/CVPR.2016.90
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        widths: Sequence[int] = (64, 128, 256, 512),
+        num_classes: int = 1000,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, widths[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stages = [f"layer{number}" for number in range(1, len(blocks) + 1)]
+        channels = widths[0]
+        for number, (name, count, width) in enumerate(zip(self.stages, blocks, widths, strict=True)):
+            stage = nn.Sequential()
+            for position in range(count):
+                stride = 2 if number > 0 and position == 0 else 1
+                stage.append(BasicBlock(channels, width, stride, _projection(channels, width, stride)))
+                channels = width
+            self.add_module(name, stage)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, num_classes) of images (N, 3, H, W)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for name in self.stages:
+            x = self.get_submodule(name)(x)
+        logits: Tensor = self.fc(torch.flatten(self.avgpool(x), 1))
+        return logits
+
+
+def small_cnn(num_classes: int = 10, *, generator: torch.Generator | None = None) -> SmallCNN:
+    """A :class:`SmallCNN` with weights drawn from ``generator`` (None: from PyTorch's global one).
+
+    Examples:
+        >>> import torch
+        >>> first, second = (small_cnn(generator=torch.Generator().manual_seed(0)) for _ in range(2))
+        >>> torch.equal(first.classifier.weight, second.classifier.weight)
+        True
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = SmallCNN(num_classes)
+    initialise(network, generator)
+    return network
+
+
+def resnet18(num_classes: int = 1000, *, generator: torch.Generator | None = None) -> ResNet:
+    """An untrained ResNet-18 with weights drawn from ``generator`` (None: from PyTorch's global one)."""
+    with torch.random.fork_rng(devices=[]):
+        network = ResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes)
+    initialise(network, generator)
+    return network
+
+
+def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:
+    """Draw the weights of every convolution and linear layer of ``network`` anew, in place, biases zero.
+
+    Args:
+        network: A network on the generator's device.
+        generator: Where the randomness comes from; None means PyTorch's global generator.
+
+    References:
+        He et al., "Delving Deep into Rectifiers", ICCV 2015, https://doi.org/10.1109/ICCV.2015.123
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d, nn.ReLU]:
+    return (
+        nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
+
+
+def _projection(channels_in: int, channels_out: int, stride: int) -> nn.Module | None:
+    """A 1x1 convolution where the shapes differ: option B of He et al."""
+    if stride == 1 and channels_in == channels_out:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False), nn.BatchNorm2d(channels_out)
+    )
