@@ -46,7 +46,7 @@ def train(
     model: nn.Module,
     dataset: Dataset[tuple[Tensor, int]],
     *,
-    epochs: int = 20,
+    epochs: int = 16,
     batch_size: int = 64,
     lr: float = 0.15,
     weight_decay: float = 5e-4,
