@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Watershed
+from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed
 
-ALL = [SkimageSlic, Watershed, Felzenszwalb, Quickshift, Grid]
-COUNTED = [SkimageSlic, Watershed, Grid]
+ALL = [Slic, SkimageSlic, Watershed, Felzenszwalb, Quickshift, Grid]
+COUNTED = [Slic, SkimageSlic, Watershed, Grid]
 
 
 @pytest.mark.parametrize("cls", COUNTED)
@@ -41,6 +41,9 @@ def test_more_segments_than_pixels(cls: type) -> None:
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
+        (lambda: Slic(compactness=0), ValueError, "compactness must be finite and above 0, but 0.0"),
+        (lambda: Slic(compactness="10"), TypeError, "compactness must be a number, but '10' (str)"),
+        (lambda: Slic(max_num_iter=0), ValueError, "max_num_iter must be at least 1, but 0"),
         (lambda: SkimageSlic(compactness=0), ValueError, "compactness must be finite and above 0, but 0.0"),
         (lambda: SkimageSlic(compactness="10"), TypeError, "compactness must be a number, but '10' (str)"),
         (lambda: SkimageSlic(compactness=True), TypeError, "compactness must be a number, but True (bool)"),
@@ -121,6 +124,8 @@ def test_complex_inputs(cls: type) -> None:
         (SkimageSlic, (4, 20), "SkimageSlic segments inputs of shape (N, C, H, W) or (N, C, D, H, W), but these have"),
         (SkimageSlic, (4, 3, 20), "these have shape (4, 3, 20): add the batch to a single image by inputs[None]"),
         (SkimageSlic, (), "these have shape (): pass your own mask as feature_mask="),
+        (Slic, (2, 3, 8, 8, 8), "these have shape (2, 3, 8, 8, 8): segment volumes by SkimageSlic or Grid"),
+        (Slic, (3, 8, 8), "Slic segments inputs of shape (N, C, H, W), but these have shape (3, 8, 8)"),
         (Watershed, (2, 3, 8, 8, 8), "these have shape (2, 3, 8, 8, 8): segment volumes by SkimageSlic or Grid"),
         (Felzenszwalb, (2, 3, 8, 8, 8), "Felzenszwalb segments inputs of shape (N, C, H, W), but these have shape (2,"),
         (Quickshift, (4, 20), "or give None for this input in a tuple of mask generators"),

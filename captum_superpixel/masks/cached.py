@@ -1,0 +1,225 @@
+"""Keeps masks by the content of the images, so that the same images are segmented once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import io
+import os
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_superpixel.masks.validation import checked_integer
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Cached:
+    """A mask generator that remembers the masks of another one, image by image.
+
+    An image is known by its pixels, dtype and shape. Images that are not known yet are segmented together, each once.
+
+    Args:
+        generator: The generator, from ``(N, C, *spatial)`` to ``(N, 1, *spatial)``, int64, each image by itself.
+        directory: Where to keep masks as files, also for other processes and later runs; it is made if it is missing.
+            Then the generator must be a frozen dataclass, as those of this package are: its class and its fields say
+            which masks are its own. Several processes may write at once, and a file that was damaged is replaced. With
+            None masks are kept in memory.
+        max_images: Of how many images to keep masks in memory; those that were not asked for longest are forgotten.
+            With None, all are kept.
+
+    Examples:
+        >>> from captum_superpixel.masks import Grid
+        >>> generator = Cached(Grid(4))
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> torch.equal(generator(images), Grid(4)(images))
+        True
+        >>> generator(images.flip(0)).shape, len(generator)
+        (torch.Size([2, 1, 8, 8]), 2)
+    """
+
+    def __init__(
+        self,
+        generator: Callable[[Tensor], Tensor],
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        max_images: int | None = None,
+    ) -> None:
+        if isinstance(generator, type) or not callable(generator):
+            raise TypeError(
+                "generator must be a mask generator, such as Slic(), but "
+                f"{'the class ' if isinstance(generator, type) else ''}{generator!r} was passed"
+            )
+        if max_images is not None:
+            max_images = checked_integer("max_images", max_images)
+            if directory is not None:
+                raise ValueError(f"max_images={max_images} is for masks in memory: leave it, or the directory, away")
+        self.generator = generator
+        self.directory = None if directory is None else Path(directory)
+        self.max_images = max_images
+        self._folder: Path | None = None
+        if self.directory is not None:
+            self._folder = self.directory / _identify(generator)
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._masks: dict[str, NDArray[np.integer]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Segment a batch, or look its masks up.
+
+        Args:
+            inputs: What the generator takes, ``(N, C, *spatial)``.
+
+        Returns:
+            A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
+
+        Raises:
+            TypeError: If the generator raises it, or does not return a tensor of integers.
+            ValueError: If the generator raises it, or its masks have another shape.
+        """
+        if not isinstance(inputs, Tensor) or inputs.ndim < 3 or inputs.numel() == 0:
+            return self.generator(inputs)
+        keys = [_hash_image(image) for image in inputs.detach().cpu()]
+        shape = tuple(inputs.shape[2:])
+        masks: dict[str, NDArray[np.integer]] = {}
+        missing: dict[str, int] = {}
+        for index, key in enumerate(keys):
+            if key not in masks and key not in missing:
+                mask = self._find(key, shape)
+                if mask is None:
+                    missing[key] = index
+                else:
+                    masks[key] = mask
+        if missing:
+            made = self._segment(inputs if len(missing) == len(inputs) else inputs[list(missing.values())])
+            for key, new in zip(missing, made, strict=True):
+                masks[key] = new
+                self._keep(key, new)
+        stacked = np.stack([masks[key].astype(np.int64) for key in keys])
+        return torch.from_numpy(stacked[:, None]).to(inputs.device)
+
+    def __len__(self) -> int:
+        """Count the images whose masks are kept."""
+        return len(self._masks) if self._folder is None else sum(1 for _ in self._folder.glob("*.mask"))
+
+    def __repr__(self) -> str:
+        """Show the generator and where its masks are kept."""
+        where = "" if self.directory is None else f", directory={str(self.directory)!r}"
+        bound = "" if self.max_images is None else f", max_images={self.max_images}"
+        return f"{type(self).__name__}({self.generator!r}{where}{bound})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the lock behind, and the masks too: a copy in another process starts anew."""
+        return {**self.__dict__, "_lock": None, "_masks": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make a lock of its own."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def clear(self) -> None:
+        """Forget all masks of this generator, also those in files."""
+        with self._lock:
+            self._masks.clear()
+        if self._folder is not None:
+            for path in self._folder.glob("*.mask"):
+                path.unlink(missing_ok=True)
+
+    def _segment(self, inputs: Tensor) -> Sequence[NDArray[np.integer]]:
+        """Segment images, and bring their masks to the smallest type that holds them."""
+        mask = self.generator(inputs)
+        if not isinstance(mask, Tensor) or mask.is_floating_point() or mask.is_complex() or mask.dtype == torch.bool:
+            kind = f"a tensor of {mask.dtype}" if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
+            raise TypeError(f"{self.generator!r} returned {kind}: a mask is a tensor of integers")
+        expected = (len(inputs), 1, *inputs.shape[2:])
+        if tuple(mask.shape) != expected:
+            raise ValueError(
+                f"{self.generator!r} returned a mask of shape {tuple(mask.shape)} for inputs of shape "
+                f"{tuple(inputs.shape)}: only masks of shape {expected} can be cached"
+            )
+        numbers = mask[:, 0].cpu().numpy()
+        return [
+            image.astype(np.result_type(np.min_scalar_type(image.min()), np.min_scalar_type(image.max())))
+            for image in numbers
+        ]
+
+    def _find(self, key: str, shape: tuple[int, ...]) -> NDArray[np.integer] | None:
+        if self._folder is not None:
+            return _read(self._folder / f"{key}.mask", shape)
+        with self._lock:
+            mask = self._masks.pop(key, None)
+            if mask is not None:
+                self._masks[key] = mask  # at the end, among those asked for last
+            return mask
+
+    def _keep(self, key: str, mask: NDArray[np.integer]) -> None:
+        if self._folder is not None:
+            _write(self._folder / f"{key}.mask", mask)
+            return
+        with self._lock:
+            self._masks[key] = mask
+            while self.max_images is not None and len(self._masks) > self.max_images:
+                del self._masks[next(iter(self._masks))]
+
+
+def _identify(generator: object) -> str:
+    """Name the folder of a generator's masks by its class, its fields, and the version of this package."""
+    if not dataclasses.is_dataclass(generator) or not vars(type(generator))["__dataclass_params__"].frozen:
+        raise TypeError(
+            f"masks in a directory need a generator that is a frozen dataclass, as Slic() is, but {generator!r} was "
+            "passed: without its fields, nobody could tell whose masks they are; leave directory away"
+        )
+    cls = type(generator)
+    fields = [(field.name, getattr(generator, field.name)) for field in dataclasses.fields(generator) if field.compare]
+    text = repr((importlib.metadata.version("captum-superpixel"), cls.__module__, cls.__qualname__, fields))
+    return f"{cls.__name__}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _hash_image(image: Tensor) -> str:
+    """Hash the pixels, dtype and shape of an image ``(C, *spatial)`` on the CPU."""
+    header = f"{image.dtype} {tuple(image.shape)} ".encode()
+    content = image.contiguous().flatten().view(torch.uint8).numpy()
+    return hashlib.sha256(header + content.tobytes()).hexdigest()
+
+
+def _write(path: Path, mask: NDArray[np.integer]) -> None:
+    """Write a mask with its checksum, such that other processes see the whole file or none."""
+    packed = io.BytesIO()
+    np.save(packed, mask, allow_pickle=False)
+    content = zlib.compress(packed.getvalue(), level=1)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_checksum(path, content) + content)
+        # On Windows a file cannot be replaced while it is read; then it holds this mask already.
+        with contextlib.suppress(PermissionError):
+            Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _checksum(path: Path, content: bytes) -> bytes:
+    """Sign the content of a file and the image that it is for, which its name tells."""
+    return hashlib.sha256(path.name.encode() + content).digest()
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.integer] | None:
+    """Read a mask; None if there is none, or not the whole, or not of this shape."""
+    try:
+        packed = path.read_bytes()
+        if _checksum(path, packed[_DIGEST:]) != packed[:_DIGEST]:
+            return None
+        mask: NDArray[np.integer] = np.load(io.BytesIO(zlib.decompress(packed[_DIGEST:])), allow_pickle=False)
+    except (OSError, ValueError, EOFError, zlib.error):
+        return None
+    return mask if mask.shape == shape else None
