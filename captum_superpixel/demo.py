@@ -24,7 +24,7 @@ import captum_superpixel
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.grouped import SuperpixelGrouped
 from captum_superpixel.loading import InputError, choose_target, load_image, load_model
-from captum_superpixel.masks import SkimageSlic
+from captum_superpixel.masks import Slic
 from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.training import predict, train
 
@@ -56,7 +56,7 @@ def explain(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
-    mask_generator: SkimageSlic,
+    mask_generator: Slic,
     *,
     baseline: float = 0.0,
     seed: int = 0,
@@ -173,7 +173,7 @@ def explain_digits(
     report(f"The network gets {right.double().mean():.1%} of {len(test)} test images right.")
     chosen = _choose(labels, right)
     images = test.images[chosen]
-    mask_generator = SkimageSlic(n_segments=50, denormalize=(0, 1))
+    mask_generator = Slic(n_segments=50, denormalize=(0, 1))
     # Grey: from a black baseline, IntegratedGradients would see no dark digit.
     explanation = explain(model, images, predictions[chosen], mask_generator, baseline=0.5, seed=seed)
     titles = [
@@ -220,7 +220,7 @@ def explain_photograph(
     network = load_model(model)
     explained, predicted = choose_target(network, inputs, target)
     explanation = explain(
-        network, inputs, torch.tensor([explained]), SkimageSlic(denormalize=(tuple(mean), tuple(std))), seed=seed
+        network, inputs, torch.tensor([explained]), Slic(denormalize=(tuple(mean), tuple(std))), seed=seed
     )
     title = f"class {explained}" + ("" if explained == predicted else f"\n(predicted: {predicted})")
     _save(draw(pixels, explanation, [title]), out)

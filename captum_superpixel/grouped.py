@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from captum_superpixel._captum import check_method, describe, has_layer_output, innermost, log_usage
 from captum_superpixel.call import AttributeCall, signature_of
 from captum_superpixel.feature_masks import repeat_for_batch
-from captum_superpixel.masks import SkimageSlic
+from captum_superpixel.masks import Slic
 from captum_superpixel.perturbation import Maps, attribute_segments, average
 from captum_superpixel.pooling import Reduction, check_reduction, pool_segments
 from captum_superpixel.segmentation import FeatureMask, Generators, Member, check_generators, generate, read
@@ -85,7 +85,7 @@ class SuperpixelGrouped(Attribution):
     def __init__(
         self,
         attribution_method: Attribution,
-        mask_generator: Generators | None = SkimageSlic(),
+        mask_generator: Generators | None = Slic(),
         *,
         reduction: Reduction = "mean",
         pool_channels: bool = False,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel.feature_masks import check_feature_mask, make_disjoint
+from captum_superpixel.masks.base import ImageMaskGenerator, segment_with_all
 
 MaskGenerator: TypeAlias = Callable[[Tensor], Tensor]
 Generators: TypeAlias = MaskGenerator | Sequence["MaskGenerator | Sequence[MaskGenerator | None] | None"]
@@ -104,18 +105,19 @@ def _members(spec: object, count: int, what: str, *, spread: bool) -> list[tuple
 
 
 def _segment(generators: Sequence[object], tensor: Tensor) -> list[Tensor | None]:
-    """Segment one input with every generator of an ensemble, each different one once."""
-    done: list[tuple[object, Tensor | None]] = []
-    result: list[Tensor | None] = []
-    for generator in generators:
-        mask = next((mask for known, mask in done if known is generator), None)
-        if callable(generator) and mask is None:
+    """Segment one input with every generator of an ensemble: each different one once, ours with shared scaling."""
+    different = list({id(generator): generator for generator in generators if generator is not None}.values())
+    ours = [generator for generator in different if isinstance(generator, ImageMaskGenerator)]
+    masks = dict(zip(map(id, ours), segment_with_all(ours, tensor), strict=True)) if len(ours) > 1 else {}
+    for generator in different:
+        if id(generator) not in masks and callable(generator):
             with torch.no_grad():
-                raw = generator(tensor.detach())
-            mask = _check(raw, tensor, f"the mask that {generator!r} returned")
-            done.append((generator, mask))
-        result.append(mask)
-    return result
+                masks[id(generator)] = generator(tensor.detach())
+    checked = {
+        id(generator): _check(masks[id(generator)], tensor, f"the mask that {generator!r} returned")
+        for generator in different
+    }
+    return [checked.get(id(generator)) for generator in generators]
 
 
 def _check(mask: object, tensor: Tensor, name: str) -> Tensor | None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from captum_superpixel import SuperpixelGrouped, pool_segments
-from captum_superpixel.masks import Grid, SkimageSlic
+from captum_superpixel.masks import Grid, Slic
 
 REDUCTIONS = ["mean", "abs_mean", "sum", "max"]
 
@@ -79,8 +79,8 @@ def test_the_generator_segments_the_inputs(net, images) -> None:
     assert len(torch.unique(direct[0, 0])) == 6
 
 
-def test_scikit_images_slic_is_the_default(net) -> None:
-    assert SuperpixelGrouped(Saliency(net)).mask_generator == SkimageSlic()
+def test_slic_is_the_default(net) -> None:
+    assert SuperpixelGrouped(Saliency(net)).mask_generator == Slic()
 
 
 def test_any_callable_generates_masks(net, images, shared_mask) -> None:
@@ -255,7 +255,7 @@ def test_a_mask_with_channels_is_taken_at_its_word(net, images) -> None:
 
 
 def test_a_batch_gives_what_its_images_give(net, images) -> None:
-    grouped = SuperpixelGrouped(IntegratedGradients(net), SkimageSlic(8))
+    grouped = SuperpixelGrouped(IntegratedGradients(net), Slic(8))
     single = [images[n : n + 1].detach().requires_grad_() for n in range(4)]
     masks = torch.cat([grouped.feature_mask(image) for image in single])
     torch.testing.assert_close(grouped.feature_mask(images), masks, rtol=0, atol=0)

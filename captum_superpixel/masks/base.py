@@ -45,7 +45,6 @@ class ImageMaskGenerator(ABC):
         if self.channel_order not in ("rgb", "bgr"):
             raise ValueError(f"channel_order must be 'rgb' or 'bgr', but {self.channel_order!r} was passed")
 
-    @abstractmethod
     def __call__(self, inputs: Tensor) -> Tensor:
         """Segment a batch.
 
@@ -58,6 +57,20 @@ class ImageMaskGenerator(ABC):
         Raises:
             TypeError: If the inputs are not a tensor of real numbers.
             ValueError: If their shape is not that of a batch of images, nothing is in them, or a pixel is not finite.
+        """
+        self.check_inputs(inputs)
+        return self.segment_scaled(*self.scale_pixels(inputs))
+
+    @abstractmethod
+    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
+        """Segment images that ``scale_pixels`` has scaled.
+
+        Args:
+            images: Shape ``(N, C, *spatial)``, float32 in [0, 1]. Not to be written to: others use them too.
+            flat: Which of them are of one colour, ``(N,)`` bool.
+
+        Returns:
+            A feature mask ``(N, 1, *spatial)``, int64, on the device of the images.
         """
 
     def __repr__(self) -> str:
@@ -160,6 +173,33 @@ class CountedMaskGenerator(ImageMaskGenerator):
                 f"n_segments={self.n_segments}, but an image of the inputs of shape {tuple(inputs.shape)} has only "
                 f"{pixels} pixels: ask for at most {pixels} segments"
             )
+
+
+@torch.no_grad()
+def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -> list[Tensor]:
+    """Segment a batch with several generators, which share its scaled pixels where they scale alike.
+
+    Args:
+        generators: Mask generators of this package.
+        inputs: Images of shape ``(N, C, *spatial)``.
+
+    Returns:
+        A feature mask ``(N, 1, *spatial)`` a generator, the same as each gives by itself.
+
+    Raises:
+        TypeError: If the inputs are not a tensor of real numbers.
+        ValueError: If one of the generators cannot segment them.
+    """
+    for generator in generators:
+        generator.check_inputs(inputs)
+    scaled: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
+    masks = []
+    for generator in generators:
+        scaling = (type(generator).scale_pixels, generator.denormalize, generator.channel_order)
+        if scaling not in scaled:
+            scaled[scaling] = generator.scale_pixels(inputs)
+        masks.append(generator.segment_scaled(*scaled[scaling]))
+    return masks
 
 
 def _channel_bounds(pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,27 +45,15 @@ class PooledMaskGenerator(ImageMaskGenerator):
             Labels of shape ``(*spatial)``, non-negative.
         """
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Segment a batch.
-
-        Args:
-            inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite.
-
-        Returns:
-            A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
-
-        Raises:
-            TypeError: If the inputs are not a tensor of real numbers.
-            ValueError: If their shape is not that of a batch of images, nothing is in them, or a pixel is not finite.
-        """
-        self.check_inputs(inputs)
-        scaled, flat = self.scale_pixels(inputs)
-        if scaled.shape[1] == 1:
-            scaled = scaled.expand(-1, 3, *scaled.shape[2:])
+    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
+        """Segment scaled images ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)``; see the base class."""
+        device = images.device
+        if images.shape[1] == 1:
+            images = images.expand(-1, 3, *images.shape[2:])
         # Copies of their own, so that the alignment in memory does not depend on the batch either.
-        images = [image.movedim(0, -1).numpy().copy(order="C") for image in scaled.cpu()]
-        masks = self._segment_all(images, flat.tolist())
-        return torch.from_numpy(np.stack(masks)[:, None]).to(inputs.device)
+        arrays = [image.movedim(0, -1).numpy().copy(order="C") for image in images.cpu()]
+        masks = self._segment_all(arrays, flat.tolist())
+        return torch.from_numpy(np.stack(masks)[:, None]).to(device)
 
     def _segment_all(self, images: list[NDArray[np.float32]], flat: list[bool]) -> list[NDArray[np.int64]]:
         threads = min(len(images), self.num_threads or _available_cores())

@@ -61,13 +61,13 @@ class Felzenszwalb(PooledMaskGenerator):
         if self.min_size is not None:
             object.__setattr__(self, "min_size", checked_integer("min_size", self.min_size))
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Segment a batch ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)``; see the base class."""
+    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
+        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)``; see the base class."""
         # scikit-image warns of more than three channels, which are meant here. Threads share one list of filters, so
         # it is changed around them all.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
-            return super().__call__(inputs)
+            return super().segment_scaled(images, flat)
 
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
         """Segment one image.

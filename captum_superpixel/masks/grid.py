@@ -38,25 +38,17 @@ class Grid(CountedMaskGenerator):
 
     spatial_dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Divide each image of a batch.
+    def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave the inputs ``(N, C, *spatial)`` as they are: only their shape matters."""
+        return inputs.detach(), torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
 
-        Args:
-            inputs: Inputs of shape ``(N, C, *spatial)``, with one, two or three spatial dimensions.
-
-        Returns:
-            A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
-
-        Raises:
-            TypeError: If the inputs are not a tensor of real numbers.
-            ValueError: If their shape is another, nothing is in them, or a pixel is not finite.
-        """
-        self.check_inputs(inputs)
-        spatial = tuple(inputs.shape[2:])
-        mask = torch.zeros((), dtype=torch.int64, device=inputs.device)
+    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
+        """Divide inputs ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)``; see the base class."""
+        spatial = tuple(images.shape[2:])
+        mask = torch.zeros((), dtype=torch.int64, device=images.device)
         for length, count in zip(spatial, _cells(spatial, self.n_segments), strict=True):
-            mask = mask[..., None] * count + torch.arange(length, device=inputs.device) * count // length
-        return mask.repeat(inputs.shape[0], 1, *[1] * len(spatial))
+            mask = mask[..., None] * count + torch.arange(length, device=images.device) * count // length
+        return mask.repeat(images.shape[0], 1, *[1] * len(spatial))
 
 
 @lru_cache(maxsize=256)

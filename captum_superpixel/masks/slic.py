@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -99,25 +100,34 @@ class Slic(CountedMaskGenerator):
             ValueError: If their shape is not that of a batch of images, nothing is in them, an image has fewer than
                 ``n_segments`` pixels, or a pixel is not finite.
         """
-        on_cpu = isinstance(inputs, Tensor) and inputs.device.type == "cpu"
-        with undivided_operations() if on_cpu else contextlib.nullcontext(1) as threads:
+        with _cores(inputs) as threads:
             self.check_inputs(inputs)
-            count, _, height, width = inputs.shape
-            mask = torch.zeros(count, 1, height, width, dtype=torch.int64, device=inputs.device)
-            if self.n_segments > 1:
-                at_once = max(1, _pixels_at_once(inputs.device)[1] // (height * width))
-                at_once = min(at_once, math.ceil(count / threads))
-                parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
-                for_each(lambda part: self._fill(mask[part], inputs[part]), parts, threads)
+            # Scaled part by part, and not by the base class: the scaled batch would take memory, and one core's time.
+            return self._segment_parts(inputs, lambda part: self.scale_pixels(inputs[part]), threads)
+
+    @torch.no_grad()
+    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
+        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)``; see the base class."""
+        with _cores(images) as threads:
+            return self._segment_parts(images, lambda part: (images[part], flat[part]), threads)
+
+    def _segment_parts(self, images: Tensor, scale: Callable[[slice], tuple[Tensor, Tensor]], threads: int) -> Tensor:
+        """Segment images ``(N, C, H, W)``, of which ``scale`` gives some and which of them are flat, into a mask."""
+        count, _, height, width = images.shape
+        mask = torch.zeros(count, 1, height, width, dtype=torch.int64, device=images.device)
+        if self.n_segments > 1:
+            at_once = max(1, _pixels_at_once(images.device)[1] // (height * width))
+            at_once = min(at_once, math.ceil(count / threads))
+            parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
+            for_each(lambda part: self._fill(mask[part], *scale(part)), parts, threads)
         return mask
 
-    def _fill(self, mask: Tensor, inputs: Tensor) -> None:
-        """Write the segments of inputs ``(N, C, H, W)`` into a mask ``(N, 1, H, W)`` of zeros."""
-        images, flat = self.scale_pixels(inputs)
+    def _fill(self, mask: Tensor, images: Tensor, flat: Tensor) -> None:
+        """Write the segments of scaled images ``(N, C, H, W)`` into a mask ``(N, 1, H, W)`` of zeros."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         uneven = slice(None) if not flat.any() else ~flat
-        with _full_precision(inputs.device):
+        with _full_precision(images.device):
             if not flat.all():
                 mask[uneven, 0] = self._segment(images[uneven])
 
@@ -157,6 +167,12 @@ def _shrink(images: Tensor, factor: int) -> Tensor:
         images = (images[..., ::2] + images[..., 1::2]).mul_(0.25)
         factor //= 2
     return images
+
+
+def _cores(images: object) -> contextlib.AbstractContextManager[int]:
+    """Give the number of threads to divide images over, which on the CPU then do not divide their work further."""
+    on_cpu = isinstance(images, Tensor) and images.device.type == "cpu"
+    return undivided_operations() if on_cpu else contextlib.nullcontext(1)
 
 
 def _pixels_at_once(device: torch.device) -> tuple[int, int]:
