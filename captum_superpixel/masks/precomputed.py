@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import SupportsIndex
@@ -89,13 +90,14 @@ class Precomputed:
             ValueError: If ``save`` did not write the file, or it was damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                flat, shapes, places, keys = (file[name] for name in ("masks", "shapes", "places", "keys"))
+            # np.load leaves a file that it opened itself open where it turns out to be damaged.
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                flat, shapes, places, keys = (arrays[name] for name in ("masks", "shapes", "places", "keys"))
             sizes = [int(np.prod(shape)) for shape in shapes]
             parts = np.split(flat, np.cumsum(sizes)[:-1])
             masks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
             known = {str(key): range(len(masks))[place] for key, place in zip(keys, places, strict=True)}
-        except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{os.fspath(path)!r} holds no masks that Precomputed.save wrote: {error}") from error
         made = cls(torch.from_numpy(mask.astype(np.int64))[None, None] for mask in masks)
         made._places = known
@@ -234,11 +236,11 @@ def _batches(values: object, name: str) -> Iterable[Tensor]:
 def _pack(masks: Tensor, number: int) -> list[NDArray[np.integer]]:
     """Check a batch of masks ``(B, 1, *spatial)``, renumber each, and bring it to the smallest type that holds it."""
     name = f"masks[{number}]"
-    checked = check_feature_mask(masks, getattr(masks, "shape", ()), name=name)
-    if checked.dim() < 3 or checked.shape[1] != 1:
+    if isinstance(masks, Tensor) and (masks.dim() < 3 or masks.shape[1] != 1 or masks.numel() == 0):
         raise ValueError(
-            f"{name} has shape {tuple(checked.shape)}, but (B, 1, *spatial) is needed, as generators return"
+            f"{name} has shape {tuple(masks.shape)}, but (B, 1, *spatial) with B > 0 is needed, as generators return it"
         )
+    checked = check_feature_mask(masks, getattr(masks, "shape", ()), name=name)
     dense = rank_rows(checked.detach().cpu().flatten(1)).view(len(checked), *checked.shape[2:]).numpy()
     return [mask.astype(np.min_scalar_type(mask.max())) for mask in dense]
 

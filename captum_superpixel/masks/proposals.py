@@ -21,7 +21,7 @@ Background: TypeAlias = Literal["segment", "components"]
 
 def from_proposals(
     masks: Masks,
-    scores: Tensor | NDArray[np.floating] | Sequence[float] | str | None = None,
+    scores: Tensor | NDArray[np.number] | Sequence[float | Tensor] | str | None = None,
     *,
     background: Background = "segment",
 ) -> Tensor:
@@ -126,22 +126,25 @@ def _stack(masks: object) -> Tensor:
 def _checked_boolean(mask: object, name: str) -> Tensor:
     if not isinstance(mask, (Tensor, np.ndarray)):
         raise TypeError(
-            f"{name} must be a boolean tensor or array, but a {type(mask).__name__} was passed: decode run lengths first"
+            f"{name} must be a boolean tensor or array, but a {type(mask).__name__} was passed: decode run lengths "
+            "first, and make arrays of nested lists"
         )
-    if mask.dtype not in (torch.bool, np.dtype(bool)):
+    if mask.dtype != (torch.bool if isinstance(mask, Tensor) else np.bool_):
         raise TypeError(
             f"{name} must be boolean, but has dtype {mask.dtype}: choose a threshold, for example masks > 0.5 for "
             "probabilities and masks > 0 for logits"
         )
-    return torch.as_tensor(mask)
+    # torch warns about arrays that are not writable, and refuses those with negative strides.
+    return mask if isinstance(mask, Tensor) else torch.from_numpy(np.require(mask, requirements=["C", "W"]))
 
 
 def _checked_scores(scores: object, stack: Tensor) -> Tensor | None:
-    """Return the scores in float64, on the device and in the leading shape of the masks."""
+    """Return the scores in float64, on the CPU (other devices may lack it), in the leading shape of the masks."""
     if scores is None:
         return None
     try:
-        values = torch.as_tensor(scores, dtype=torch.float64, device=stack.device).detach()
+        copied = np.array(scores) if isinstance(scores, np.ndarray) else scores
+        values = torch.as_tensor(copied).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"scores must be numbers, one for each mask, but {scores!r} was passed") from None
     if values.shape != stack.shape[:-2]:
@@ -156,11 +159,11 @@ def _checked_scores(scores: object, stack: Tensor) -> Tensor | None:
 
 
 def _rank(stack: Tensor, scores: Tensor | None) -> Tensor:
-    """List the proposals of each image, the one that wins first: ``(P,)`` or ``(N, P)``."""
-    order = stack.flatten(-2).sum(dim=-1).argsort(dim=-1, stable=True)
-    if scores is None:
-        return order
-    return order.gather(-1, scores.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
+    """List the proposals of each image, the one that wins first: ``(P,)`` or ``(N, P)``, on the device of the masks."""
+    order = stack.flatten(-2).sum(dim=-1).cpu().argsort(dim=-1, stable=True)
+    if scores is not None:
+        order = order.gather(-1, scores.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
+    return order.to(stack.device)
 
 
 def _label_components(uncovered: Tensor) -> Tensor:

@@ -1,0 +1,160 @@
+"""The ranked table of regions: its rows, and how to read it, print it and hand it on."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+__all__ = ["Region", "RegionTable"]
+
+_SHOWN = 20
+"""Rows that a table shows when it is printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A segment of an image, where it lies, and what an attribution says of it.
+
+    Attributes:
+        image: Index of the image in the batch.
+        rank: 1 for the highest region of its image.
+        id: Id of the segment in the feature mask.
+        area: Number of pixels.
+        area_share: Share of the image's pixels, above 0 and at most 1.
+        centroid: Mean row and mean column of the pixels.
+        bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two lie just outside.
+        score: Sum of the scores of the channels; for several maps, its mean over them.
+        channel_scores: Score of each of the C channels; for several maps, their means.
+        share: Magnitude of the score over the sum of the magnitudes of all scores of the image, from 0 to 1.
+        standard_error: Of the score over several maps: their standard deviation (with M - 1) by the root of M. None
+            for a single map.
+        sign_agreement: Share of several maps whose score has the most frequent sign (+, - or 0). None for a single map.
+    """
+
+    image: int
+    rank: int
+    id: int
+    area: int
+    area_share: float
+    centroid: tuple[float, float]
+    bounding_box: tuple[int, int, int, int]
+    score: float
+    channel_scores: tuple[float, ...]
+    share: float
+    standard_error: float | None = None
+    sign_agreement: float | None = None
+
+    def to_record(self) -> dict[str, int | float | None]:
+        """Spread the region over named numbers, one a column; the score of channel 0 is ``score_0``."""
+        return {
+            "image": self.image,
+            "rank": self.rank,
+            "id": self.id,
+            "area": self.area,
+            "area_share": self.area_share,
+            **dict(zip(("centroid_row", "centroid_col"), self.centroid, strict=True)),
+            **dict(zip(("min_row", "min_col", "max_row", "max_col"), self.bounding_box, strict=True)),
+            "score": self.score,
+            **{f"score_{channel}": score for channel, score in enumerate(self.channel_scores)},
+            "share": self.share,
+            "standard_error": self.standard_error,
+            "sign_agreement": self.sign_agreement,
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class RegionTable(Sequence[Region]):
+    """The regions of a batch of images, image by image, each image's by rank.
+
+    A sequence of ``Region``: index it for one, slice it for a shorter table, print it to read it.
+
+    Args:
+        regions: The rows.
+    """
+
+    regions: tuple[Region, ...]
+
+    def __len__(self) -> int:
+        """Count the regions of all images."""
+        return len(self.regions)
+
+    @overload
+    def __getitem__(self, index: int) -> Region: ...
+    @overload
+    def __getitem__(self, index: slice) -> RegionTable: ...
+    def __getitem__(self, index: int | slice) -> Region | RegionTable:
+        """Return a region, or for a slice the table of these rows."""
+        return RegionTable(self.regions[index]) if isinstance(index, slice) else self.regions[index]
+
+    def of_image(self, image: int) -> RegionTable:
+        """Return the table of one image of the batch.
+
+        Raises:
+            ValueError: If the table holds no region of this image.
+        """
+        rows = tuple(region for region in self.regions if region.image == image)
+        if not rows:
+            known = sorted({region.image for region in self.regions})
+            raise ValueError(f"image={image!r} is not in this table: it holds {name_images(known)}")
+        return RegionTable(rows)
+
+    def to_records(self) -> list[dict[str, int | float | None]]:
+        """List the rows as dictionaries of named numbers, as ``csv.DictWriter`` and data frames take them."""
+        return [region.to_record() for region in self.regions]
+
+    def to_pandas(self) -> Any:
+        """Make a ``pandas.DataFrame``, one row a region, with the columns of ``to_records``.
+
+        Raises:
+            ImportError: If pandas, which this package does not require, is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError(
+                "to_pandas() needs pandas, which could not be imported: install it by `pip install pandas`, or take "
+                "to_records()"
+            ) from error
+        frame = pandas.DataFrame(self.to_records())
+        # A column of None alone would be one of objects.
+        return frame.astype({"standard_error": float, "sign_agreement": float}) if len(frame) else frame
+
+    def __str__(self) -> str:
+        """Draw the first rows as a table."""
+        several = any(region.standard_error is not None for region in self.regions)
+        header = ["image", "rank", "id", "area", "of image", "row", "column", "rows", "columns", "score"]
+        header += ["± error", "signs"] if several else []
+        lines = [[*header, "share"], *(_cells(region, several) for region in self.regions[:_SHOWN])]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        rest = len(self) - _SHOWN
+        return "\n".join([*text, f"… and {rest} more of {len(self)} regions"] if rest > 0 else text)
+
+    def __repr__(self) -> str:
+        """Count the regions and the images."""
+        return f"RegionTable({len(self)} regions of {len({region.image for region in self.regions})} images)"
+
+
+def _cells(region: Region, several: bool) -> list[str]:
+    top, left, bottom, right = region.bounding_box
+    numbers = [region.image, region.rank, region.id, region.area]
+    cells = [*map(str, numbers), f"{region.area_share:.1%}", *(f"{mean:.2f}" for mean in region.centroid)]
+    cells += [f"{top}:{bottom}", f"{left}:{right}", f"{region.score:.4g}"]
+    if several and region.standard_error is not None and region.sign_agreement is not None:
+        cells += [f"{region.standard_error:.2g}", f"{region.sign_agreement:.0%}"]
+    return [cell.replace("%", " %") for cell in [*cells, f"{region.share:.1%}"]]
+
+
+def name_images(images: Sequence[int]) -> str:
+    """Name images in a message, the first of many.
+
+    Examples:
+        >>> name_images([3, 5])
+        'images 3, 5'
+    """
+    if not images:
+        return "no image"
+    named = ", ".join(map(str, images[:8])) + (", …" if len(images) > 8 else "")
+    return f"image{'s' if len(images) > 1 else ''} {named}"

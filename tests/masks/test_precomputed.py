@@ -1,0 +1,260 @@
+"""Masks handed out by content and by index: always the right one, or an error that says which image has none."""
+
+import copy
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import NoiseTunnel, Saliency
+from torch import Tensor, nn
+
+from captum_superpixel import SuperpixelGrouped
+from captum_superpixel.masks import Grid
+from captum_superpixel.masks.precomputed import Precomputed
+from captum_superpixel.masks.proposals import from_proposals
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def segments(count: int, *spatial: int) -> Tensor:
+    """A mask of its own for each image, with labels from 0 without gaps."""
+    return torch.stack([torch.arange(int(np.prod(spatial))).view(1, *spatial) // (n + 2) for n in range(count)])
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return noise(5, 3, 6, 8)
+
+
+@pytest.fixture
+def masks() -> Tensor:
+    return segments(5, 6, 8)
+
+
+def test_masks_are_found_whatever_the_order(images: Tensor, masks: Tensor) -> None:
+    generator = Precomputed.from_images(images, masks)
+    for order in ([0, 1, 2, 3, 4], [3, 0], [2, 2, 4, 2], [1]):
+        found = generator(images[order])
+        assert torch.equal(found, masks[order])
+        assert found.dtype == torch.int64
+        assert found.is_contiguous()
+    assert torch.equal(generator(images.clone().requires_grad_()), masks)
+    assert torch.equal(generator(images.movedim(1, 3).contiguous().movedim(3, 1)), masks)
+
+
+def test_masks_are_taken_by_index(images: Tensor, masks: Tensor) -> None:
+    for made in (Precomputed(masks), Precomputed.from_images(images, masks)):
+        assert len(made) == 5
+        assert torch.equal(made[3], masks[3:4])
+        assert torch.equal(made[-1], masks[-1:])
+        assert torch.equal(made[1:4:2], masks[1:4:2])
+        order = [4, 0, 0, -2]
+        for indices in (order, tuple(order), np.array(order), torch.tensor(order)):
+            assert torch.equal(made[indices], masks[order])
+        assert torch.equal(made[torch.tensor(2)], masks[2:3])
+        assert torch.equal(torch.cat(list(made)), masks)  # type: ignore[call-overload]
+
+
+def test_ids_are_renumbered_in_their_order() -> None:
+    mask = torch.tensor([[[[9, 2**62, 4]]], [[[0, 1, 2]]], [[[300, 300, 7]]]])
+    assert Precomputed(mask)[:].tolist() == [[[[1, 2, 0]]], [[[0, 1, 2]]], [[[1, 1, 0]]]]
+    many = torch.arange(70_000).view(1, 1, 1, -1)  # more than two bytes hold
+    assert torch.equal(Precomputed(many)[0], many)
+
+
+def test_it_is_a_generator_for_super_pixels(images: Tensor, masks: Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4))
+    model(images)
+    grouped = SuperpixelGrouped(Saliency(model), Precomputed.from_images(images, masks))
+    by_index = SuperpixelGrouped(Saliency(model), None)
+    order = [3, 1, 4]
+    batch = images[order].requires_grad_()
+    maps = grouped.attribute(batch, target=1)
+    assert torch.equal(grouped.feature_mask(batch), masks[order])
+    assert torch.equal(maps, by_index.attribute(batch, target=1, feature_mask=Precomputed(masks)[order]))
+    # The tunnel inside leaves the images as they are; the one outside shows noisy ones to the generator.
+    tunnel = SuperpixelGrouped(NoiseTunnel(Saliency(model)), Precomputed.from_images(images, masks))
+    assert tunnel.attribute(batch, target=1, nt_samples=2).shape == batch.shape
+    with pytest.raises(ValueError, match=r"6 of 6 images .*without augmentation or noise"):
+        NoiseTunnel(grouped).attribute(batch, target=1, nt_samples=2)
+
+
+def test_batches_of_different_sizes() -> None:
+    wide, high = noise(2, 3, 4, 9), noise(1, 3, 9, 4)
+    proposals = [noise(3, *image.shape[1:], seed=n) > 0.5 for n, image in enumerate((*wide, *high))]
+    made = [from_proposals(stack) for stack in proposals]
+    generator = Precomputed.from_images((batch for batch in (wide, high)), (mask for mask in made))
+    assert len(generator) == 3
+    assert torch.equal(generator(wide), torch.cat(made[:2]))
+    assert torch.equal(generator(high), made[2])
+    assert torch.equal(generator[[1, 0]], torch.cat([made[1], made[0]]))
+    with pytest.raises(ValueError, match=re.escape("masks of the sizes [(4, 9), (9, 4)] do not fit into one batch")):
+        generator[:]
+
+
+@pytest.mark.parametrize("spatial", [(7,), (3, 4, 5)])
+def test_signals_and_volumes(spatial: tuple[int, ...], tmp_path: Path) -> None:
+    images, masks = noise(2, 1, *spatial), segments(2, *spatial)
+    generator = Precomputed.from_images(images, masks)
+    generator.save(tmp_path / "masks.npz")
+    assert torch.equal(Precomputed.load(tmp_path / "masks.npz")(images.flip(0)), masks.flip(0))
+
+
+def test_an_image_that_stands_twice_in_a_data_set(images: Tensor, masks: Tensor) -> None:
+    twice = images[[0, 1, 0]]
+    assert torch.equal(Precomputed.from_images(twice, masks[[0, 1, 0]])(images[:2]), masks[:2])
+    with pytest.raises(ValueError, match="images 0 and 2 are the same, but their masks differ"):
+        Precomputed.from_images(twice, masks[[0, 1, 2]])
+
+
+def test_what_is_loaded_is_what_was_saved(images: Tensor, masks: Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "my masks"
+    sizes = [noise(1, 3, 4, 9), images]
+    saved = Precomputed.from_images(sizes, [segments(1, 4, 9), masks])
+    for _ in range(2):  # the second time the file is there
+        saved.save(path)
+        loaded = Precomputed.load(path)
+    assert torch.equal(loaded(images.flip(0)), masks.flip(0))
+    assert torch.equal(loaded[0], saved[0])
+    assert repr(loaded) == repr(saved) == "Precomputed(6 masks, 6 images)"
+    assert [file.name for file in tmp_path.iterdir()] == ["my masks"]
+    Precomputed(masks).save(str(path))
+    assert repr(Precomputed.load(str(path))) == "Precomputed(5 masks, no images)"
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(
+    masks: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "masks.npz"
+    Precomputed(masks).save(path)
+
+    def fail(file: Any, **arrays: object) -> None:
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="no space left"):
+        Precomputed(masks[:2]).save(path)
+    assert torch.equal(Precomputed.load(path)[:], masks)
+    assert [file.name for file in tmp_path.iterdir()] == ["masks.npz"]
+
+
+def test_what_was_not_saved_is_not_loaded(masks: Tensor, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        Precomputed.load(tmp_path / "missing")
+    path = tmp_path / "file"
+    Precomputed(masks).save(path)
+    whole = path.read_bytes()
+    for content in (b"", b"text", whole[: len(whole) // 2], whole[:80] + bytes(20) + whole[100:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{re.escape(repr(str(path)))} holds no masks that Precomputed.save"):
+            Precomputed.load(str(path))
+    np.savez(tmp_path / "other.npz", masks=np.zeros(3, dtype=int))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for name in ("other.npz", "array.npy"):
+        with pytest.raises(ValueError, match=rf"{name}.* holds no masks"):
+            Precomputed.load(str(tmp_path / name))
+
+
+def test_masks_of_images_and_volumes_are_saved_apart(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape("masks with [2, 3] spatial dimensions cannot be saved together")):
+        Precomputed([segments(1, 2, 2), segments(1, 2, 2, 2)]).save(tmp_path / "masks")
+
+
+def test_copies_hand_out_the_same_masks(images: Tensor, masks: Tensor) -> None:
+    generator = Precomputed.from_images(images, masks)
+    for copied in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
+        assert torch.equal(copied(images), masks)
+
+
+def test_unknown_images_are_named(images: Tensor, masks: Tensor) -> None:
+    generator = Precomputed.from_images(images, masks)
+    changed = images.clone()
+    changed[[1, 3], 0, 0, 0] += 1
+    with pytest.raises(ValueError, match=re.escape("2 of 5 images (index 1, 3 in the batch of dtype torch.float32")):
+        generator(changed)
+    with pytest.raises(ValueError, match=r"5 of 5 images .*dtype torch.float64 and shape \(5, 3, 6, 8\)\) are none of"):
+        generator(images.double())
+    with pytest.raises(ValueError, match=r"20 of 20 images \(index 0, 1, 2, 3, 4, 5, 6, 7, … in the batch"):
+        generator(noise(20, 3, 6, 8, seed=1))
+
+
+def test_masks_without_images_cannot_be_looked_up(images: Tensor, masks: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"came without images.*from_images"):
+        Precomputed(masks)(images)
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(0, 3, 6, 8), torch.zeros(3, 6)])
+def test_inputs_that_are_no_batch(images: Tensor, masks: Tensor, bad: Tensor) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"images of shape {tuple(bad.shape)} are no batch")):
+        Precomputed.from_images(images, masks)(bad)
+
+
+def test_inputs_that_are_no_tensor(images: Tensor, masks: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"images must be a tensor.*but a ndarray"):
+        Precomputed.from_images(images, masks)(images.numpy())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"images must be a tensor.*but a list"):
+        Precomputed.from_images([[1.0]], masks)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(4, "4 images came with 5 masks"), (6, "more than 5 images came with 5 masks"), (0, "0 images came with 5 masks")],
+)
+def test_a_mask_for_each_image(masks: Tensor, number: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Precomputed.from_images([noise(1, 3, 6, 8, seed=n) for n in range(number)], masks)
+
+
+def test_masks_have_the_size_of_their_images(images: Tensor, masks: Tensor) -> None:
+    with pytest.raises(ValueError, match=re.escape("image 0 has shape (3, 6, 7), but its mask (1, 6, 8)")):
+        Precomputed.from_images(images[..., :7], masks)
+
+
+@pytest.mark.parametrize(
+    ("masks", "error", "message"),
+    [
+        ([], ValueError, "an empty list of masks"),
+        (torch.zeros(0, 1, 4, 4).long(), ValueError, "masks[0] has shape (0, 1, 4, 4), but (B, 1, *spatial)"),
+        (torch.zeros(4, 4).long(), ValueError, "masks[0] has shape (4, 4), but"),
+        (torch.tensor(3), ValueError, "masks[0] has shape (), but"),
+        (
+            [Grid(4)(torch.rand(1, 3, 4, 4)), torch.zeros(1, 3, 4, 4).long()],
+            ValueError,
+            "masks[1] has shape (1, 3, 4, 4)",
+        ),
+        (-torch.ones(1, 1, 2, 2).long(), ValueError, "masks[0] holds the negative id -1"),
+        (torch.zeros(1, 1, 2, 2), TypeError, "masks[0] has dtype torch.float32"),
+        ([np.zeros((1, 1, 2, 2), dtype=int)], TypeError, "masks[0] must be an integer tensor, but a ndarray"),
+        (3, TypeError, "masks must be a tensor or several of them, but a int"),
+        ("masks.npz", TypeError, "masks must be a tensor or several of them, but a str"),
+    ],
+)
+def test_masks_that_are_none(masks: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        Precomputed(masks)
+
+
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        (5, IndexError, "index 5 is outside the 5 masks: pass 0 to 4"),
+        ([0, -6], IndexError, "index -6 is outside the 5 masks"),
+        ([], ValueError, "no mask was asked for"),
+        (slice(5, None), ValueError, "no mask was asked for"),
+        (1.5, TypeError, "indices must be integers, but 1.5"),
+        ("first", TypeError, "indices must be integers, but 'first'"),
+        ([True, False], TypeError, "indices must be integers, but [True, False]"),
+        (torch.tensor([True]), TypeError, "indices must be integers, but tensor([True])"),
+        (torch.tensor([[1]]), TypeError, "indices must be integers, but tensor([[1]])"),
+    ],
+)
+def test_indices_that_are_none(masks: Tensor, indices: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        Precomputed(masks)[indices]
