@@ -27,9 +27,9 @@ def places(axis: Axis) -> NDArray[np.int64]:
 
 def nearest_cluster(image: torch.Tensor, centres: NDArray[np.int64], grid: CellGrid) -> NDArray[np.int64]:
     """Compare each pixel with the centres of the 3x3 cells around its own, in reading order, in 64-bit integers."""
-    colours = rgb_to_lab(image[None])[0] if len(image) == 3 else image * 100
-    colours = colours - torch.tensor([50.0] + [0.0 if len(image) == 3 else 50.0] * (len(image) - 1)).view(-1, 1, 1)
-    colours = torch.round(colours * grid.units).long().numpy()
+    scaled = rgb_to_lab(image[None])[0] if len(image) == 3 else image * 100
+    middle = torch.tensor([50.0] + [0.0 if len(image) == 3 else 50.0] * (len(image) - 1)).view(-1, 1, 1)
+    colours = torch.round((scaled - middle) * grid.units).long().numpy()
     vertical, horizontal = places(grid.rows), places(grid.columns)
     origins = [[round(s * axis.pixel_units) for s in axis.starts] for axis in (grid.rows, grid.columns)]
     row_of = np.repeat(np.arange(grid.rows.count), grid.rows.lengths)

@@ -1,0 +1,371 @@
+"""Speed and quality of the mask generators, beside scikit-image and a Saliency pass, as ratios within one process.
+
+Run it as ``python tests/benchmarks/masks.py``. It prints Markdown tables. If an OpenCV with ximgproc
+(opencv-contrib-python-headless) or fast-slic is installed, their engines get rows too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import mmap
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import skimage
+import torch
+from captum.attr import Saliency
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+from skimage import data
+from skimage.color import rgb2lab
+from skimage.io import imread
+from skimage.measure import label
+from skimage.segmentation import find_boundaries, slic
+from skimage.transform import resize
+from sklearn.datasets import load_sample_images
+from torch import Tensor
+
+from captum_superpixel.masks import Cached, Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed
+from captum_superpixel.study.networks import resnet18
+
+Labels = NDArray[np.integer]
+Engine = Callable[[Tensor], Iterable[Labels]]
+
+
+def load_photographs(size: int, count: int | None = None) -> Tensor:
+    """Crop and resize photographs to ``(N, 3, size, size)`` in [0, 1]."""
+    loaded = [
+        *(getattr(data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket", "camera")),
+        *(getattr(data, name)() for name in ("hubble_deep_field", "retina", "immunohistochemistry")),
+        imread(Path(skimage.__file__).parent / "data" / "motorcycle_left.png")[..., :3],
+        *load_sample_images().images,
+    ]
+    images = []
+    for image in loaded[:count]:
+        height, width = image.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        colour = np.atleast_3d(image)[top : top + side, left : left + side] * np.ones(3)
+        images.append(resize(colour / 255, (size, size), anti_aliasing=size < side).clip(0, 1))
+    return torch.from_numpy(np.stack(images)).float().movedim(-1, 1).contiguous()
+
+
+def find_module(name: str) -> ModuleType | None:
+    """Import an optional module."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def for_arrays(function: Callable[[NDArray[Any]], Labels]) -> Engine:
+    """Make an engine for batches of one that takes one image ``(H, W, 3)`` in [0, 1]."""
+    return lambda images: [function(image) for image in images.cpu().movedim(1, -1).contiguous().numpy()]
+
+
+def opencv_superpixels(kind: str, image: NDArray[Any], n_segments: int) -> Labels:
+    """Segment by OpenCV: SEEDS, SLICO or LSC, with their segments made connected where there is a way."""
+    cv2: Any = importlib.import_module("cv2")
+    pixels = cv2.cvtColor((image * 255).round().astype(np.uint8), cv2.COLOR_RGB2LAB)
+    side = max(1, round((pixels.shape[0] * pixels.shape[1] / n_segments) ** 0.5))
+    if kind == "SEEDS":
+        engine = cv2.ximgproc.createSuperpixelSEEDS(pixels.shape[1], pixels.shape[0], 3, n_segments, 4)
+        engine.iterate(pixels, 10)
+    else:
+        engine = (
+            cv2.ximgproc.createSuperpixelLSC(pixels, side)
+            if kind == "LSC"
+            else cv2.ximgproc.createSuperpixelSLIC(pixels, cv2.ximgproc.SLICO, side)
+        )
+        engine.iterate(10)
+        engine.enforceLabelConnectivity()
+    labels: Labels = engine.getLabels()
+    return labels
+
+
+def fast_slic(image: NDArray[Any], n_segments: int) -> Labels:
+    """Segment by fast-slic, on one thread."""
+    module: Any = importlib.import_module("fast_slic.avx2")
+    engine = module.SlicAvx2(num_components=n_segments, compactness=10, num_threads=1)
+    labels: Labels = engine.iterate(np.ascontiguousarray((image * 255).round().astype(np.uint8)))
+    return labels
+
+
+def other_engines(n_segments: int) -> dict[str, Engine]:
+    """List the engines of optional packages that are installed."""
+    engines = {}
+    if hasattr(find_module("cv2"), "ximgproc"):
+        for kind in ("SEEDS", "SLICO", "LSC"):
+            engines[f"OpenCV {kind}"] = for_arrays(partial(opencv_superpixels, kind, n_segments=n_segments))
+    if find_module("fast_slic.avx2"):
+        engines["fast-slic"] = for_arrays(partial(fast_slic, n_segments=n_segments))
+    return engines
+
+
+def skimage_defaults(image: NDArray[Any], n_segments: int) -> Labels:
+    """Segment by scikit-image as it comes."""
+    labels: Labels = slic(image, n_segments, start_label=0)
+    return labels
+
+
+def alternate(functions: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Time functions in turns, so that what slows the machine slows all of them: seconds of each round."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(rounds + 1):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratio(times: dict[str, list[float]], name: str, reference: str) -> float:
+    """Divide two times round by round, and take the median."""
+    return statistics.median(a / b for a, b in zip(times[name], times[reference], strict=True))
+
+
+def print_table(header: list[str], rows: Iterable[list[object]]) -> None:
+    """Print a Markdown table, each row when it is there."""
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    for row in rows:
+        texts = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row]
+        print("| " + " | ".join(texts) + " |", flush=True)
+    print()
+
+
+def speed_rows(sizes: list[int], batches: list[int], rounds: int, device: torch.device) -> Iterable[list[object]]:
+    """Compare Slic with scikit-image, one image after the other and in two threads."""
+    for size in sizes:
+        photographs = load_photographs(size)
+        for batch in batches:
+            images = photographs[torch.arange(batch) % len(photographs)]
+            arrays = list(images.movedim(1, -1).contiguous().numpy())
+            moved = images.to(device)
+            with ThreadPoolExecutor(2) as pool:
+                times = alternate(
+                    {
+                        "Slic": partial(Slic(), moved),
+                        "loop": lambda arrays=arrays: [skimage_defaults(array, 100) for array in arrays],
+                        "pool": lambda arrays=arrays: list(pool.map(partial(skimage_defaults, n_segments=100), arrays)),
+                        "SkimageSlic": partial(SkimageSlic(num_threads=1), images),
+                        "SkimageSlic, 2": partial(SkimageSlic(num_threads=2), images),
+                    },
+                    max(1, min(rounds, round(4e7 / (size * size * batch)))),
+                    device,
+                )
+            taken = statistics.median(times["Slic"]) / batch
+            yield [
+                size,
+                batch,
+                1000 * taken,
+                round(1 / taken),
+                *(ratio(times, name, "Slic") for name in ("loop", "pool", "SkimageSlic", "SkimageSlic, 2")),
+            ]
+
+
+def saliency_rows(batches: list[int], rounds: int, device: torch.device) -> Iterable[list[object]]:
+    """Compare every generator with a Saliency pass of a ResNet-18 at 224 pixels."""
+    saliency = Saliency(resnet18().eval().to(device))
+    for batch in batches:
+        photographs = load_photographs(224)
+        images = photographs[torch.arange(batch) % len(photographs)].to(device)
+        differentiable = images.clone().requires_grad_()
+        generators = {
+            **{
+                repr(generator): generator
+                for generator in (Slic(), SkimageSlic(), Watershed(), Felzenszwalb(), Quickshift(), Grid())
+            },
+            "Cached(Slic()), known images": Cached(Slic()),
+            **other_engines(100),
+        }
+        functions: dict[str, Callable[[], object]] = {
+            name: partial(generator, images) for name, generator in generators.items()
+        }
+        functions["Saliency"] = partial(saliency.attribute, differentiable, target=0)
+        times = alternate(functions, rounds, device)
+        for name in functions:
+            yield [batch, name, 1000 * statistics.median(times[name]) / batch, 100 * ratio(times, name, "Saliency")]
+
+
+def explained_variation(image: Tensor, segments: Labels) -> float:
+    """Tell how much of the variance of CIELAB colours the mean colours of the segments explain."""
+    colours = rgb2lab(image.movedim(0, -1).numpy()).reshape(-1, 3)
+    number = np.unique(segments.ravel(), return_inverse=True)[1]
+    sizes = np.bincount(number)
+    means = np.stack([np.bincount(number, colour) for colour in colours.T], axis=1) / sizes[:, None]
+    total = np.square(colours - colours.mean(axis=0)).sum()
+    return float((sizes[:, None] * np.square(means - colours.mean(axis=0))).sum() / total)
+
+
+def boundary_recall(segments: Labels, reference: Labels) -> float:
+    """Tell what share of the reference's borders has one of these within two pixels."""
+    near = binary_dilation(find_boundaries(segments), np.ones((5, 5)))
+    return float(near[find_boundaries(reference)].mean())
+
+
+def compactness(segments: Labels) -> float:
+    """Average the isoperimetric quotients of the segments by size (Schick et al., ICPR 2012); 0.785 for squares."""
+    number = np.unique(segments.ravel(), return_inverse=True)[1].reshape(segments.shape)
+    padded = np.pad(number, 1, constant_values=-1)
+    inner = padded[1:-1, 1:-1]
+    edges = sum(
+        np.bincount(inner[inner != other], minlength=number.max() + 1)
+        for other in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    )
+    sizes = np.bincount(number.ravel())
+    return float((4 * np.pi * sizes**2 / np.square(edges)).sum() / number.size)
+
+
+def quality_rows(sizes: list[int], n_segments: int, device: torch.device) -> Iterable[list[object]]:
+    """Compare segments, each engine with Slic at the same number of them, image by image."""
+    for size in sizes:
+        photographs = load_photographs(size)
+        reference = list(for_arrays(partial(skimage_defaults, n_segments=n_segments))(photographs))
+        generators = (Slic(n_segments), SkimageSlic(n_segments), Watershed(n_segments), Felzenszwalb(), Quickshift())
+        engines: dict[str, Engine] = {
+            repr(g): lambda images, g=g: g(images.to(device))[:, 0].cpu().numpy()  # type: ignore[misc]
+            for g in (*generators, Grid(n_segments))
+        }
+        engines["skimage.segmentation.slic"] = lambda images, masks=reference: masks  # type: ignore[misc]
+        for name, engine in (engines | other_engines(n_segments)).items():
+            segments = list(engine(photographs))
+            counts = [len(np.unique(one)) for one in segments]
+            pieces = [int(label(one, connectivity=1, background=-1).max()) for one in segments]
+            same = [Slic(count)(image[None])[0, 0].numpy() for count, image in zip(counts, photographs, strict=True)]
+            yield [
+                size,
+                name,
+                f"{statistics.median(counts):.0f} ({min(counts)}-{max(counts)})",
+                statistics.mean(map(explained_variation, photographs, segments)),
+                statistics.mean(map(explained_variation, photographs, same)),
+                statistics.mean(map(boundary_recall, segments, reference)),
+                statistics.mean(map(compactness, segments)),
+                sum(pieces) / sum(counts),
+            ]
+
+
+class PeakMemory:
+    """Watches how much more memory the process holds than at first, in MB, where Linux tells."""
+
+    def __enter__(self) -> PeakMemory:
+        self.before = self.peak = self.held()
+        self.done = threading.Event()
+        self.watcher = threading.Thread(target=self.watch)
+        self.watcher.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.done.set()
+        self.watcher.join()
+
+    def held(self) -> float:
+        """Read the resident memory."""
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 1e6
+
+    def watch(self) -> None:
+        """Keep the largest."""
+        while not self.done.wait(0.0005):
+            self.peak = max(self.peak, self.held())
+
+
+def memory_rows(device: torch.device) -> Iterable[list[object]]:
+    """Measure how far the memory rises above what is there before images are segmented, the mask included."""
+    for count, size in ((64, 224), (1, 4096)):
+        images = torch.rand(count, 3, size, size, device=device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            Slic()(images)
+            yield [f"{count} x {size} x {size}", (torch.cuda.max_memory_allocated() - before) / 1e6]
+        elif Path("/proc/self/statm").exists():
+            with PeakMemory() as memory:
+                Slic()(images)
+            yield [f"{count} x {size} x {size}", memory.peak - memory.before]
+
+
+def processor(device: torch.device) -> str:
+    """Name what computes."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--quick", action="store_true", help="small images, small batches and few rounds")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    rounds = 3 if arguments.quick else 9
+    names = ("torch", "captum", "scikit-image", "numpy", "scipy")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    print(f"{processor(device)}, {torch.get_num_threads()} threads, device {device}")
+    print(", ".join([*versions, f"Python {platform.python_version()}"]))
+    print(f"photographs, 100 segments; medians of up to {rounds} rounds in turns\n")
+
+    if device.type != "cpu":
+        photographs = load_photographs(224)
+        alike = (Slic()(photographs.to(device)).cpu() == Slic()(photographs)).float().mean()
+        print(f"{100 * alike:.4f} % of the pixels have the label that they have on the CPU\n")
+    print("Memory above that before, in MB\n")
+    print_table(["images", "MB"], memory_rows(device))
+    print("Speed of Slic, and how many times its time scikit-image takes\n")
+    print_table(
+        [
+            "pixels",
+            "batch",
+            "ms an image",
+            "images a second",
+            "loop",
+            "2 threads",
+            "SkimageSlic",
+            "SkimageSlic, 2 threads",
+        ],
+        speed_rows(
+            [32, 224] if arguments.quick else [32, 224, 512, 1024],
+            [1, 8] if arguments.quick else [1, 8, 32],
+            rounds,
+            device,
+        ),
+    )
+    print("Every generator in per cent of a Saliency pass of a ResNet-18, 224 pixels\n")
+    print_table(
+        ["batch", "generator", "ms an image", "%"],
+        saliency_rows([8] if arguments.quick else [1, 8, 32], rounds, device),
+    )
+    print("Quality: means over photographs\n")
+    print_table(
+        [
+            "pixels",
+            "engine",
+            "segments",
+            "explained variation",
+            "that of Slic at as many",
+            "boundary recall",
+            "compactness",
+            "pieces a segment",
+        ],
+        quality_rows([32, 224] if arguments.quick else [32, 224, 512], 100, device),
+    )
+
+
+if __name__ == "__main__":
+    main()
