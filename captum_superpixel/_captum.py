@@ -16,6 +16,7 @@ from captum.attr import (
     LimeBase,
     LLMAttribution,
     LLMGradientAttribution,
+    NoiseTunnel,
 )
 from captum.attr._utils.batching import _batch_example_iterator
 from captum.log import log_usage as _log_usage
@@ -30,9 +31,9 @@ def log_usage(function: Function) -> Function:
 
 
 def innermost(method: Attribution) -> Attribution:
-    """Unwrap NoiseTunnel, and every wrapper that keeps its method in ``attribution_method``."""
-    while isinstance(inner := getattr(method, "attribution_method", None), Attribution):
-        method = inner
+    """Unwrap NoiseTunnel, and every wrapper that only passes calls on, which it says by a ``call_signature``."""
+    while isinstance(method, NoiseTunnel) or hasattr(method, "call_signature"):
+        method = cast(NoiseTunnel, method).attribution_method
     return method
 
 
