@@ -1,0 +1,32 @@
+"""The README's Python runs, from top to bottom, with a model, images and labels."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from captum_superpixel.study.networks import resnet18
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_code_of_the_readme_does_what_it_says() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 4
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    names: dict[str, Any] = {
+        "model": resnet18(10, generator=torch.Generator().manual_seed(0)).eval(),
+        "images": images,
+        "labels": torch.tensor([1, 2]),
+    }
+    for block in blocks:
+        exec(block, names)
+    assert names["attributions"].shape == names["maps"].shape == names["where"].shape == images.shape
+    assert (names["where"] >= 0).all()
+    # Completeness: what the signed maps sum up to is the difference of the outputs, but for the delta.
+    with torch.no_grad():
+        outputs = names["model"](images)[[0, 1], names["labels"]] - names["model"](images * 0)[[0, 1], names["labels"]]
+    torch.testing.assert_close(names["maps"].sum(dim=(1, 2, 3)) - names["delta"], outputs, rtol=1e-3, atol=1e-5)
+    assert names["keep"].shape == (2, 1, 32, 32)
+    assert {region.image for region in names["table"]} == {0, 1}
