@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 # SciPy states no types.
 _csr_array: Callable[..., Any] = scipy.sparse.csr_array
+# SciPy brings no types.
 _find_objects: Callable[..., list[tuple[slice, slice]]] = scipy.ndimage.find_objects  # type: ignore[attr-defined]
 _maximum_filter1d: Callable[..., NDArray[np.uint8]] = scipy.ndimage.maximum_filter1d  # type: ignore[attr-defined]
 

@@ -76,7 +76,11 @@ def read(feature_mask: object, inputs: tuple[Tensor, ...]) -> list[Member]:
     """
     members = _members(feature_mask, len(inputs), "feature mask", spread=False)
     return [
-        tuple(_check(mask, tensor, "feature_mask") for mask, tensor in zip(m, inputs, strict=True)) for m in members
+        tuple(
+            None if mask is None else check_feature_mask(mask, tensor.shape).to(tensor.device)
+            for mask, tensor in zip(member, inputs, strict=True)
+        )
+        for member in members
     ]
 
 
@@ -113,12 +117,16 @@ def _segment(generators: Sequence[object], tensor: Tensor) -> list[Tensor | None
         if id(generator) not in masks and callable(generator):
             with torch.no_grad():
                 masks[id(generator)] = generator(tensor.detach())
-    checked = {
-        id(generator): _check(masks[id(generator)], tensor, f"the mask that {generator!r} returned")
-        for generator in different
-    }
+    checked = {id(generator): _check_made(masks[id(generator)], tensor, generator) for generator in different}
     return [checked.get(id(generator)) for generator in generators]
 
 
-def _check(mask: object, tensor: Tensor, name: str) -> Tensor | None:
-    return None if mask is None else check_feature_mask(mask, tensor.shape, name=name).to(tensor.device)
+def _check_made(mask: object, tensor: Tensor, generator: object) -> Tensor:
+    """Validate the mask that a generator returned: unlike a caller's, it must be there, for one image or for all."""
+    name = f"the mask that {generator!r} returned"
+    checked = check_feature_mask(mask, tensor.shape, name=name).to(tensor.device)
+    if checked.shape[0] not in (1, tensor.shape[0]):
+        raise ValueError(
+            f"{name} is of shape {tuple(checked.shape)} for a batch of {tensor.shape[0]} images: it must hold one each"
+        )
+    return checked

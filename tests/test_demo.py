@@ -203,10 +203,10 @@ def test_interrupted_training_leaves_nothing(
     def interrupt(*arguments: object, **options: object) -> None:
         if failing == "torch.save":
             Path(str(arguments[1])).write_bytes(b"half a network")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"while in {failing}")
 
     monkeypatch.setattr(demo if failing == "train" else torch, failing.removeprefix("torch."), interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=f"while in {failing}"):
         trained_network(digits)
     assert not cache.exists() or not list(cache.iterdir())
 

@@ -154,6 +154,8 @@ def test_pixels_that_are_no_numbers(untouched, images, pixel) -> None:
 @pytest.mark.parametrize(
     ("returned", "error", "message"),
     [
+        (None, TypeError, "the mask that .*generator.* returned must be an integer tensor, but a NoneType was passed"),
+        (torch.zeros(2, 1, 16, 12, dtype=torch.long), ValueError, r"of shape \(2, 1, 16, 12\) for a batch of 4 images"),
         ("nothing", TypeError, "the mask that .*generator.* returned must be an integer tensor, but a str was passed"),
         (torch.zeros(4, 1, 16, 12), TypeError, "the mask that .*generator.* returned has dtype torch.float32"),
         (

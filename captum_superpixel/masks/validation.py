@@ -22,7 +22,7 @@ def checked_integer(name: str, value: object, *, minimum: int = 1) -> int:
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)  # type: ignore[arg-type]  # TypeError is the answer
     except TypeError:
         raise TypeError(f"{name} must be an integer, but {value!r} ({type(value).__name__}) was passed") from None
     if number < minimum:

@@ -111,7 +111,7 @@ def train(
     generator = torch.default_generator if generator is None else generator
     device = _device(model) if device is None else torch.device(device)
     # With channels last, training on a CPU takes a quarter of the time.
-    model.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch types no memory_format without a dtype
     loader = DataLoader(dataset, batch_size, shuffle=True, generator=generator)
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
     # Of fewer than four steps, PyTorch's cycle has the end only, at a rate of almost 0.
