@@ -1,0 +1,50 @@
+"""Stability, fidelity and localization of attribution maps, and the nulls without which stability means little."""
+
+from captum_superpixel.metrics.across_models import MegeReco, across_model_variance, mege_reco
+from captum_superpixel.metrics.fidelity import deletion_auc, deletion_curve, insertion_auc, insertion_curve
+from captum_superpixel.metrics.localization import pointing_game, relevance_mass_accuracy, relevance_rank_accuracy
+from captum_superpixel.metrics.null import (
+    NullCorrected,
+    against_null,
+    bootstrap_mean,
+    excess,
+    null_corrected,
+    paired_difference,
+    permute_pixels,
+)
+from captum_superpixel.metrics.road import Road, noisy_linear_imputation, road
+from captum_superpixel.metrics.stability import (
+    cosine_similarity,
+    rank_correlation,
+    ssim,
+    top_k_intersection,
+    top_k_iou,
+)
+
+__all__ = [
+    "MegeReco",
+    "NullCorrected",
+    "Road",
+    "across_model_variance",
+    "against_null",
+    "bootstrap_mean",
+    "cosine_similarity",
+    "deletion_auc",
+    "deletion_curve",
+    "excess",
+    "insertion_auc",
+    "insertion_curve",
+    "mege_reco",
+    "noisy_linear_imputation",
+    "null_corrected",
+    "paired_difference",
+    "permute_pixels",
+    "pointing_game",
+    "rank_correlation",
+    "relevance_mass_accuracy",
+    "relevance_rank_accuracy",
+    "road",
+    "ssim",
+    "top_k_intersection",
+    "top_k_iou",
+]

@@ -1,0 +1,194 @@
+"""Localisation: how much of an explanation lies on the object that a ground-truth mask marks.
+
+One convention serves all three metrics, that of Arras et al. called "sum,pos": the attributions are summed over the
+channels with their signs, and negative sums count as 0, because they speak against the class. Where the size of an
+effect matters and not its direction, pass magnitudes, ``attributions.abs()``.
+
+Every metric is an expectation in [0, 1], and a map without positive relevance says nothing about the place: all three
+give it the chance level, the object's share of the image's pixels. That share is also what to compare a mean with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.ndimage
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_superpixel.metrics.maps import check_maps
+
+__all__ = ["pointing_game", "relevance_mass_accuracy", "relevance_rank_accuracy"]
+
+_distances: Callable[..., NDArray[np.float64]] = scipy.ndimage.distance_transform_edt  # type: ignore[attr-defined]
+
+
+def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: float = 0) -> Tensor:
+    """Say whether the pixel of the highest relevance lies on the object.
+
+    ``hit = 1`` if ``argmax relevance`` is an object pixel or has one within the tolerance, else 0. Where several pixels
+    share the maximum, as in the best segment of a pooled map, the result is the fraction of them that hit: the expected
+    hit of a pixel drawn among them.
+
+    Args:
+        attributions: Maps of shape ``(N, C, H, W)``, summed over the channels; negative sums count as 0.
+        object_masks: Boolean tensor of shape ``(N, 1, H, W)``, true on the object.
+        tolerance: Euclidean distance in pixels within which a miss still counts as a hit. Zhang et al. use 15 at the
+            size of ImageNet's photographs.
+
+    Returns:
+        Tensor of shape ``(N,)`` in [0, 1], higher is better; 1 for a mask that covers the image. A constant map, an
+        all-zero one, and one without positive relevance tie everywhere: the share of the image within the tolerance of
+        the object, hence its chance level.
+
+    Raises:
+        TypeError: If the attributions are not a tensor of real numbers, the masks not a boolean one, or the tolerance
+            is no number.
+        ValueError: If the shapes do not fit, scores are NaN or infinite, a mask is empty, or the tolerance is negative.
+
+    Notes:
+        Zhang et al. average the hits within each class first, and the classes then. Do so where the classes are of
+        unequal size; the mean over images is not it.
+
+    References:
+        Zhang, Bargal, Lin, Brandt, Shen, Sclaroff, "Top-Down Neural Attention by Excitation Backprop", International
+        Journal of Computer Vision 126, 2018, doi:10.1007/s11263-017-1059-x.
+
+    Examples:
+        >>> import torch
+        >>> attributions = torch.tensor([[[[0.0, 9.0, 1.0, 2.0]]], [[[5.0, 5.0, 0.0, 5.0]]]])
+        >>> object_masks = torch.tensor([[[[False, False, True, True]]], [[[False, False, True, True]]]])
+        >>> pointing_game(attributions, object_masks)
+        tensor([0.0000, 0.3333], dtype=torch.float64)
+        >>> pointing_game(attributions, object_masks, tolerance=1)
+        tensor([1.0000, 0.6667], dtype=torch.float64)
+    """
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.integer | np.floating):
+        raise TypeError(f"tolerance={tolerance!r} must be a number of pixels")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance={tolerance} must be 0 or more pixels")
+    relevance, inside = _relevance_and_object(attributions, object_masks)
+    if tolerance > 0:
+        inside = _within(tolerance, object_masks).flatten(1).to(inside.device)
+    best = relevance == relevance.amax(dim=1, keepdim=True)
+    return _share(best, inside, relevance.dtype)
+
+
+def relevance_mass_accuracy(attributions: Tensor, object_masks: Tensor) -> Tensor:
+    """Measure the share of the positive relevance that lies on the object.
+
+    ``sum of relevance on the object / sum of relevance``, of the relevance ``max(0, sum over channels)``.
+
+    Args:
+        attributions: Maps of shape ``(N, C, H, W)``, summed over the channels; negative sums count as 0.
+        object_masks: Boolean tensor of shape ``(N, 1, H, W)``, true on the object.
+
+    Returns:
+        Tensor of shape ``(N,)`` in [0, 1], higher is better; 1 for a mask that covers the image. Ties do not matter. A
+        positive constant map gives the object's share of the pixels. A map without positive relevance (all-zero, or
+        negative throughout) gives that share as well, the limit of ever fainter constant maps, where the formula says
+        0/0.
+
+    Raises:
+        TypeError: If the attributions are not a tensor of real numbers, or the masks not a boolean one.
+        ValueError: If the shapes do not fit, scores are NaN or infinite, or a mask is empty.
+
+    Notes:
+        Quantus has NaN for 0/0; a mean over images would be lost to it. Large objects hold more relevance by chance:
+        compare with the mean of ``object_masks``.
+
+    References:
+        Arras, Osman, Samek, "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network
+        explanations", Information Fusion 81, 2022, doi:10.1016/j.inffus.2021.11.008, arXiv:2003.07258.
+
+    Examples:
+        >>> import torch
+        >>> attributions = torch.tensor([[[[1.0, -7.0, 3.0, 4.0]]]])
+        >>> object_masks = torch.tensor([[[[False, False, True, False]]]])
+        >>> relevance_mass_accuracy(attributions, object_masks)
+        tensor([0.3750], dtype=torch.float64)
+        >>> relevance_mass_accuracy(torch.zeros(1, 1, 1, 4), object_masks)
+        tensor([0.2500], dtype=torch.float64)
+    """
+    relevance, inside = _relevance_and_object(attributions, object_masks)
+    silent = relevance.amax(dim=1, keepdim=True) == 0
+    relevance = torch.where(silent, torch.ones_like(relevance), relevance)
+    return torch.where(inside, relevance, 0).sum(dim=1) / relevance.sum(dim=1)
+
+
+def relevance_rank_accuracy(attributions: Tensor, object_masks: Tensor) -> Tensor:
+    """Measure the share of the K most relevant pixels that lies on the object, where K is the object's size.
+
+    ``|top K pixels ∩ object| / K`` with ``K = |object|``. Where pixels tie for the last places, as a segment of a
+    pooled map does, the places left are taken to be drawn among them, and the result is the expected overlap:
+    ``(|above ∩ object| + (K - |above|) |tied ∩ object| / |tied|) / K``.
+
+    Args:
+        attributions: Maps of shape ``(N, C, H, W)``, summed over the channels; negative sums count as 0 and so tie.
+        object_masks: Boolean tensor of shape ``(N, 1, H, W)``, true on the object.
+
+    Returns:
+        Tensor of shape ``(N,)`` in [0, 1], higher is better; 1 for a mask that covers the image. A constant map, an
+        all-zero one, and one without positive relevance tie everywhere: the object's share of the pixels.
+
+    Raises:
+        TypeError: If the attributions are not a tensor of real numbers, or the masks not a boolean one.
+        ValueError: If the shapes do not fit, scores are NaN or infinite, or a mask is empty.
+
+    References:
+        Arras, Osman, Samek, "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network
+        explanations", Information Fusion 81, 2022, doi:10.1016/j.inffus.2021.11.008, arXiv:2003.07258. They leave ties
+        to the order of a sort, which favours one side of the image.
+
+    Examples:
+        >>> import torch
+        >>> attributions = torch.tensor([[[[8.0, 5.0, 5.0, 1.0]]]])
+        >>> object_masks = torch.tensor([[[[True, True, False, False]]]])
+        >>> relevance_rank_accuracy(attributions, object_masks)
+        tensor([0.7500], dtype=torch.float64)
+    """
+    relevance, inside = _relevance_and_object(attributions, object_masks)
+    size = inside.sum(dim=1, keepdim=True)
+    last = relevance.sort(dim=1, descending=True).values.gather(1, size - 1)
+    above = relevance > last
+    places_left = (size - above.sum(dim=1, keepdim=True))[:, 0]
+    expected = (above & inside).sum(dim=1) + places_left * _share(relevance == last, inside, relevance.dtype)
+    return expected / size[:, 0]
+
+
+def _share(pixels: Tensor, inside: Tensor, dtype: torch.dtype) -> Tensor:
+    """Give the fraction of some pixels ``(N, L)`` that lies inside ``(N, L)``: ``(N,)``."""
+    return (pixels & inside).sum(dim=1).to(dtype) / pixels.sum(dim=1)
+
+
+def _relevance_and_object(attributions: object, object_masks: object) -> tuple[Tensor, Tensor]:
+    """Validate; lay out the positive relevance ``(N, L)`` beside the boolean object ``(N, L)``."""
+    maps = check_maps("attributions", attributions)
+    if not isinstance(object_masks, Tensor) or object_masks.dtype != torch.bool:
+        what = f"of {object_masks.dtype}" if isinstance(object_masks, Tensor) else f"a {type(object_masks).__name__}"
+        raise TypeError(f"object_masks must be a boolean tensor, but is {what}: pass a comparison such as `masks > 0`")
+    wanted = (maps.shape[0], 1, *maps.shape[2:])
+    if object_masks.shape != wanted:
+        raise ValueError(
+            f"object_masks of shape {tuple(object_masks.shape)} do not fit attributions of shape {tuple(maps.shape)}: "
+            f"pass one mask for each image, {wanted}"
+        )
+    inside = object_masks.flatten(1).to(maps.device)
+    empty = (~inside.any(dim=1)).nonzero().flatten().tolist()
+    if empty:
+        named = ", ".join(map(str, empty[:8])) + (", …" if len(empty) > 8 else "")
+        raise ValueError(
+            f"{len(empty)} of {len(inside)} object_masks (index {named}) mark no pixel: leave these images out, for "
+            "there is nothing to find in them"
+        )
+    wide = maps.float() if maps.device.type == "mps" else maps.double()
+    return wide.sum(dim=1).clamp(min=0).flatten(1), inside
+
+
+def _within(tolerance: float, object_masks: Tensor) -> Tensor:
+    """Mark the pixels that are no further from the object than the tolerance: ``(N, 1, H, W)``."""
+    outside = (~object_masks).cpu().numpy()
+    near = [torch.from_numpy(_distances(mask[0]) <= tolerance) for mask in outside]
+    return torch.stack(near)[:, None]

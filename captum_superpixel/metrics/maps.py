@@ -1,0 +1,84 @@
+"""What every metric asks of the maps that it is given, and the magnitudes that most of them compare."""
+
+from torch import Tensor
+
+__all__ = ["check_alike", "check_maps", "magnitudes"]
+
+
+def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
+    """Return the maps if they are finite real tensors of a given layout.
+
+    Args:
+        name: What the maps are called in messages.
+        maps: What the caller passed.
+        layout: The dimensions by name, of which the first is the one whose bad entries are named.
+
+    Returns:
+        The same tensor, detached.
+
+    Raises:
+        TypeError: If they are not a tensor of real numbers.
+        ValueError: If they have other dimensions, hold nothing, or a value of theirs is NaN or infinite.
+
+    Examples:
+        >>> import torch
+        >>> check_maps("maps_a", torch.zeros(2, 3, 4))
+        Traceback (most recent call last):
+        ...
+        ValueError: maps_a must have shape (N, C, H, W), but has shape (2, 3, 4): add the missing dimension by [None]
+    """
+    if not isinstance(maps, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape ({layout}), but a {type(maps).__name__} was passed")
+    if maps.is_complex():
+        raise TypeError(f"{name} has dtype {maps.dtype}: pass real scores, for example their magnitude {name}.abs()")
+    shape = tuple(maps.shape)
+    dimensions = layout.count(",") + 1
+    if maps.ndim != dimensions:
+        hint = "add the missing dimension by [None]" if maps.ndim < dimensions else "flatten or index the others"
+        raise ValueError(f"{name} must have shape ({layout}), but has shape {shape}: {hint}")
+    if maps.numel() == 0:
+        raise ValueError(f"{name} of shape {shape} holds nothing: pass at least one map of at least one pixel")
+    detached = maps.detach()
+    broken = (~detached.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
+    if broken:
+        named = ", ".join(map(str, broken[:8])) + (", …" if len(broken) > 8 else "")
+        raise ValueError(
+            f"{len(broken)} of {shape[0]} entries of {name} (index {named}) hold NaN or infinite scores: leave them "
+            "out, or find out where they come from"
+        )
+    return detached
+
+
+def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:
+    """Return two batches of maps ``(N, C, H, W)``, detached, if they are finite and of one shape.
+
+    Args:
+        maps_a: What the caller passed as ``maps_a``.
+        maps_b: What the caller passed as ``maps_b``.
+
+    Returns:
+        Both, the second on the device of the first.
+
+    Raises:
+        TypeError: If one is not a tensor of real numbers.
+        ValueError: If their shapes differ, or one is not a batch of finite maps.
+    """
+    first, second = check_maps("maps_a", maps_a), check_maps("maps_b", maps_b)
+    if first.shape != second.shape:
+        raise ValueError(
+            f"maps_a has shape {tuple(first.shape)} and maps_b {tuple(second.shape)}: pass two maps of the same "
+            "images, in the same order and size"
+        )
+    return first, second.to(first.device)
+
+
+def magnitudes(maps: Tensor) -> Tensor:
+    """Sum |a| over the channels of maps ``(*, C, H, W)``: ``(*, H, W)`` float64, where float64 exists.
+
+    Examples:
+        >>> import torch
+        >>> magnitudes(torch.tensor([[[[1.0, -2.0]], [[-3.0, 0.0]]]]))
+        tensor([[[4., 2.]]], dtype=torch.float64)
+    """
+    wide = maps.float() if maps.device.type == "mps" else maps.double()
+    return wide.abs().sum(dim=-3)
