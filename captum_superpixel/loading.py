@@ -1,8 +1,6 @@
 """A network and a photograph of the user's, from how they are named on a command line to tensors."""
 
-import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,73 +8,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from captum_superpixel.errors import InputError
+from captum_superpixel.model_loading import load_model
+
 __all__ = ["InputError", "choose_target", "load_image", "load_model"]
-
-
-class InputError(ValueError):
-    """What the user passed cannot be used; the message is one line that says why and what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
-
-
-def load_model(specification: str) -> nn.Module:
-    """Import a network named ``MODULE:FACTORY``, from the current folder or from what is installed.
-
-    Args:
-        specification: Module and name, with a colon between; the name is of a network or of a callable that returns
-            one and needs no arguments.
-
-    Returns:
-        The network, in evaluation mode, float32, on the CPU.
-
-    Raises:
-        InputError: If there is no colon, the import or the call fails, or what comes out is no ``torch.nn.Module``.
-
-    Examples:
-        >>> type(load_model("captum_superpixel.study.networks:small_cnn")).__name__
-        'SmallCNN'
-    """
-    module_name, _, factory_name = specification.partition(":")
-    if not module_name or not factory_name:
-        raise InputError(
-            f"--model {specification} names no network: write MODULE:FACTORY, for example mynet:load for the function "
-            "load() in mynet.py."
-        )
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    # Whatever the user's module does on import or in the call may raise whatever it likes.
-    try:
-        made: object = import_module(module_name)
-    except Exception as error:
-        raise InputError(
-            f"--model {specification}: importing {module_name!r} failed ({type(error).__name__}: {error}); name it as "
-            f"in an import statement, and run the command where it can be imported (now in {folder})."
-        ) from error
-    try:
-        for attribute in factory_name.split("."):
-            made = getattr(made, attribute)
-    except AttributeError as error:
-        raise InputError(f"--model {specification}: {error}; check the name after the colon.") from error
-    if not isinstance(made, nn.Module):
-        if not callable(made):
-            raise InputError(
-                f"--model {specification} is a {type(made).__name__}, neither a torch.nn.Module nor a callable that "
-                "returns one."
-            )
-        try:
-            made = made()
-        except Exception as error:
-            raise InputError(
-                f"--model {specification}: calling {factory_name}() failed ({type(error).__name__}: {error}); it is "
-                "called without arguments and must return a torch.nn.Module."
-            ) from error
-    if not isinstance(made, nn.Module):
-        raise InputError(
-            f"--model {specification}: {factory_name}() returned a {type(made).__name__}, not a torch.nn.Module."
-        )
-    return made.to(device="cpu", dtype=torch.float32).eval()
 
 
 def load_image(path: Path, size: int, mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:

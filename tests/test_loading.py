@@ -1,6 +1,5 @@
-"""The user's network and photograph: what is accepted, and what the errors say."""
+"""The user's photograph and target: what is accepted, and what the errors say."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,35 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_superpixel.loading import InputError, choose_target, load_image, load_model
-
-MODULE = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(3, 4)
-    def forward(self, x):
-        return self.linear(x.mean((2, 3)))
-
-    @classmethod
-    def light(cls):
-        return cls().bfloat16()
-
-ready = Net()
-number = 7
-
-def table():
-    return {"weights": 1}
-
-def fails():
-    raise OSError("no weights\\nanywhere")
-
-def needs(path):
-    return Net()
-"""
+from captum_superpixel.loading import InputError, choose_target, load_image
 
 
 class Returns(nn.Module):
@@ -49,51 +20,6 @@ class Returns(nn.Module):
 
     def forward(self, images: Tensor) -> object:
         return self.output + 0 * images.sum() if isinstance(self.output, Tensor) else self.output
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with a module of the user's, whose name no other test has."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", [path for path in sys.path if path])
-    for name in ("users_net", "users_broken"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    (tmp_path / "users_net.py").write_text(MODULE)
-    (tmp_path / "users_broken.py").write_text("import users_net\nusers_net.nothing\n")
-    return tmp_path
-
-
-@pytest.mark.parametrize("name", ["Net", "ready", "Net.light"])
-def test_networks_are_found_in_the_current_folder(name: str) -> None:
-    model = load_model(f"users_net:{name}")
-    assert type(model).__name__ == "Net"
-    assert not model.training
-    assert model(torch.zeros(1, 3, 2, 2)).dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("specification", "message"),
-    [
-        ("users_net", "--model users_net names no network: write MODULE:FACTORY"),
-        (":Net", "--model :Net names no network"),
-        ("users_net:", "--model users_net: names no network"),
-        (
-            "nowhere.at_all:Net",
-            r"importing 'nowhere\.at_all' failed \(ModuleNotFoundError: No module named 'nowhere'\)",
-        ),
-        ("users_net.py:Net", r"importing 'users_net\.py' failed"),
-        ("users_broken:Net", "importing 'users_broken' failed .*AttributeError.*'nothing'"),
-        ("users_net:Nett", "has no attribute 'Nett'"),
-        ("users_net:number", "users_net:number is a int, neither"),
-        ("users_net:table", r"table\(\) returned a dict, not a torch\.nn\.Module"),
-        ("users_net:fails", r"calling fails\(\) failed \(OSError: no weights anywhere\)"),
-        ("users_net:needs", r"calling needs\(\) failed \(TypeError: .*'path'"),
-    ],
-)
-def test_bad_networks(specification: str, message: str) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        load_model(specification)
-    assert "\n" not in str(caught.value)
 
 
 def test_square_in_the_middle_is_used(tmp_path: Path) -> None:

@@ -1,11 +1,31 @@
 """Networks for the demonstration, the study and the benchmarks, built so that every Captum method works on them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
-__all__ = ["BasicBlock", "ResNet", "SmallCNN", "initialise", "resnet18", "small_cnn"]
+from captum_superpixel.study.initialisation import initialise
+from captum_superpixel.study.squeezenet import SqueezeNet, squeezenet1_0
+
+__all__ = [
+    "BasicBlock",
+    "CifarResNet",
+    "PaddedShortcut",
+    "ResNet",
+    "SmallCNN",
+    "SqueezeNet",
+    "cifar_resnet",
+    "initialise",
+    "resnet18",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "small_cnn",
+    "squeezenet1_0",
+]
 
 
 class SmallCNN(nn.Module):
@@ -98,16 +118,10 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = [f"layer{number}" for number in range(1, len(blocks) + 1)]
-        channels = widths[0]
-        for number, (name, count, width) in enumerate(zip(self.stages, blocks, widths, strict=True)):
-            stage = nn.Sequential()
-            for position in range(count):
-                stride = 2 if number > 0 and position == 0 else 1
-                stage.append(BasicBlock(channels, width, stride, _projection(channels, width, stride)))
-                channels = width
+        for name, stage in zip(self.stages, _stages(blocks, widths, _projection), strict=True):
             self.add_module(name, stage)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels, num_classes)
+        self.fc = nn.Linear(widths[-1], num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of images (N, 3, H, W)."""
@@ -116,6 +130,72 @@ class ResNet(nn.Module):
             x = self.get_submodule(name)(x)
         logits: Tensor = self.fc(torch.flatten(self.avgpool(x), 1))
         return logits
+
+
+class CifarResNet(nn.Module):
+    """A residual network of basic blocks for images of 32 pixels, with shortcuts that have no parameters.
+
+    Maps images ``(N, 3, H, W)`` to logits ``(N, num_classes)``. Parameters are named ``conv1``, ``bn1``,
+    ``layer1.0.conv1`` to ``layer3.8.bn2`` and ``linear``, as in the state dicts that are most widely shared
+    (https://github.com/akamaster/pytorch_resnet_cifar10).
+
+    Args:
+        depth: Number of layers with weights, 6n + 2 for n blocks in each of the three stages: 20, 32, 44, 56 and 110
+            in the paper.
+        num_classes: Number of logits.
+
+    Raises:
+        ValueError: If ``depth`` is not 6n + 2 with n of at least 1.
+
+    References:
+        He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2,
+        https://arxiv.org/abs/1512.03385
+    """
+
+    def __init__(self, depth: int = 20, num_classes: int = 10) -> None:
+        if depth < 8 or depth % 6 != 2:
+            raise ValueError(
+                f"depth={depth} is no depth of a CIFAR ResNet; it must be 6n + 2, such as 20, 32, 44, 56 or 110."
+            )
+        super().__init__()
+        count, widths = depth // 6, (16, 32, 64)
+        self.conv1, self.bn1, self.relu = _convolution(3, widths[0])
+        self.layer1, self.layer2, self.layer3 = _stages((count, count, count), widths, PaddedShortcut.between)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, num_classes) of images (N, 3, H, W)."""
+        x = self.relu(self.bn1(self.conv1(images)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        logits: Tensor = self.linear(torch.flatten(self.avgpool(x), 1))
+        return logits
+
+
+class PaddedShortcut(nn.Module):
+    """Every ``stride``-th pixel, with channels of zeros before and after: option A of He et al.
+
+    Args:
+        before: Channels of zeros in front.
+        after: Channels of zeros at the end.
+        stride: Which pixels to take.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.before, self.after, self.stride = before, after, stride
+
+    @classmethod
+    def between(cls, channels_in: int, channels_out: int, stride: int) -> "PaddedShortcut | None":
+        """The shortcut between these channels, as many zeros before as after; None where the shapes are equal."""
+        if stride == 1 and channels_in == channels_out:
+            return None
+        before = (channels_out - channels_in) // 2
+        return cls(before, channels_out - channels_in - before, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activations (N, before + C + after, H / stride, W / stride) of activations (N, C, H, W)."""
+        return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
 
 
 def small_cnn(num_classes: int = 10, *, generator: torch.Generator | None = None) -> SmallCNN:
@@ -141,23 +221,55 @@ def resnet18(num_classes: int = 1000, *, generator: torch.Generator | None = Non
     return network
 
 
-def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw the weights of every convolution and linear layer of ``network`` anew, in place, biases zero.
+def cifar_resnet(depth: int = 20, num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:
+    """An untrained :class:`CifarResNet` with weights drawn from ``generator`` (None: from PyTorch's global one).
 
-    Args:
-        network: A network on the generator's device.
-        generator: Where the randomness comes from; None means PyTorch's global generator.
+    Raises:
+        ValueError: If ``depth`` is not 6n + 2 with n of at least 1.
 
-    References:
-        He et al., "Delving Deep into Rectifiers", ICCV 2015, https://doi.org/10.1109/ICCV.2015.123
+    Examples:
+        >>> import torch
+        >>> cifar_resnet(20)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-        elif isinstance(module, nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+    with torch.random.fork_rng(devices=[]):
+        network = CifarResNet(depth, num_classes)
+    initialise(network, generator)
+    return network
+
+
+def resnet20(num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:
+    """The CIFAR ResNet of 20 layers, 270,000 parameters: :func:`cifar_resnet` of depth 20."""
+    return cifar_resnet(20, num_classes, generator=generator)
+
+
+def resnet32(num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:
+    """The CIFAR ResNet of 32 layers, 460,000 parameters: :func:`cifar_resnet` of depth 32."""
+    return cifar_resnet(32, num_classes, generator=generator)
+
+
+def resnet44(num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:
+    """The CIFAR ResNet of 44 layers, 660,000 parameters: :func:`cifar_resnet` of depth 44."""
+    return cifar_resnet(44, num_classes, generator=generator)
+
+
+def resnet56(num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:
+    """The CIFAR ResNet of 56 layers, 850,000 parameters: :func:`cifar_resnet` of depth 56."""
+    return cifar_resnet(56, num_classes, generator=generator)
+
+
+def _stages(
+    blocks: Sequence[int], widths: Sequence[int], shortcut: Callable[[int, int, int], nn.Module | None]
+) -> Iterator[nn.Sequential]:
+    """Stages of ``blocks`` basic blocks each, of which every one but the first halves the resolution."""
+    channels = widths[0]
+    for number, (count, width) in enumerate(zip(blocks, widths, strict=True)):
+        stage = nn.Sequential()
+        for position in range(count):
+            stride = 2 if number > 0 and position == 0 else 1
+            stage.append(BasicBlock(channels, width, stride, shortcut(channels, width, stride)))
+            channels = width
+        yield stage
 
 
 def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d, nn.ReLU]:

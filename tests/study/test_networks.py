@@ -5,12 +5,25 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as functional
 from captum.attr import LRP, DeepLift, GuidedBackprop
 from torch import Tensor, nn
 
-from captum_superpixel.study.networks import BasicBlock, ResNet, SmallCNN, resnet18, small_cnn
+from captum_superpixel.study import networks
+from captum_superpixel.study.networks import (
+    BasicBlock,
+    CifarResNet,
+    PaddedShortcut,
+    ResNet,
+    SmallCNN,
+    cifar_resnet,
+    resnet18,
+    resnet20,
+    small_cnn,
+    squeezenet1_0,
+)
 
-FACTORIES = [small_cnn, resnet18]
+FACTORIES = [small_cnn, resnet18, resnet20, squeezenet1_0]
 
 
 @pytest.fixture
@@ -47,6 +60,74 @@ def test_resnet_of_other_depth(images: Tensor) -> None:
     assert len(network.get_submodule("layer2")) == 2  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
+def test_cifar_resnets_have_the_size_of_the_paper(depth: int, millions: float) -> None:
+    """Table 6 of He et al. counts the parameters; the shortcuts have none."""
+    network = cifar_resnet(depth)
+    assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.03)
+    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in network.modules()) == depth
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56])
+def test_cifar_resnets_by_name(depth: int) -> None:
+    first = getattr(networks, f"resnet{depth}")(7, generator=torch.Generator().manual_seed(0))
+    second = cifar_resnet(depth, 7, generator=torch.Generator().manual_seed(0))
+    assert first.state_dict().keys() == second.state_dict().keys()
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert first.linear.out_features == 7
+
+
+def test_cifar_resnet_has_the_keys_of_published_weights() -> None:
+    suffixes = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    expected = {"conv1.weight", *(f"bn1.{suffix}" for suffix in suffixes), "linear.weight", "linear.bias"}
+    for block in (f"layer{stage}.{number}" for stage in (1, 2, 3) for number in range(3)):
+        for layer in (1, 2):
+            expected |= {f"{block}.conv{layer}.weight", *(f"{block}.bn{layer}.{suffix}" for suffix in suffixes)}
+    assert set(resnet20().state_dict()) == expected
+
+
+@pytest.mark.parametrize("depth", [2, 7, 18, 21])
+def test_depths_that_no_cifar_resnet_has(depth: int) -> None:
+    with pytest.raises(ValueError, match=f"depth={depth} is no depth"):
+        CifarResNet(depth)
+
+
+def test_cifar_resnet_against_its_definition() -> None:
+    """Section 4.2 of He et al., written out over the state dict."""
+    generator = torch.Generator().manual_seed(0)
+    network = warmed_up(cifar_resnet(14, 5, generator=generator), torch.rand(8, 3, 32, 32, generator=generator))
+    state = network.state_dict()
+
+    def layer(x: Tensor, convolution: str, norm: str, stride: int = 1) -> Tensor:
+        x = functional.conv2d(x, state[f"{convolution}.weight"], stride=stride, padding=1)
+        mean, variance = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]
+        return functional.batch_norm(x, mean, variance, state[f"{norm}.weight"], state[f"{norm}.bias"])
+
+    images = torch.rand(3, 3, 32, 32, generator=generator)
+    x = layer(images, "conv1", "bn1").relu()
+    for stage, width in ((1, 16), (2, 32), (3, 64)):
+        for block in (f"layer{stage}.0", f"layer{stage}.1"):
+            halve = stage > 1 and block.endswith("0")
+            residual = layer(x, f"{block}.conv1", f"{block}.bn1", 2 if halve else 1).relu()
+            residual = layer(residual, f"{block}.conv2", f"{block}.bn2")
+            if halve:
+                zeros = torch.zeros(3, width // 4, *residual.shape[2:])
+                x = torch.cat([zeros, x[:, :, ::2, ::2], zeros], 1)
+            x = (x + residual).relu()
+    logits = functional.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
+    assert torch.allclose(network(images), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_shortcut_takes_every_second_pixel_and_pads_channels() -> None:
+    image = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]]).view(1, 1, 4, 4)
+    shortcut = PaddedShortcut.between(1, 3, 2)
+    assert shortcut is not None
+    expected = torch.zeros(1, 3, 2, 2)
+    expected[0, 1] = torch.tensor([[1, 3], [9, 11]])
+    assert torch.equal(shortcut(image), expected)
+    assert PaddedShortcut.between(16, 16, 1) is None
+
+
 def test_block_without_residual_is_the_shortcut() -> None:
     block = BasicBlock(2, 2).eval()
     nn.init.zeros_(block.conv2.weight)
@@ -62,12 +143,6 @@ def test_weights_come_from_the_generator_only(factory: Callable[..., nn.Module])
     for (name, a), b in zip(first.named_parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b), name
     assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
-
-
-def test_weights_have_the_variance_of_he_et_al() -> None:
-    weight = resnet18(generator=torch.Generator().manual_seed(0)).get_submodule("layer3.1.conv1").weight
-    assert isinstance(weight, Tensor)
-    assert weight.std().item() == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.01)
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
