@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from tqdm import tqdm
 
 import captum_superpixel
 from captum_superpixel.datasets import DigitsOnPhotographs
+from captum_superpixel.files import replacing
 from captum_superpixel.grouped import SuperpixelGrouped
 from captum_superpixel.loading import InputError, choose_target, load_image, load_model
 from captum_superpixel.masks import Slic
@@ -290,17 +289,6 @@ def check_out(out: Path) -> None:
         raise InputError(f"--out {out}: there is no folder {out.parent}; make it first.")
     if out.is_dir():
         raise InputError(f"--out {out} is a folder; pass the name of a file.")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to, which takes its place if all goes well and vanishes if not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _save(figure: Figure, out: Path) -> None:

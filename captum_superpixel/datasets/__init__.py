@@ -1,0 +1,18 @@
+"""Labelled images to train and explain networks on: an embedded set, and readers of real data on local files."""
+
+from captum_superpixel.datasets.cifar import cifar10
+from captum_superpixel.datasets.digits import DigitsOnPhotographs
+from captum_superpixel.datasets.folders import image_folder, read_classes
+from captum_superpixel.datasets.labelled_images import LabelledImages
+from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
+
+__all__ = [
+    "CIFAR10",
+    "IMAGENET",
+    "DigitsOnPhotographs",
+    "LabelledImages",
+    "Preprocessing",
+    "cifar10",
+    "image_folder",
+    "read_classes",
+]

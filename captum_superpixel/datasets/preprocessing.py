@@ -1,0 +1,251 @@
+"""From a photograph to what a network takes: size, scale, mean, standard deviation and order of the channels."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from captum_superpixel.masks.validation import checked_integer, checked_number
+
+__all__ = ["CIFAR10", "IMAGENET", "Preprocessing"]
+
+Triple: TypeAlias = tuple[float, float, float]
+
+# With a transparency of bytes, these warn on the way to RGB; over RGBA they do not.
+_TRANSPARENT_PALETTES = ("P", "PA")
+_WIDE_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network wants done to a photograph: ``input = (pixels * scale - mean) / std``, pixels from 0 to 255.
+
+    Equal settings are equal and hash alike, whether the size was given as one number or two.
+
+    Args:
+        size: Height and width of the input in pixels, at least 1: one number for a square, or ``(height, width)``.
+        mean: A number, or one for each channel, **in the units of pixels * scale and in the order of the network's
+            channels**: of blue, green and red with ``channel_order="bgr"``.
+        std: As ``mean``; above 0.
+        scale: What pixels are multiplied by, above 0: 1/255 for a network that was trained on [0, 1] (torchvision,
+            transformers), 1 for one trained on 0 to 255 (Caffe).
+        channel_order: The order of the network's channels, ``"rgb"`` or ``"bgr"``.
+        resize: ``"crop"`` cuts the largest rectangle of the input's aspect out of the middle and resizes that;
+            ``"stretch"`` resizes the whole photograph and distorts it. Both with Pillow's antialiased bilinear filter;
+            a photograph that has the size already keeps its pixels.
+
+    Attributes:
+        size: ``(height, width)``.
+        mean: Three numbers.
+        std: Three numbers.
+
+    Raises:
+        TypeError: If a number is not a number, or the size not one or two integers.
+        ValueError: If one is out of its range or not finite, there are other than one or three, or a choice is none.
+
+    Examples:
+        >>> from PIL import Image
+        >>> photograph = Image.new("RGB", (640, 480), (255, 0, 51))
+        >>> half = Preprocessing(size=4, mean=0.5, std=0.5)
+        >>> half(photograph)[:, 0, 0]
+        tensor([ 1.0000, -1.0000, -0.6000])
+
+        SqueezeNet as Caffe trained it: blue, green, red, from 0 to 255, minus the mean.
+
+        >>> caffe = Preprocessing(size=227, mean=(104, 117, 123), std=1, scale=1, channel_order="bgr")
+        >>> caffe(photograph)[:, 0, 0]
+        tensor([ -53., -117.,  132.])
+        >>> caffe.to_pixels(caffe(photograph)[None])[0, :, 0, 0]
+        tensor([1.0000, 0.0000, 0.2000])
+    """
+
+    size: int | tuple[int, int]
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
+    scale: float = 1 / 255
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    resize: Literal["crop", "stretch"] = "crop"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _checked_size(self.size))
+        object.__setattr__(self, "mean", _checked_triple("mean", self.mean, minimum=-math.inf))
+        object.__setattr__(self, "std", _checked_triple("std", self.std, minimum=0.0))
+        object.__setattr__(self, "scale", checked_number("scale", self.scale, exclusive=True))
+        for name, value, choices in (
+            ("channel_order", self.channel_order, ("rgb", "bgr")),
+            ("resize", self.resize, ("crop", "stretch")),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, but {value!r} was passed")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return cast(tuple[int, int], self.size)
+
+    @property
+    def denormalize(self) -> tuple[Triple, Triple]:
+        """``(mean, std)`` for mask generators and plots: ``input * std + mean`` is the photograph in [0, 1].
+
+        In the order of the network's channels, as ``captum_superpixel.masks`` takes it together with
+        ``channel_order``. For a scale of 1/255 these are ``mean`` and ``std``, for a scale of 1 both divided by 255.
+
+        Examples:
+            >>> from captum_superpixel.masks import Slic
+            >>> caffe = Preprocessing(227, mean=51, std=1, scale=1, channel_order="bgr")
+            >>> caffe.denormalize[0]
+            (0.2, 0.2, 0.2)
+            >>> generator = Slic(denormalize=caffe.denormalize, channel_order=caffe.channel_order)
+        """
+        white = 255 * self.scale
+        mean, std = self._statistics()
+        return (mean[0] / white, mean[1] / white, mean[2] / white), (std[0] / white, std[1] / white, std[2] / white)
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Turn a photograph into an input.
+
+        Args:
+            image: A Pillow image of any size and mode; see :meth:`fit`.
+
+        Returns:
+            ``(3, height, width)`` float32.
+
+        Raises:
+            TypeError: If it is not a Pillow image.
+            ValueError: If its pixels have no known range (mode F).
+        """
+        return self.from_uint8(self.fit(image)[None])[0]
+
+    def fit(self, image: Image.Image) -> Tensor:
+        """Bring a photograph to the size of the input and to red, green and blue, but do not normalise it.
+
+        It is turned as its EXIF orientation says. Grey is repeated, 16 bits become 8 (Pillow's mode I counts as 16), a
+        palette is looked up, CMYK is converted, and transparency is dropped, as torchvision and transformers do.
+
+        Args:
+            image: A Pillow image of any size and mode.
+
+        Returns:
+            ``(3, height, width)`` uint8, red first, whatever ``channel_order``.
+
+        Raises:
+            TypeError: If it is not a Pillow image.
+            ValueError: If its pixels have no known range (mode F).
+        """
+        image, (height, width) = to_rgb(image), self.shape
+        if self.resize == "crop":
+            image = ImageOps.fit(image, (width, height), method=Image.Resampling.BILINEAR)
+        else:
+            image = image.resize((width, height), resample=Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+    def from_uint8(self, pixels: Tensor) -> Tensor:
+        """Normalise pixels; their size stays.
+
+        Args:
+            pixels: ``(N, 3, H, W)`` uint8, red first.
+
+        Returns:
+            ``(N, 3, H, W)`` float32 on the same device, in the order of the network's channels.
+
+        Raises:
+            TypeError: If they are not a uint8 tensor.
+            ValueError: If they are not a batch with three channels.
+        """
+        _check_batch("pixels", pixels)
+        if pixels.dtype != torch.uint8:
+            raise TypeError(f"pixels must be uint8, from 0 to 255, but have dtype {pixels.dtype}: convert them first")
+        mean, std = (pixels.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in self._statistics())
+        ordered = pixels.flip(1) if self.channel_order == "bgr" else pixels
+        return ordered.float().mul_(self.scale).sub_(mean).div_(std)
+
+    def to_pixels(self, inputs: Tensor) -> Tensor:
+        """Undo the normalisation, for plots.
+
+        Args:
+            inputs: ``(N, 3, H, W)`` of any real dtype, as ``from_uint8`` returns them.
+
+        Returns:
+            ``(N, 3, H, W)`` float32 on the same device, red first, clipped to [0, 1], without gradient.
+
+        Raises:
+            TypeError: If they are not a tensor.
+            ValueError: If they are not a batch with three channels.
+        """
+        _check_batch("inputs", inputs)
+        mean, std = (inputs.new_tensor(value, dtype=torch.float32).view(3, 1, 1) for value in self.denormalize)
+        pixels = inputs.detach().float().mul(std).add_(mean).clamp_(0, 1)
+        return pixels.flip(1) if self.channel_order == "bgr" else pixels
+
+    def _statistics(self) -> tuple[Triple, Triple]:
+        """The fields mean and std, which hold three numbers each since they were checked."""
+        return cast(Triple, self.mean), cast(Triple, self.std)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Decode an image, turn it as its EXIF orientation says, and convert it to mode RGB.
+
+    Raises:
+        TypeError: If it is not a Pillow image.
+        ValueError: If its pixels have no known range (mode F).
+    """
+    if not isinstance(image, Image.Image):
+        raise TypeError(
+            f"a Pillow image is needed, but a {type(image).__name__} was passed: open files by PIL.Image.open, turn "
+            "arrays into images by PIL.Image.fromarray"
+        )
+    with warnings.catch_warnings():
+        # Damaged EXIF data, of which ImageNet has some, are no reason to stop or to speak.
+        warnings.simplefilter("ignore", UserWarning)
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("the image has floating-point pixels (mode F) of no known range: convert it to 8 bits first")
+    if image.mode in _WIDE_GREY:
+        # Pillow would clip them at 255 or keep the high byte, as its version and the mode have it.
+        image = Image.fromarray(np.rint(np.clip(np.asarray(image), 0, 65535) / 257).astype(np.uint8))
+    if image.mode in _TRANSPARENT_PALETTES and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _checked_size(value: object) -> tuple[int, int]:
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"size must be one number or (height, width), but {value!r} was passed")
+        return checked_integer("the height in size", value[0]), checked_integer("the width in size", value[1])
+    side = checked_integer("size", value)
+    return side, side
+
+
+def _checked_triple(name: str, value: object, *, minimum: float) -> Triple:
+    """Return one number or three as three floats, above ``minimum``."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        value = value.tolist()
+    members = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value] * 3
+    if len(members) != 3:
+        raise ValueError(f"{name} must be one number or three, one for each channel, but {value!r} was passed")
+    first, second, third = (checked_number(name, member, minimum=minimum, exclusive=True) for member in members)
+    return first, second, third
+
+
+def _check_batch(name: str, tensor: object) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (N, 3, H, W), but a {type(tensor).__name__} was passed")
+    if tensor.ndim != 4 or tensor.shape[1] != 3:
+        hint = ": add the batch to a single image by [None]" if tensor.ndim == 3 else ""
+        raise ValueError(f"{name} must have shape (N, 3, H, W), but have {tuple(tensor.shape)}{hint}")
+
+
+IMAGENET = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""What the ImageNet networks of torchvision were trained on."""
+
+CIFAR10 = Preprocessing(size=32, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""CIFAR's 32 pixels with ImageNet's statistics, which its public networks and ours are trained with."""

@@ -1,0 +1,177 @@
+"""Preprocessing: the arithmetic and its inverse, sizes, Pillow's modes, and what the errors say."""
+
+import warnings
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from captum_superpixel.datasets import CIFAR10, IMAGENET, Preprocessing
+from captum_superpixel.masks import Grid, Slic
+
+CAFFE = Preprocessing(size=(6, 8), mean=(104, 117, 123), std=1, scale=1, channel_order="bgr")
+MINUS_ONE_TO_ONE = Preprocessing(size=5, mean=1, std=(1, 1, 2), scale=1 / 127.5)
+ALL = [IMAGENET, CIFAR10, CAFFE, MINUS_ONE_TO_ONE]
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    return torch.randint(256, (3, 3, 7, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_formula_against_numpy(pixels: Tensor) -> None:
+    rgb = pixels.numpy().astype(np.float64)
+    mean, std = (np.array(values).reshape(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
+    np.testing.assert_allclose(IMAGENET.from_uint8(pixels).numpy(), (rgb / 255 - mean) / std, atol=1e-5)
+    bgr = rgb[:, ::-1] - np.array([104, 117, 123]).reshape(3, 1, 1)
+    np.testing.assert_array_equal(CAFFE.from_uint8(pixels).numpy(), bgr)
+
+
+@pytest.mark.parametrize("preprocessing", ALL)
+def test_to_pixels_is_the_inverse(preprocessing: Preprocessing, pixels: Tensor) -> None:
+    inputs = preprocessing.from_uint8(pixels)
+    assert inputs.dtype == torch.float32
+    restored = preprocessing.to_pixels(inputs.requires_grad_())
+    assert not restored.requires_grad
+    torch.testing.assert_close(restored, pixels / 255)
+    assert preprocessing.to_pixels(inputs * 100).aminmax() == (0, 1)
+
+
+@pytest.mark.parametrize("preprocessing", ALL)
+def test_an_image_alone_is_the_image_in_a_batch(preprocessing: Preprocessing, pixels: Tensor) -> None:
+    together = preprocessing.from_uint8(pixels)
+    for i in range(3):
+        assert torch.equal(preprocessing.from_uint8(pixels[i : i + 1])[0], together[i])
+
+
+@pytest.mark.parametrize("preprocessing", ALL)
+def test_mask_generators_see_the_photograph(preprocessing: Preprocessing) -> None:
+    """Segments of the input are those of the pixels, whatever the network's scale and order of channels."""
+    noise = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    photographs = torch.nn.functional.interpolate(noise, (24, 24), mode="nearest").mul(255).byte()
+    options = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
+    masks = Slic(16, **options)(preprocessing.from_uint8(photographs))
+    assert torch.equal(masks, Slic(16, denormalize=(0, 1 / 255))(photographs))
+    assert masks.max() > 3
+
+
+def test_denormalize_in_zero_to_one() -> None:
+    assert IMAGENET.denormalize[0] == pytest.approx((0.485, 0.456, 0.406))
+    assert CAFFE.denormalize[0] == pytest.approx((104 / 255, 117 / 255, 123 / 255))
+    assert CAFFE.denormalize[1] == pytest.approx((1 / 255,) * 3)
+    Grid(4, denormalize=CAFFE.denormalize)
+
+
+def test_crop_takes_the_middle_and_stretch_everything() -> None:
+    """Three squares side by side: red, green, blue."""
+    colours = np.repeat(np.eye(3, dtype=np.uint8) * 255, 10, axis=0)
+    wide = Image.fromarray(np.broadcast_to(colours, (10, 30, 3)).copy())
+    for photograph, axis in ((wide, 2), (wide.transpose(Image.Transpose.ROTATE_270), 1)):
+        cropped = Preprocessing(10, mean=0, std=1).fit(photograph)
+        assert cropped.dtype == torch.uint8
+        assert torch.equal(cropped.float().mean((1, 2)), torch.tensor([0.0, 255.0, 0.0]))
+        stretched = Preprocessing(30, mean=0, std=1, resize="stretch").fit(photograph).float()
+        for colour in range(3):
+            third = stretched.narrow(axis, 10 * colour, 10)
+            assert third[colour].mean() > 250
+    halves = Preprocessing((10, 15), mean=0, std=1).fit(wide)
+    assert halves.shape == (3, 10, 15)
+    assert halves[1].float().mean() == pytest.approx(255 * 10 / 15, abs=2)
+
+
+def test_the_right_size_keeps_its_pixels(pixels: Tensor) -> None:
+    photograph = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
+    for resize in ("crop", "stretch"):
+        preprocessing = Preprocessing((7, 9), mean=0, std=1, resize=resize)  # type: ignore[arg-type]
+        assert torch.equal(preprocessing.fit(photograph), pixels[0])
+        assert torch.equal(preprocessing(photograph), pixels[0] * torch.tensor(1 / 255))
+
+
+def test_shrinking_is_antialiased() -> None:
+    checkerboard = np.indices((64, 64)).sum(0) % 2 * 255
+    small = Preprocessing(8, mean=0, std=1).fit(Image.fromarray(checkerboard.astype(np.uint8)))
+    assert (small.float() - 127.5).abs().max() < 16
+
+
+GREY = np.array([[0, 100], [200, 255]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(GREY),
+        Image.fromarray(GREY.astype(np.uint16) * 257),
+        Image.fromarray(GREY.astype(np.int32) * 257),
+        Image.fromarray(GREY).convert("RGBA"),
+        Image.fromarray(GREY).convert("LA"),
+        Image.fromarray(GREY).convert("P"),
+        Image.merge("CMYK", [Image.fromarray(255 - GREY)] * 3 + [Image.new("L", (2, 2))]),
+    ],
+    ids=lambda image: image.mode,
+)
+def test_modes(image: Image.Image) -> None:
+    fitted = Preprocessing(2, mean=0, std=1).fit(image)
+    assert torch.equal(fitted, torch.from_numpy(GREY).expand(3, 2, 2))
+
+
+def test_transparent_palettes_do_not_warn() -> None:
+    image = Image.fromarray(GREY).convert("P")
+    image.info["transparency"] = bytes(range(256))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        image.convert("RGB")
+    assert "Transparency" in str(caught[0].message), "Pillow no longer warns: then the detour by RGBA can go"
+    assert torch.equal(Preprocessing(2, mean=0, std=1).fit(image), torch.from_numpy(GREY).expand(3, 2, 2))
+
+
+def test_exif_orientation_is_heeded() -> None:
+    image = Image.fromarray(GREY)
+    image.getexif()[0x0112] = 3
+    assert torch.equal(Preprocessing(2, mean=0, std=1).fit(image)[0], torch.from_numpy(GREY[::-1, ::-1].copy()))
+
+
+def test_equal_settings_are_equal() -> None:
+    square = Preprocessing(size=4, mean=[0.5, 0.5, 0.5], std=torch.ones(3))  # type: ignore[arg-type]
+    assert square == Preprocessing(size=(4, 4), mean=0.5, std=1)
+    assert hash(square) == hash(Preprocessing(size=(4, 4), mean=0.5, std=1))
+    assert square.shape == (4, 4)
+    assert asdict(square)["mean"] == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"size": 0}, ValueError, "size must be at least 1, but 0"),
+        ({"size": (4, -1)}, ValueError, "width in size must be at least 1, but -1"),
+        ({"size": (4, 4, 4)}, ValueError, r"\(height, width\), but \(4, 4, 4\)"),
+        ({"size": 4.0}, TypeError, r"size must be an integer, but 4\.0"),
+        ({"mean": (1, 2)}, ValueError, r"mean must be one number or three.*\(1, 2\)"),
+        ({"mean": "0.5"}, TypeError, "mean must be a number, but '0.5'"),
+        ({"mean": float("nan")}, ValueError, "mean must be finite.*nan"),
+        ({"std": (1, 1, 0)}, ValueError, r"std must be finite and above 0, but 0\.0"),
+        ({"scale": 0}, ValueError, r"scale must be finite and above 0, but 0\.0"),
+        ({"channel_order": "BGR"}, ValueError, "channel_order must be 'rgb' or 'bgr', but 'BGR'"),
+        ({"resize": "pad"}, ValueError, "resize must be 'crop' or 'stretch', but 'pad'"),
+    ],
+)
+def test_bad_settings(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Preprocessing(**{"size": 4, "mean": 0, "std": 1} | arguments)  # type: ignore[arg-type]
+
+
+def test_bad_images(pixels: Tensor) -> None:
+    with pytest.raises(TypeError, match="a Pillow image is needed, but a Tensor"):
+        IMAGENET(pixels)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="mode F"):
+        IMAGENET(Image.fromarray(np.zeros((2, 2), dtype=np.float32)))
+    with pytest.raises(ValueError, match=r"pixels must have shape \(N, 3, H, W\), but have \(3, 7, 9\): add the batch"):
+        IMAGENET.from_uint8(pixels[0])
+    with pytest.raises(TypeError, match=r"pixels must be uint8.*torch\.float32"):
+        IMAGENET.from_uint8(pixels.float())
+    with pytest.raises(ValueError, match=r"inputs must have shape \(N, 3, H, W\), but have \(3, 1, 7, 9\)"):
+        IMAGENET.to_pixels(pixels[:, :1])
+    with pytest.raises(TypeError, match=r"inputs must be a tensor.*ndarray"):
+        IMAGENET.to_pixels(pixels.numpy())  # type: ignore[arg-type]
