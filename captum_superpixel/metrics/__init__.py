@@ -1,12 +1,12 @@
 """Stability, fidelity and localization of attribution maps, and the nulls without which stability means little."""
 
 from captum_superpixel.metrics.across_models import MegeReco, across_model_variance, mege_reco
-from captum_superpixel.metrics.fidelity import deletion_auc, deletion_curve, insertion_auc, insertion_curve
+from captum_superpixel.metrics.bootstrap import bootstrap_mean
+from captum_superpixel.metrics.fidelity import Curve, deletion_auc, deletion_curve, insertion_auc, insertion_curve
 from captum_superpixel.metrics.localization import pointing_game, relevance_mass_accuracy, relevance_rank_accuracy
 from captum_superpixel.metrics.null import (
     NullCorrected,
     against_null,
-    bootstrap_mean,
     excess,
     null_corrected,
     paired_difference,
@@ -22,6 +22,7 @@ from captum_superpixel.metrics.stability import (
 )
 
 __all__ = [
+    "Curve",
     "MegeReco",
     "NullCorrected",
     "Road",

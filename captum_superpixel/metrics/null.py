@@ -14,25 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Real
 from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captum_superpixel.metrics.bootstrap import (
+    Interval,
+    check_count,
+    check_generator,
+    check_per_image,
+    interval,
+    resampled_means,
+)
 from captum_superpixel.metrics.maps import check_alike, check_maps
 
-__all__ = ["NullCorrected", "against_null", "bootstrap_mean", "excess"]
-__all__ += ["null_corrected", "paired_difference", "permute_pixels"]
+__all__ = ["NullCorrected", "against_null", "excess", "null_corrected", "paired_difference", "permute_pixels"]
 
-Interval = tuple[float, float]
 Metric = Callable[[Tensor, Tensor], Tensor]
 Pool = Callable[[Tensor], Tensor]
 
 # Metrics computed in float32 miss their maximum of 1 by about 1e-7, on either side.
 _ROUNDING = 1e-6
-_RESAMPLED_AT_ONCE = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,9 +159,9 @@ def null_corrected(
         (1.0, 0.9, 1.0)
     """
     first, second = check_alike(maps_a, maps_b)
-    _check_count("n_draws", n_draws)
-    _check_count("n_resamples", n_resamples)
-    generator = _check_generator(generator)
+    check_count("n_draws", n_draws)
+    check_count("n_resamples", n_resamples)
+    generator = check_generator(generator)
     values = _measure(metric, pool, first, second)
     nulls = torch.zeros_like(values)
     for _ in range(n_draws):
@@ -184,7 +189,7 @@ def permute_pixels(maps: Tensor, generator: torch.Generator) -> Tensor:
         >>> sorted(permuted[0, :, 0].T.tolist())
         [[1, 10], [2, 20], [3, 30]]
     """
-    return _permute(check_maps("maps", maps), _check_generator(generator))
+    return _permute(check_maps("maps", maps), check_generator(generator))
 
 
 def against_null(
@@ -216,20 +221,20 @@ def against_null(
         >>> round(against_null(same_task, untrained).excess, 3)
         0.5
     """
-    found = _check_per_image("values", values), _check_per_image("nulls", nulls)
+    found = check_per_image("values", values), check_per_image("nulls", nulls)
     if len(values) != len(nulls):
         raise ValueError(f"there are {len(values)} values and {len(nulls)} nulls: pass one null for each image")
     _check_maximum("values", found[0])
     _check_maximum("nulls", found[1])
     columns = torch.stack(found, dim=1)
-    resampled = _resampled_means(columns, n_resamples, generator)
+    resampled = resampled_means(columns, n_resamples, generator)
     value, null = columns.mean(dim=0).tolist()
     return NullCorrected(
         value=value,
         null=null,
         excess=excess(value, null),
-        ci95_value=_interval(resampled[:, 0]),
-        ci95_excess=_interval(_excess(resampled[:, 0], resampled[:, 1])),
+        ci95_value=interval(resampled[:, 0]),
+        ci95_excess=interval(_excess(resampled[:, 0], resampled[:, 1])),
         n_images=len(columns),
         values=columns[:, 0],
         nulls=columns[:, 1],
@@ -270,35 +275,8 @@ def paired_difference(
     if a.n_images != b.n_images:
         raise ValueError(f"a is over {a.n_images} images and b over {b.n_images}: compare results on the same images")
     columns = torch.stack([a.values, a.nulls, b.values, b.nulls], dim=1)
-    means = _resampled_means(columns, n_resamples, generator).T
-    return a.excess - b.excess, _interval(_excess(means[0], means[1]) - _excess(means[2], means[3]))
-
-
-def bootstrap_mean(
-    values: Tensor, *, n_resamples: int = 2000, generator: torch.Generator | None = None
-) -> tuple[float, Interval]:
-    """Give the mean over images and its 95 % percentile bootstrap interval, for metrics that have no null.
-
-    Args:
-        values: One number an image, ``(N,)``, of any range.
-        n_resamples: Number of bootstrap resamples.
-        generator: Source of the resamples; None is a fresh one seeded with 0.
-
-    Returns:
-        Mean and ``(low, high)``; one image gives no interval, ``(nan, nan)``.
-
-    Raises:
-        TypeError: If the values are not a tensor of real numbers, or an option has a wrong type.
-        ValueError: If they are not ``(N,)``, hold nothing, NaN or an infinity, or if ``n_resamples`` is below 1.
-
-    Examples:
-        >>> mean, (low, high) = bootstrap_mean(torch.arange(100.0))
-        >>> print(f"{mean} ({low:.0f} to {high:.0f})")
-        49.5 (44 to 55)
-    """
-    numbers = _check_per_image("values", values)
-    resampled = _resampled_means(numbers[:, None], n_resamples, generator)
-    return float(numbers.mean()), _interval(resampled[:, 0])
+    means = resampled_means(columns, n_resamples, generator).T
+    return a.excess - b.excess, interval(_excess(means[0], means[1]) - _excess(means[2], means[3]))
 
 
 def _excess(values: Tensor, nulls: Tensor) -> Tensor:
@@ -330,7 +308,7 @@ def _check_maximum(name: str, numbers: Tensor) -> None:
 
 def _measure(metric: Metric, pool: Pool | None, first: Tensor, second: Tensor) -> Tensor:
     """Pool two batches and compare them: ``(N,)`` float64 on the CPU."""
-    numbers = _check_per_image("the metric's results", metric(_pool(pool, first), _pool(pool, second)))
+    numbers = check_per_image("the metric's results", metric(_pool(pool, first), _pool(pool, second)))
     if len(numbers) != len(first):
         raise ValueError(f"metric returned {len(numbers)} numbers for {len(first)} images: it must be one an image")
     return numbers
@@ -349,52 +327,3 @@ def _permute(maps: Tensor, generator: torch.Generator) -> Tensor:
     orders = [torch.randperm(pixels, generator=generator, device=generator.device) for _ in maps]
     index = torch.stack(orders).to(maps.device)[:, None].expand(-1, maps.shape[1], -1)
     return maps.flatten(2).gather(2, index).view(maps.shape)
-
-
-def _check_generator(generator: object) -> torch.Generator:
-    if generator is None:
-        return torch.Generator().manual_seed(0)
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator={generator!r} is not a torch.Generator: pass torch.Generator().manual_seed(…)")
-    return generator
-
-
-def _check_count(name: str, count: object) -> None:
-    if isinstance(count, bool) or not isinstance(count, Integral):
-        raise TypeError(f"{name}={count!r} must be an integer")
-    if int(count) < 1:
-        raise ValueError(f"{name}={count} must be 1 or more")
-
-
-def _check_per_image(name: str, values: object) -> Tensor:
-    """Return one finite number an image, ``(N,)``, as float64 on the CPU."""
-    if not isinstance(values, Tensor) or values.is_complex():
-        what = getattr(values, "dtype", type(values).__name__)
-        raise TypeError(f"{name} must be a tensor of N real numbers, but {what} was passed")
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name} must have shape (N,), one number an image, but has shape {tuple(values.shape)}")
-    broken = (~values.isfinite()).nonzero().flatten().tolist()
-    if broken:
-        named = ", ".join(map(str, broken[:8])) + (", …" if len(broken) > 8 else "")
-        raise ValueError(f"{name} of image {named} are NaN or infinite: leave these images out, everywhere alike")
-    return values.detach().cpu().double()
-
-
-def _resampled_means(columns: Tensor, n_resamples: int, generator: torch.Generator | None) -> Tensor:
-    """Average the rows of ``(N, D)`` over resamples of whole rows: ``(n_resamples, D)``, NaN for a single row."""
-    _check_count("n_resamples", n_resamples)
-    generator = _check_generator(generator)
-    count = len(columns)
-    if count == 1:
-        return columns.new_full((1, columns.shape[1]), torch.nan)
-    means, at_once = [], max(1, _RESAMPLED_AT_ONCE // count)
-    for start in range(0, n_resamples, at_once):
-        size = (min(at_once, n_resamples - start), count)
-        drawn = torch.randint(count, size, generator=generator, device=generator.device)
-        means.append(columns[drawn.cpu()].mean(dim=1))
-    return torch.cat(means)
-
-
-def _interval(resampled: Tensor) -> Interval:
-    low, high = torch.quantile(resampled, resampled.new_tensor([0.025, 0.975])).tolist()
-    return low, high

@@ -18,7 +18,6 @@ from torch import Tensor
 from captum_superpixel.metrics.null import (
     NullCorrected,
     against_null,
-    bootstrap_mean,
     excess,
     null_corrected,
     paired_difference,
@@ -286,7 +285,7 @@ class TestAgainstNull:
     def test_chunks_of_resamples_change_nothing_but_the_draws(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values, nulls = pair_of_columns(30, 5)
         whole = against_null(values, nulls, n_resamples=5000)
-        monkeypatch.setattr("captum_superpixel.metrics.null._RESAMPLED_AT_ONCE", 64)
+        monkeypatch.setattr("captum_superpixel.metrics.bootstrap._RESAMPLED_AT_ONCE", 64)
         pieces = against_null(values, nulls, n_resamples=5000)
         assert pieces.ci95_value == pytest.approx(whole.ci95_value, abs=0.01)
         assert pieces.ci95_excess == pytest.approx(whole.ci95_excess, abs=0.01)
@@ -369,32 +368,3 @@ class TestPairedDifference:
             paired_difference(a, self.results(4)[0])
         with pytest.raises(TypeError, match=r"must be NullCorrected, but are NullCorrected and float"):
             paired_difference(a, 0.5)  # type: ignore[arg-type]
-
-
-class TestBootstrapMean:
-    def test_covers_the_mean_of_a_normal_distribution(self) -> None:
-        """The percentile interval of 40 images is known to cover a little less than it says."""
-        samples = torch.randn(400, 40, generator=seeded(0), dtype=torch.float64) + 3
-        intervals = [bootstrap_mean(row, n_resamples=400, generator=seeded(n))[1] for n, row in enumerate(samples)]
-        assert 0.90 < np.mean([low < 3 < high for low, high in intervals]) < 0.98
-
-    def test_is_as_wide_as_theory_says(self) -> None:
-        values = torch.randn(1000, generator=seeded(1), dtype=torch.float64)
-        mean, (low, high) = bootstrap_mean(values, n_resamples=20_000)
-        error = values.std(correction=0).item() / 1000**0.5
-        assert mean == pytest.approx(values.mean().item())
-        assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.002)
-
-    def test_takes_any_range_and_the_generator(self) -> None:
-        values = torch.arange(50) * -7
-        assert bootstrap_mean(values)[0] == pytest.approx(-171.5)
-        assert bootstrap_mean(values) == bootstrap_mean(values, generator=seeded(0))
-        assert bootstrap_mean(values) != bootstrap_mean(values, generator=seeded(1))
-
-    def test_of_edge_cases(self) -> None:
-        assert bootstrap_mean(torch.full((7,), 0.25)) == (0.25, (0.25, 0.25))
-        mean, interval = bootstrap_mean(torch.tensor([4.0]))
-        assert mean == 4
-        assert all(map(math.isnan, interval))
-        with pytest.raises(ValueError, match=r"values of image 2 are NaN"):
-            bootstrap_mean(torch.tensor([0.0, 1.0, torch.nan]))
