@@ -1,0 +1,71 @@
+"""The regions of one picture in the order of their scores, NaN left out, and where in them a number can stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import scipy.ndimage
+import torch
+
+from captum_superpixel.region_tables import Region
+from captum_superpixel.regions import Ranking, region_table
+from captum_superpixel.visualization.images import FloatArray
+
+__all__ = ["inner_point", "ranked_regions"]
+
+_depths: Callable[..., FloatArray] = scipy.ndimage.distance_transform_edt  # type: ignore[attr-defined]
+
+
+def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking) -> list[Region]:
+    """Rank the regions that hold no NaN.
+
+    Args:
+        values: ``(H, W)``, may hold NaN.
+        mask: Segment ids ``(H, W)``.
+        by: What to rank by, as in ``region_table``.
+
+    Returns:
+        The regions, the most important first; fewer than there are segments where some hold NaN.
+
+    Raises:
+        ValueError: If ``by`` is unknown.
+
+    Examples:
+        >>> mask = np.array([[4, 4, 7, 7, 9]])
+        >>> [region.id for region in ranked_regions(np.array([[1.0, np.nan, 2.0, 2.0, 3.0]]), mask, "score")]
+        [9, 7]
+    """
+    holes = np.isnan(values)
+    maps = torch.from_numpy(np.where(holes, 0, values))[None, None]
+    table = region_table(maps, torch.from_numpy(mask)[None, None], by=by)
+    unknown = set(mask[holes].tolist())
+    return [region for region in table if region.id not in unknown]
+
+
+def inner_point(mask: npt.NDArray[np.int64], region: Region) -> tuple[float, float]:
+    """Find where a number stands best in a region: the pixel that is farthest from the region's border.
+
+    The centroid would not do: that of a ring lies outside of it.
+
+    Args:
+        mask: Segment ids ``(H, W)``.
+        region: One of them.
+
+    Returns:
+        Its row and its column; of several, the one nearest to the centroid.
+
+    Examples:
+        >>> ring = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 1, 1], [1, 1, 1, 1, 1]])
+        >>> region = ranked_regions(ring.astype(float), ring, "score")[0]
+        >>> inner_point(ring, region)
+        (1.0, 3.0)
+    """
+    top, left, bottom, right = region.bounding_box
+    inside = np.pad(mask[top:bottom, left:right] == region.id, 1)
+    depth = _depths(inside)[1:-1, 1:-1]
+    rows, columns = np.nonzero(depth >= depth.max() - 1e-9)
+    offsets = (rows + top - region.centroid[0]) ** 2 + (columns + left - region.centroid[1]) ** 2
+    nearest = int(offsets.argmin())
+    return float(rows[nearest] + top), float(columns[nearest] + left)

@@ -1,0 +1,107 @@
+"""What is shown and what is hidden of a picture."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from captum_superpixel.regions import top_regions
+from captum_superpixel.visualization import visualize_top_regions
+
+GENERATOR = np.random.default_rng(0)
+IMAGE = GENERATOR.random((20, 30, 3))
+MASK = np.arange(20)[:, None] // 5 * 3 + np.arange(30) // 10
+VALUES = GENERATOR.normal(size=12)[MASK] + GENERATOR.normal(size=(20, 30)) * 0.1
+"""Twelve regions of 50 pixels."""
+
+
+def picture(axis):
+    return axis.images[0].get_array()
+
+
+@pytest.mark.parametrize("background", ["blur", "grey", "dim"])
+@pytest.mark.parametrize(
+    "options",
+    [{"k": 3}, {"fraction": 0.4}, {"mass": 0.5}, {"k": 3, "by": "magnitude"}, {"mass": 0.5, "by": "magnitude"}],
+)
+def test_the_top_regions_are_shown_and_only_they(background, options):
+    _, axis = visualize_top_regions(IMAGE, VALUES, MASK, background=background, **options)
+    marked = top_regions(torch.from_numpy(VALUES)[None, None], torch.from_numpy(MASK)[None, None], **options)
+    shown = marked[0, 0].numpy()
+    assert_array_equal(picture(axis)[shown], IMAGE[shown])
+    assert not np.isclose(picture(axis)[~shown], IMAGE[~shown]).all(axis=-1).any()
+    count = len(np.unique(MASK[shown]))
+    assert axis.get_title() == f"top {count} of 12 regions, {100 * count / 12:.3g} % of the picture"
+
+
+def test_backgrounds():
+    def hidden(background):
+        _, axis = visualize_top_regions(IMAGE, VALUES, MASK, k=1, background=background)
+        return picture(axis)[MASK.flat[np.argmax(np.bincount(MASK.ravel(), VALUES.ravel())[MASK])] != MASK]
+
+    assert_array_equal(np.unique(hidden("grey")), [0.5])
+    dim = hidden("dim")
+    assert_array_equal(dim[:, 0], dim[:, 1])
+    assert dim.max() <= 0.3
+    assert hidden("blur").std() < IMAGE.std() / 2
+
+
+def test_a_line_runs_around_what_is_shown():
+    _, axis = visualize_top_regions(IMAGE, VALUES, MASK, k=1, border_color="red")
+    line = axis.images[1]
+    assert line.get_extent() == [-0.5, 29.5, 19.5, -0.5]
+    pixels = line.get_array()
+    assert_array_equal(np.unique(pixels[pixels[..., 3] > 0], axis=0), [[0, 0, 0, 255], [255, 0, 0, 255]])
+    assert len(visualize_top_regions(IMAGE, VALUES, MASK, k=12)[1].images) == 1
+
+
+def test_more_regions_than_there_are_show_all():
+    _, axis = visualize_top_regions(IMAGE, VALUES, MASK, k=99, title="everything")
+    assert_allclose(picture(axis), IMAGE)
+    assert axis.get_title() == "everything"
+
+
+@pytest.mark.parametrize("by", ["score", "magnitude"])
+@pytest.mark.parametrize("options", [{"k": 99}, {"fraction": 11 / 12}, {"mass": 1}])
+def test_regions_that_hold_nan_come_last(by, options):
+    values = np.abs(VALUES) if by == "magnitude" or "mass" in options else VALUES.copy()
+    values[0, 0] = np.nan
+    _, axis = visualize_top_regions(IMAGE, values, MASK, background="grey", by=by, **options)
+    shown = (picture(axis) != 0.5).any(axis=-1)
+    assert_array_equal(shown, MASK != 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "remark"),
+    [(0.0, "map: all zero"), (-3.0, "map: constant: -3"), (np.nan, "map: no finite value")],
+)
+@pytest.mark.parametrize("options", [{"k": 3}, {"fraction": 0.2}, {"mass": 0.5}])
+def test_degenerate_maps(values, remark, options):
+    figure, axis = visualize_top_regions(IMAGE, np.full((20, 30), values), MASK, **options)
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in axis.texts] == [remark]
+    assert picture(axis).shape == (20, 30, 3)
+
+
+def test_largest_numbers_are_ranked():
+    scaled = VALUES / np.abs(VALUES).max() * 1.7e308
+    expected = picture(visualize_top_regions(IMAGE, VALUES, MASK, k=3)[1])
+    assert_array_equal(picture(visualize_top_regions(IMAGE, scaled, MASK, k=3)[1]), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, ValueError, "nothing was given: pass exactly one of k, fraction and mass"),
+        ({"k": 1, "mass": 0.5}, ValueError, "k=1 and mass=0.5"),
+        ({"k": 0}, ValueError, "k must be at least 1, but 0"),
+        ({"fraction": 2}, ValueError, "fraction"),
+        ({"k": 1, "background": "black"}, ValueError, "background='black' is unknown: pass one of 'blur'"),
+        ({"k": 1, "by": "size"}, ValueError, "by='size'"),
+        ({"k": 1, "attributions": VALUES.T}, ValueError, "attributions is 30 x 20"),
+    ],
+)
+def test_errors(arguments, error, message):
+    call = {"image": IMAGE, "attributions": VALUES, "feature_mask": MASK, **arguments}
+    with pytest.raises(error, match=message):
+        visualize_top_regions(**call)
