@@ -109,7 +109,7 @@ def _members(spec: object, count: int, what: str, *, spread: bool) -> list[tuple
 
 
 def _segment(generators: Sequence[object], tensor: Tensor) -> list[Tensor | None]:
-    """Segment one input with every generator of an ensemble: each different one once, ours with shared scaling."""
+    """Segment one input with every generator of an ensemble: each different one once, ours sharing what they can."""
     different = list({id(generator): generator for generator in generators if generator is not None}.values())
     ours = [generator for generator in different if isinstance(generator, ImageMaskGenerator)]
     masks = dict(zip(map(id, ours), segment_with_all(ours, tensor), strict=True)) if len(ours) > 1 else {}

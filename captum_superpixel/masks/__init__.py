@@ -3,6 +3,7 @@
 from captum_superpixel.masks.cached import Cached
 from captum_superpixel.masks.felzenszwalb import Felzenszwalb
 from captum_superpixel.masks.grid import Grid
+from captum_superpixel.masks.multiscale import multiscale
 from captum_superpixel.masks.precomputed import Precomputed
 from captum_superpixel.masks.proposals import from_proposals
 from captum_superpixel.masks.quickshift import Quickshift
@@ -20,4 +21,5 @@ __all__ = [
     "Slic",
     "Watershed",
     "from_proposals",
+    "multiscale",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -59,18 +59,21 @@ class ImageMaskGenerator(ABC):
             ValueError: If their shape is not that of a batch of images, nothing is in them, or a pixel is not finite.
         """
         self.check_inputs(inputs)
-        return self.segment_scaled(*self.scale_pixels(inputs))
+        return self.segment_together([self], *self.scale_pixels(inputs))[0]
 
+    @classmethod
     @abstractmethod
-    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
-        """Segment images that ``scale_pixels`` has scaled.
+    def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
+        """Segment images that ``scale_pixels`` has scaled, with generators that scale alike and may share more.
 
         Args:
+            generators: Generators that have this method in common.
             images: Shape ``(N, C, *spatial)``, float32 in [0, 1]. Not to be written to: others use them too.
             flat: Which of them are of one colour, ``(N,)`` bool.
 
         Returns:
-            A feature mask ``(N, 1, *spatial)``, int64, on the device of the images.
+            A feature mask ``(N, 1, *spatial)`` a generator, int64, on the device of the images: the same, bit for bit,
+            as from that generator alone.
         """
 
     def __repr__(self) -> str:
@@ -177,7 +180,10 @@ class CountedMaskGenerator(ImageMaskGenerator):
 
 @torch.no_grad()
 def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -> list[Tensor]:
-    """Segment a batch with several generators, which share its scaled pixels where they scale alike.
+    """Segment a batch with several generators, which share what they can.
+
+    Those that scale alike share the scaled pixels; of these, the ones of ``Slic`` share colours, layout and merging,
+    and those by scikit-image one pool of threads.
 
     Args:
         generators: Mask generators of this package.
@@ -192,14 +198,23 @@ def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -
     """
     for generator in generators:
         generator.check_inputs(inputs)
-    scaled: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
-    masks = []
-    for generator in generators:
-        scaling = (type(generator).scale_pixels, generator.denormalize, generator.channel_order)
+    scaled: dict[Hashable, tuple[Tensor, Tensor]] = {}
+    groups: dict[tuple[Hashable, type], list[int]] = {}
+    for index, generator in enumerate(generators):
+        scaling: Hashable = (type(generator).scale_pixels, generator.denormalize, generator.channel_order)
         if scaling not in scaled:
             scaled[scaling] = generator.scale_pixels(inputs)
-        masks.append(generator.segment_scaled(*scaled[scaling]))
-    return masks
+        groups.setdefault((scaling, _engine(generator)), []).append(index)
+    masks: dict[int, Tensor] = {}
+    for (scaling, _), indices in groups.items():
+        members = [generators[index] for index in indices]
+        masks.update(zip(indices, members[0].segment_together(members, *scaled[scaling]), strict=True))
+    return [masks[index] for index in range(len(generators))]
+
+
+def _engine(generator: ImageMaskGenerator) -> type:
+    """Find the class whose ``segment_together`` a generator has."""
+    return next(cls for cls in type(generator).__mro__ if "segment_together" in vars(cls))
 
 
 def _channel_bounds(pixels: Tensor) -> tuple[Tensor, Tensor]:

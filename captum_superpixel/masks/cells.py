@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -30,12 +30,12 @@ class Axis:
     count: int
     pixel_units: float
 
-    @property
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """The first pixel of each cell."""
         return tuple(index * self.size // self.count for index in range(self.count))
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[int, ...]:
         """How many pixels long each cell is: ``longest``, as the last is, or one less."""
         return tuple(end - start for start, end in zip(self.starts, (*self.starts[1:], self.size), strict=True))
@@ -52,6 +52,16 @@ class Axis:
         count = length // step
         first = (length - step * (count - 1)) // 2
         return range(first, first + step * count, step)
+
+    def pixels(self, cells: range, chosen: range) -> Tensor:
+        """Number some pixels of some cells, counted from the starts of these, in the image: ``(cells, chosen)``."""
+        return torch.tensor(self.starts[cells.start : cells.stop])[:, None] + torch.tensor(chosen)
+
+    def places(self, cells: range) -> tuple[Tensor, Tensor]:
+        """List the pixels of some cells: in which of these each is, counted from the first, and where there."""
+        lengths = torch.tensor(self.lengths[cells.start : cells.stop])
+        cell = torch.arange(len(cells)).repeat_interleave(lengths)
+        return cell, torch.arange(len(cell)) - (lengths.cumsum(0) - lengths)[cell]
 
     def units(self, pixels: range, device: torch.device) -> Tensor:
         """Say where some pixels of a cell are, from its middle, in units."""
@@ -79,15 +89,14 @@ class CellGrid:
         rows: Its vertical axis.
         columns: Its horizontal axis.
         units: How many units a feature (CIELAB, or other channels from 0 to 100) is counted in.
-        offsets: Shape ``(rows, columns, 9, 2)``: how far away, in units, each cell of the 3x3 neighbourhood starts.
-        outside: Shape ``(rows, columns, 9)``: which of them are outside the image.
+        offsets: Shape ``(rows, columns, 9, 2)``: how far away, in units, each cell of the 3x3 neighbourhood starts; 0
+            for those outside the image.
     """
 
     rows: Axis
     columns: Axis
     units: float
     offsets: Tensor
-    outside: Tensor
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -144,7 +153,6 @@ def make_cells(
     rows, columns = Axis(height, shape[0], weight * units), Axis(width, shape[1], weight * units)
     (down, above), (right, left) = rows.neighbours(), columns.neighbours()
     offsets = torch.stack([down[:, None, :, None].expand(*shape, 3, 3), right[:, None].expand(*shape, 3, 3)], dim=-1)
-    outside = above[:, None, :, None] | left[:, None]
-    return CellGrid(
-        rows, columns, units, offsets.reshape(*shape, 9, 2).to(device), outside.reshape(*shape, 9).to(device)
-    )
+    outside = (above[:, None, :, None] | left[:, None])[..., None]
+    offsets.masked_fill_(outside, 0)
+    return CellGrid(rows, columns, units, offsets.view(*shape, 9, 2).to(device))

@@ -9,7 +9,7 @@ from torch import Tensor
 from captum_superpixel.masks.untyped import label
 
 
-def connect(clusters: Tensor, colours: Tensor, n_segments: int) -> tuple[Tensor, Tensor]:
+def connect(clusters: Tensor, colours: Tensor, n_segments: int | Tensor) -> tuple[Tensor, Tensor]:
     """Turn the clusters of a batch of images into connected segments.
 
     The ``n_segments`` largest connected pieces of each image stay, and the others are merged with them: in each round
@@ -19,7 +19,7 @@ def connect(clusters: Tensor, colours: Tensor, n_segments: int) -> tuple[Tensor,
     Args:
         clusters: Shape ``(N, H, W)``, int32, numbers below K.
         colours: Shape ``(N, K, C)``, whole numbers below 2**12 in magnitude.
-        n_segments: How many segments to leave in each image.
+        n_segments: How many segments to leave in each image: one number, or ``(N,)``.
 
     Returns:
         Segments ``(N, H, W)``, int64, numbered from 0 without gaps in each image; and how many there are, ``(N,)``.
@@ -39,7 +39,8 @@ def connect(clusters: Tensor, colours: Tensor, n_segments: int) -> tuple[Tensor,
     sizes = torch.bincount(flat)
     cluster_of = torch.empty_like(sizes).scatter_(0, flat, distinct.flatten().long())
     image_of = cluster_of.div(per_image, rounding_mode="floor")
-    loose = ~_largest(sizes, image_of, torch.bincount(image_of, minlength=count), n_segments)
+    wanted = torch.as_tensor(n_segments, device=clusters.device).expand(count)
+    loose = ~_largest(sizes, image_of, torch.bincount(image_of, minlength=count), wanted)
     segment_of = torch.arange(len(sizes), device=clusters.device)
     sums = colours.flatten(0, 1).long()[cluster_of] * sizes[:, None]
     first, second = _borders(pieces.view(clusters.shape), loose)
@@ -99,12 +100,13 @@ def _add_up(values: Tensor, groups: Tensor, count: int) -> Tensor:
     return values.new_zeros(count, *values.shape[1:]).index_add_(0, groups, values)
 
 
-def _largest(sizes: Tensor, image_of: Tensor, counts: Tensor, n_segments: int) -> Tensor:
+def _largest(sizes: Tensor, image_of: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
     """Mark the largest pieces of each image, of several the first: ``(M,)`` bool."""
     order = torch.argsort(sizes, descending=True, stable=True)
     order = order[torch.argsort(image_of[order], stable=True)]
-    rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[image_of[order]]
-    return torch.empty_like(order, dtype=torch.bool).scatter_(0, order, rank < n_segments)
+    image_of = image_of[order]
+    rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[image_of]
+    return torch.empty_like(order, dtype=torch.bool).scatter_(0, order, rank < wanted[image_of])
 
 
 def _borders(pieces: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -23,10 +27,13 @@ class PooledMaskGenerator(ImageMaskGenerator):
 
     Args:
         num_threads: How many threads to use; with None, as many as there are cores for this process. The result
-            does not depend on it.
+            does not depend on it. Of generators that are called together, the largest number counts.
     """
 
     num_threads: int | None = None
+
+    expected_warnings: ClassVar[tuple[str, ...]] = ()
+    """How the warnings begin that the engine gives of what is meant here."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,22 +52,26 @@ class PooledMaskGenerator(ImageMaskGenerator):
             Labels of shape ``(*spatial)``, non-negative.
         """
 
-    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
-        """Segment scaled images ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)``; see the base class."""
-        device = images.device
+    @classmethod
+    def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
+        """Segment scaled images ``(N, C, *spatial)``, of all generators in one pool of threads; see the base class."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, *images.shape[2:])
         # Copies of their own, so that the alignment in memory does not depend on the batch either.
         arrays = [image.movedim(0, -1).numpy().copy(order="C") for image in images.cpu()]
-        masks = self._segment_all(arrays, flat.tolist())
-        return torch.from_numpy(np.stack(masks)[:, None]).to(device)
-
-    def _segment_all(self, images: list[NDArray[np.float32]], flat: list[bool]) -> list[NDArray[np.int64]]:
-        threads = min(len(images), self.num_threads or _available_cores())
-        if threads == 1:
-            return list(map(self._segment_one, images, flat))
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(self._segment_one, images, flat))
+        tasks = [
+            partial(generator._segment_one, array, is_flat)
+            for generator in generators
+            for array, is_flat in zip(arrays, flat.tolist(), strict=True)
+        ]
+        threads = max(generator.num_threads or _available_cores() for generator in generators)
+        # Threads share one list of filters, so it is changed around them all.
+        with warnings.catch_warnings():
+            for message in {message for generator in generators for message in generator.expected_warnings}:
+                warnings.filterwarnings("ignore", message=message, category=RuntimeWarning)
+            masks = _call_all(tasks, threads)
+        batches = [masks[first : first + len(arrays)] for first in range(0, len(masks), len(arrays))]
+        return [torch.from_numpy(np.stack(batch)[:, None]).to(images.device) for batch in batches]
 
     def _segment_one(self, image: NDArray[np.float32], flat: bool) -> NDArray[np.int64]:
         if flat:
@@ -81,6 +92,15 @@ def to_features(image: NDArray[np.float32]) -> NDArray[np.floating]:
         Shape ``(*spatial, C)``: CIELAB for three channels, else the image times 100.
     """
     return rgb2lab(image) if image.shape[-1] == 3 else image * np.float32(100)
+
+
+def _call_all(tasks: Sequence[Callable[[], NDArray[np.int64]]], threads: int) -> list[NDArray[np.int64]]:
+    """Call functions, several at the same time, and list what they return, in order."""
+    threads = min(threads, len(tasks))
+    if threads == 1:
+        return [task() for task in tasks]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda task: task(), tasks))
 
 
 def _available_cores() -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from captum_superpixel.masks.engine import PooledMaskGenerator
 from captum_superpixel.masks.untyped import felzenszwalb, rgb2lab
@@ -53,6 +52,8 @@ class Felzenszwalb(PooledMaskGenerator):
     sigma: float = 0.8
     min_size: int | None = None
 
+    expected_warnings: ClassVar[tuple[str, ...]] = ("Got image with third dimension",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.scale is not None:
@@ -60,14 +61,6 @@ class Felzenszwalb(PooledMaskGenerator):
         object.__setattr__(self, "sigma", checked_number("sigma", self.sigma))
         if self.min_size is not None:
             object.__setattr__(self, "min_size", checked_integer("min_size", self.min_size))
-
-    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
-        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)``; see the base class."""
-        # scikit-image warns of more than three channels, which are meant here. Threads share one list of filters, so
-        # it is changed around them all.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
-            return super().segment_scaled(images, flat)
 
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
         """Segment one image.

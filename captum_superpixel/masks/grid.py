@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -42,8 +43,12 @@ class Grid(CountedMaskGenerator):
         """Leave the inputs ``(N, C, *spatial)`` as they are: only their shape matters."""
         return inputs.detach(), torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
 
-    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
-        """Divide inputs ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)``; see the base class."""
+    @classmethod
+    def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
+        """Divide inputs ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)`` each; see the base class."""
+        return [generator._divide(images) for generator in generators]
+
+    def _divide(self, images: Tensor) -> Tensor:
         spatial = tuple(images.shape[2:])
         mask = torch.zeros((), dtype=torch.int64, device=images.device)
         for length, count in zip(spatial, _cells(spatial, self.n_segments), strict=True):

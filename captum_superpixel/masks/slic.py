@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from captum_superpixel.masks.base import CountedMaskGenerator
-from captum_superpixel.masks.cells import choose_cells, make_cells
-from captum_superpixel.masks.clustering import Clustering
-from captum_superpixel.masks.connectivity import connect
+from captum_superpixel.masks.batched_slic import AtOnce, Setting, segment_pixels
 from captum_superpixel.masks.parallel import for_each, undivided_operations
+from captum_superpixel.masks.shared_pixels import SharedPixels
 from captum_superpixel.masks.validation import checked_integer, checked_number
 
-_CELLS = 0.8
-"""Cells for each segment that is asked for: the other segments are pieces that k-means cuts off."""
+_PIXELS_AT_ONCE = {"cpu": AtOnce(assigned=110_000, segmented=220_000)}
+"""How many pixels are treated at the same time where caches count."""
 
-_ENOUGH = 0.9
-"""The share of ``n_segments`` below which an image is segmented again from more cells."""
-
-_DETAIL = 32
-"""How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels."""
-
-_PIXELS_AT_ONCE = {"cpu": (110_000, 220_000)}
-"""How many pixels are compared with centres at the same time, and segmented at the same time, where caches count."""
-
-_MANY_PIXELS_AT_ONCE = (4_000_000, 4_000_000)
+_MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,70 +93,40 @@ class Slic(CountedMaskGenerator):
         with _cores(inputs) as threads:
             self.check_inputs(inputs)
             # Scaled part by part, and not by the base class: the scaled batch would take memory, and one core's time.
-            return self._segment_parts(inputs, lambda part: self.scale_pixels(inputs[part]), threads)
+            return _segment_parts([self], inputs, lambda part: self.scale_pixels(inputs[part]), threads)[0]
 
+    @classmethod
     @torch.no_grad()
-    def segment_scaled(self, images: Tensor, flat: Tensor) -> Tensor:
-        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)``; see the base class."""
+    def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
+        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)`` each; see the base class."""
         with _cores(images) as threads:
-            return self._segment_parts(images, lambda part: (images[part], flat[part]), threads)
-
-    def _segment_parts(self, images: Tensor, scale: Callable[[slice], tuple[Tensor, Tensor]], threads: int) -> Tensor:
-        """Segment images ``(N, C, H, W)``, of which ``scale`` gives some and which of them are flat, into a mask."""
-        count, _, height, width = images.shape
-        mask = torch.zeros(count, 1, height, width, dtype=torch.int64, device=images.device)
-        if self.n_segments > 1:
-            at_once = max(1, _pixels_at_once(images.device)[1] // (height * width))
-            at_once = min(at_once, math.ceil(count / threads))
-            parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
-            for_each(lambda part: self._fill(mask[part], *scale(part)), parts, threads)
-        return mask
-
-    def _fill(self, mask: Tensor, images: Tensor, flat: Tensor) -> None:
-        """Write the segments of scaled images ``(N, C, H, W)`` into a mask ``(N, 1, H, W)`` of zeros."""
-        if images.shape[1] == 1:
-            images = images.expand(-1, 3, -1, -1)
-        uneven = slice(None) if not flat.any() else ~flat
-        with _full_precision(images.device):
-            if not flat.all():
-                mask[uneven, 0] = self._segment(images[uneven])
-
-    def _segment(self, images: Tensor) -> Tensor:
-        """Segment scaled images ``(N, C, H, W)``: ``(N, H, W)``."""
-        height, width = images.shape[2:]
-        factor = _shrink_factor(math.sqrt(height * width / self.n_segments))
-        if factor == 1:
-            return self._segment_pixels(images, _CELLS * self.n_segments)
-        blocks = self._segment_pixels(_shrink(images, factor), _CELLS * self.n_segments)
-        return blocks.repeat_interleave(factor, 1)[:, :height].repeat_interleave(factor, 2)[..., :width]
-
-    def _segment_pixels(self, images: Tensor, n_cells: float) -> Tensor:
-        """Segment images from about so many cells, or more for those in which these leave too few pieces."""
-        channels, height, width = images.shape[1:]
-        shape = choose_cells(height, width, n_cells)
-        grid = make_cells(height, width, shape, channels, self.compactness, images.device)
-        pixels_at_once = _pixels_at_once(images.device)[0]
-        clusters, centres = Clustering(grid, iterations=self.max_num_iter, pixels_at_once=pixels_at_once)(images)
-        segments, found = connect(clusters, centres[..., :channels], self.n_segments)
-        too_few = found < _ENOUGH * self.n_segments
-        if math.prod(shape) < height * width and too_few.any():
-            segments[too_few] = self._segment_pixels(images[too_few], 1.3 * n_cells)
-        return segments
+            return _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
 
 
-def _shrink_factor(side: float) -> int:
-    """Say how many pixels wide the blocks are that are treated as one, where a segment is ``side`` pixels wide."""
-    return 1 << max(0, math.floor(math.log2(side / _DETAIL)))
+def _segment_parts(
+    generators: Sequence[Slic], images: Tensor, scale: Callable[[slice], tuple[Tensor, Tensor]], threads: int
+) -> list[Tensor]:
+    """Segment images ``(N, C, H, W)``, of which ``scale`` gives some and which of them are flat, into a mask each."""
+    count, _, height, width = images.shape
+    masks = [torch.zeros(count, 1, height, width, dtype=torch.int64, device=images.device) for _ in generators]
+    at_once = max(1, _pixels_at_once(images.device).segmented // (height * width))
+    at_once = min(at_once, math.ceil(count / threads))
+    parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
+    for_each(lambda part: _fill(generators, [mask[part, 0] for mask in masks], *scale(part)), parts, threads)
+    return masks
 
 
-def _shrink(images: Tensor, factor: int) -> Tensor:
-    """Average blocks of ``factor`` x ``factor`` pixels, a power of two; at the far edges the last pixels repeat."""
-    while factor > 1:
-        images = pad(images, (0, images.shape[3] % 2, 0, images.shape[2] % 2), mode="replicate")
-        images = images[:, :, ::2] + images[:, :, 1::2]
-        images = (images[..., ::2] + images[..., 1::2]).mul_(0.25)
-        factor //= 2
-    return images
+def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, flat: Tensor) -> None:
+    """Write the segments of scaled images ``(N, C, H, W)`` into masks ``(N, H, W)`` of zeros."""
+    asked = [(generator, mask) for generator, mask in zip(generators, masks, strict=True) if generator.n_segments > 1]
+    if not asked or flat.all():
+        return
+    settings = [Setting(one.n_segments, one.max_num_iter, one.compactness) for one, _ in asked]
+    uneven = slice(None) if not flat.any() else ~flat
+    pixels = SharedPixels((images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images)[uneven])
+    found = segment_pixels(settings, pixels, _pixels_at_once(images.device))
+    for (_, mask), segments in zip(asked, found, strict=True):
+        mask[uneven] = segments
 
 
 def _cores(images: object) -> contextlib.AbstractContextManager[int]:
@@ -175,12 +135,5 @@ def _cores(images: object) -> contextlib.AbstractContextManager[int]:
     return undivided_operations() if on_cpu else contextlib.nullcontext(1)
 
 
-def _pixels_at_once(device: torch.device) -> tuple[int, int]:
+def _pixels_at_once(device: torch.device) -> AtOnce:
     return _PIXELS_AT_ONCE.get(device.type, _MANY_PIXELS_AT_ONCE)
-
-
-def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Keep autocast from rounding the factors of the clustering to 8 bits."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return contextlib.nullcontext()

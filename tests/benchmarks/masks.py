@@ -308,7 +308,7 @@ def profile_rows(rounds: int) -> Iterable[list[object]]:
         "_label_pieces": "- of which labelling the pieces",
         "_move_centres": "moving the centres",
         "scale_pixels": "scaling",
-        "rgb_to_lab_": "(CIELAB, within assigning and before moving)",
+        "colours": "blurring, and converting to CIELAB",
     }
     images, generator = load_photographs(224)[:8], Slic()
     threads = torch.get_num_threads()

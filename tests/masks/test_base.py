@@ -1,12 +1,14 @@
 """Several generators on one batch: they share the scaled pixels, and give what each gives by itself."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from captum.attr import Saliency
 from torch import Tensor
 
 from captum_superpixel import SuperpixelGrouped
-from captum_superpixel.masks import Felzenszwalb, Grid, SkimageSlic, Slic, Watershed
+from captum_superpixel.masks import Felzenszwalb, Grid, SkimageSlic, Slic, Watershed, engine
 from captum_superpixel.masks.base import ImageMaskGenerator, segment_with_all
 
 
@@ -57,3 +59,27 @@ def test_all_generators_are_asked_before_any_segments(scalings: list[ImageMaskGe
     with pytest.raises(ValueError, match=r"n_segments=2000, but an image of the inputs of shape \(3, 3, 40, 30\)"):
         segment_with_all([Slic(10), Slic(2000)], batch())
     assert scalings == []
+
+
+def test_engines_of_scikit_image_share_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    generators = [Felzenszwalb(num_threads=2), SkimageSlic(9, num_threads=3), Watershed(9, num_threads=1)]
+    expected = [generator(batch()) for generator in generators]
+    pools = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            pools.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(engine, "ThreadPoolExecutor", Pool)
+    masks = segment_with_all(generators, batch())
+    assert pools == [3]
+    for mask, alone in zip(masks, expected, strict=True):
+        torch.testing.assert_close(mask, alone, rtol=0, atol=0)
+
+
+def test_masks_come_in_the_order_of_their_generators() -> None:
+    generators = [Grid(4), Slic(30), Watershed(5), Slic(10), Grid(9), Felzenszwalb(), Slic(30)]
+    masks = segment_with_all(generators, batch())
+    assert [len(mask[0].unique()) for mask in masks if mask is not masks[5]] == [4, 30, 5, 10, 9, 30]
+    assert segment_with_all([], batch()) == []

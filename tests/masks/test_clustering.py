@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from captum_superpixel.masks.cells import Axis, CellGrid, choose_cells, make_cells
 from captum_superpixel.masks.clustering import Clustering
 from captum_superpixel.masks.color import rgb_to_lab
+from captum_superpixel.masks.scratch import Scratch
 
 CPU = torch.device("cpu")
 
@@ -25,11 +26,23 @@ def places(axis: Axis) -> NDArray[np.int64]:
     )
 
 
+def around_zero(images: torch.Tensor) -> torch.Tensor:
+    """Bring images in [0, 1] to CIELAB, or to 0 to 100, less 50 where 50 is the middle."""
+    if images.shape[1] == 3:
+        return rgb_to_lab(images) - torch.tensor([50.0, 0, 0]).view(3, 1, 1)
+    return images * 100 - 50
+
+
+def cluster(
+    images: torch.Tensor, *grids: CellGrid, iterations: int, pixels_at_once: int = 10**6
+) -> tuple[torch.Tensor, torch.Tensor]:
+    clustering = Clustering(grids, iterations=iterations, pixels_at_once=pixels_at_once, scratch=Scratch(CPU))
+    return clustering(around_zero(images))
+
+
 def nearest_cluster(image: torch.Tensor, centres: NDArray[np.int64], grid: CellGrid) -> NDArray[np.int64]:
     """Compare each pixel with the centres of the 3x3 cells around its own, in reading order, in 64-bit integers."""
-    scaled = rgb_to_lab(image[None])[0] if len(image) == 3 else image * 100
-    middle = torch.tensor([50.0] + [0.0 if len(image) == 3 else 50.0] * (len(image) - 1)).view(-1, 1, 1)
-    colours = torch.round((scaled - middle) * grid.units).long().numpy()
+    colours = torch.round(around_zero(image[None])[0] * grid.units).long().numpy()
     vertical, horizontal = places(grid.rows), places(grid.columns)
     origins = [[round(s * axis.pixel_units) for s in axis.starts] for axis in (grid.rows, grid.columns)]
     row_of = np.repeat(np.arange(grid.rows.count), grid.rows.lengths)
@@ -58,32 +71,46 @@ def test_each_pixel_goes_to_the_nearest_centre(
 ) -> None:
     images = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(3))
     grid = make_cells(height, width, cells, channels, compactness, CPU)
-    clusters, centres = Clustering(grid, iterations=2, pixels_at_once=100)(images)
-    for image, cluster, centre in zip(images, clusters, centres, strict=True):
-        assert np.array_equal(cluster.numpy(), nearest_cluster(image, centre.long().numpy(), grid))
+    (clusters,), (centres,) = cluster(images, grid, iterations=2, pixels_at_once=100)
+    for image, numbers, centre in zip(images, clusters, centres, strict=True):
+        assert np.array_equal(numbers.numpy(), nearest_cluster(image, centre.long().numpy(), grid))
+
+
+@pytest.mark.parametrize("pixels_at_once", [100, 700, 1500, 10**6])
+def test_several_grids_at_a_time_give_what_each_gives_alone(pixels_at_once: int) -> None:
+    images = torch.rand(3, 3, 23, 31, generator=torch.Generator().manual_seed(4))
+    grids = [make_cells(23, 31, (3, 7), 3, compactness, CPU) for compactness in (20.0, 1.0, 5.0)]
+    clusters, centres = cluster(images, *grids, iterations=3, pixels_at_once=pixels_at_once)
+    assert clusters.shape == (3, 3, 23, 31)
+    assert centres.shape == (3, 3, 21, 5)
+    for grid, numbers, moved in zip(grids, clusters, centres, strict=True):
+        (alone,), (moved_alone,) = cluster(images, grid, iterations=3)
+        assert torch.equal(numbers, alone)
+        assert torch.equal(moved, moved_alone)
+    assert not torch.equal(clusters[0], clusters[1])
 
 
 def test_centres_are_the_means_of_their_pixels() -> None:
     """Cells of 8x8 pixels are sampled at every pixel; ties, which count twice, do not occur in this image."""
     image = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     grid = make_cells(24, 24, (3, 3), 3, 10.0, CPU)
-    before = Clustering(grid, iterations=1, pixels_at_once=10**6)(image)[0][0].numpy()
-    after = Clustering(grid, iterations=2, pixels_at_once=10**6)(image)[1][0].numpy()
-    colours = torch.round((rgb_to_lab(image)[0] - torch.tensor([50.0, 0, 0]).view(3, 1, 1)) * grid.units).numpy()
+    before = cluster(image, grid, iterations=1)[0][0, 0].numpy()
+    after = cluster(image, grid, iterations=2)[1][0, 0].numpy()
+    colours = torch.round(around_zero(image)[0] * grid.units).numpy()
     vertical, horizontal = places(grid.rows), places(grid.columns)
-    for cluster in range(9):
-        inside = before == cluster
+    for number in range(9):
+        inside = before == number
         rows, columns = np.nonzero(inside)
         start = [
             round(a.starts[i] * a.pixel_units)
-            for a, i in zip((grid.rows, grid.columns), divmod(cluster, 3), strict=True)
+            for a, i in zip((grid.rows, grid.columns), divmod(number, 3), strict=True)
         ]
         mean = [
             *colours[:, inside].mean(axis=1),
             vertical[rows].mean() - start[0],
             horizontal[columns].mean() - start[1],
         ]
-        assert after[cluster] == pytest.approx(np.array(mean), abs=0.51)
+        assert after[number] == pytest.approx(np.array(mean), abs=0.51)
 
 
 @pytest.mark.parametrize("compactness", [1e-3, 10.0, 1e5])
@@ -127,3 +154,12 @@ def test_an_axis_is_cut_into_cells_that_differ_by_a_pixel_at_most(size: int, cou
     assert samples[0] >= 0
     assert samples[-1] < min(axis.lengths)
     assert len(samples) >= min(6, min(axis.lengths))
+
+
+def test_an_axis_tells_which_pixels_its_cells_have() -> None:
+    """Seven pixels in three cells: 0 and 1, 2 and 3, 4 to 6."""
+    axis = Axis(7, 3, 1.0)
+    assert axis.pixels(range(3), range(3)).tolist() == [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
+    assert axis.pixels(range(1, 3), range(1, 2)).tolist() == [[3], [5]]
+    assert [part.tolist() for part in axis.places(range(3))] == [[0, 0, 1, 1, 2, 2, 2], [0, 1, 0, 1, 0, 1, 2]]
+    assert [part.tolist() for part in axis.places(range(1, 3))] == [[0, 0, 1, 1, 1], [0, 1, 0, 1, 2]]

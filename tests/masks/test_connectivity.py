@@ -122,3 +122,15 @@ def test_a_piece_that_winds_is_one() -> None:
     comb = torch.zeros(40, 41, dtype=torch.int32)
     comb[:-1, ::2] = 1
     assert np.array_equal(connectivity._label_in_parallel(comb).numpy(), pieces_of(comb.numpy()))
+
+
+def test_each_image_of_a_batch_may_keep_another_number() -> None:
+    generator = torch.Generator().manual_seed(7)
+    clusters = torch.randint(0, 6, (3, 12, 9), generator=generator, dtype=torch.int32)
+    colours = torch.randint(-2000, 2000, (3, 6, 3), generator=generator).float()
+    wanted = [7, 1, 20]
+    segments, counts = connect(clusters, colours, torch.tensor(wanted))
+    assert counts.tolist() == wanted
+    for index, n_segments in enumerate(wanted):
+        alone = connect(clusters[index : index + 1], colours[index : index + 1], n_segments)[0]
+        assert torch.equal(segments[index : index + 1], alone)

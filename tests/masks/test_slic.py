@@ -1,6 +1,7 @@
 """The batched SLIC: what its segments are, what they do not depend on, and how they compare with scikit-image's."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from skimage.transform import resize
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
+from captum_superpixel.masks import color, shared_pixels
 from captum_superpixel.masks import slic as slic_module
+from captum_superpixel.masks.base import segment_with_all
+from captum_superpixel.masks.batched_slic import AtOnce
 from captum_superpixel.masks.slic import Slic
 
 DEVICES = [
@@ -129,8 +133,79 @@ def test_batch_order_chunks_and_threads_do_not_matter(
         assert torch.equal(Slic()(batch), expected)
         assert torch.get_num_threads() == count
     for at_once in [(1000, size * size), (7777, 10**9), (10**9, 10**9)]:
-        monkeypatch.setitem(slic_module._PIXELS_AT_ONCE, "cpu", at_once)
+        monkeypatch.setitem(slic_module._PIXELS_AT_ONCE, "cpu", AtOnce(*at_once))
         assert torch.equal(Slic()(batch), expected), at_once
+
+
+# Cells of equal size in pairs and alone, in disorder; more iterations; a single segment; blocks of pixels at 400.
+ENSEMBLE = [
+    Slic(20),
+    Slic(150, 20.0),
+    Slic(9, 15.0),
+    Slic(1),
+    Slic(20, 5.0),
+    Slic(20, 5.0, max_num_iter=2),
+    Slic(9),
+    Slic(70, 5.0),
+    Slic(20, 5.0),
+    Slic(21, 5.0),
+]
+
+
+def check_an_ensemble(images: Tensor) -> None:
+    masks = segment_with_all(ENSEMBLE, images)
+    for member, mask in zip(ENSEMBLE, masks, strict=True):
+        assert torch.equal(mask, member(images)), member
+        assert mask.is_contiguous()
+
+
+@pytest.mark.parametrize("size", [16, 32, 48, 100, 400])
+def test_an_ensemble_gives_the_masks_of_its_members(size: int) -> None:
+    check_an_ensemble(all_photographs(size)[: 2 if size == 400 else None])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("denormalize", [None, (0.0, 1.0)])
+def test_an_ensemble_of_any_images(channels: int, denormalize: tuple[float, float] | None) -> None:
+    """Flat ones among them, and some that k-means leaves in too few pieces, which are segmented again."""
+    images = noise(5, channels, 21, 34)
+    images[1] = 0.25
+    images[2] = torch.linspace(0, 1, 34)
+    images[3, :, 5:] = 0.5
+    members = [replace(member, denormalize=denormalize) for member in ENSEMBLE]
+    for member, mask in zip(members, segment_with_all(members, images), strict=True):
+        assert torch.equal(mask, member(images)), member
+        assert torch.equal(mask[2:3], member(images[2:3])), member
+        assert mask[1].eq(0).all()
+
+
+def test_an_ensemble_in_parts_and_threads(threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    images = all_photographs(40)
+    threads(1)
+    expected = segment_with_all(ENSEMBLE, images)
+    assert all(map(torch.equal, [member(images) for member in ENSEMBLE], expected))
+    for count in (2, 3):
+        threads(count)
+        assert all(map(torch.equal, segment_with_all(ENSEMBLE, images), expected))
+        assert torch.get_num_threads() == count
+    for at_once in [(100, 1600), (1000, 5000), (7777, 10**9), (10**9, 10**9)]:
+        monkeypatch.setitem(slic_module._PIXELS_AT_ONCE, "cpu", AtOnce(*at_once))
+        assert all(map(torch.equal, segment_with_all(ENSEMBLE, images), expected)), at_once
+
+
+def test_the_colours_of_an_ensemble_are_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once blurred and once not, at 48 pixels, where only the cells of the fewest segments are large."""
+    converted = []
+    original = color.rgb_to_lab_
+
+    def rgb_to_lab_(images: Tensor, scratch: Tensor) -> Tensor:
+        converted.append(tuple(images.shape))
+        return original(images, scratch)
+
+    monkeypatch.setattr(shared_pixels, "rgb_to_lab_", rgb_to_lab_)
+    images = all_photographs(48)[:2]
+    segment_with_all([Slic(9), Slic(9, 5.0), Slic(12), Slic(70), Slic(99), Slic(120, 20.0)], images)
+    assert converted == [(2, 3, 48 * 48)] * 2
 
 
 def test_what_else_torch_is_set_to_does_not_matter() -> None:
