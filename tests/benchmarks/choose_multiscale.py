@@ -3,8 +3,8 @@
 Every candidate is measured on images that no test figure comes from: the validation split of DigitsOnPhotographs, with
 two pairs of SmallCNN trained on disjoint parts; and, where they are given, training images of CIFAR-10 with pairs of
 networks that exist already. The rule was fixed before the first run: the list with the highest mean, over data sets,
-pairs and methods, of three numbers for magnitudes, each from 0 to 1: the excess over the random-network null of SSIM and of
-top-10 % IoU, and insertion minus deletion AUC.
+pairs and methods, of three numbers for magnitudes: the excess over the random-network null of SSIM and of top-10 % IoU,
+and insertion minus deletion AUC.
 
     python tests/benchmarks/choose_multiscale.py
     python tests/benchmarks/choose_multiscale.py --cifar10 DIR --networks 20 44 32 56 --weights A B C D
