@@ -1,0 +1,234 @@
+"""What a study is made on: training images in disjoint parts, held-out images, and how both reach the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from captum_superpixel.datasets import DigitsOnPhotographs
+from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
+from captum_superpixel.study.seeds import derive_seed
+from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.store import fingerprint
+
+__all__ = ["DigitBatches", "LabelledBatches", "StudyData", "disjoint_parts", "load_data"]
+
+_HELD_OUT_FOLDERS = ("val", "validation", "test")
+_HELD_OUT_SHARE = 0.2
+_DIGITS_FOR_EACH_NETWORK = 4000
+
+
+class LabelledBatches(Protocol):
+    """Images with labels that can be had in batches, as our readers of real data give them."""
+
+    labels: Tensor
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Inputs (n, C, H, W) of these images."""
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The images of a study.
+
+    Attributes:
+        name: Of the data set.
+        train: Images to train on; None where networks exist already.
+        held_out: Images to explain, which no network was trained on.
+        classes: Names of the classes, in the order of the labels.
+        object_masks: (N, 1, H, W) bool for all held-out images, or None where the truth is not known.
+        denormalize: (mean, std), with which inputs become pixels in [0, 1].
+        channel_order: ``"rgb"`` or ``"bgr"``.
+        baseline: Of IntegratedGradients, in units of the input.
+        in_order: Whether consecutive parts of the training images are as different as can be (else they are drawn).
+        origins: (N,) int64, what each training image shows, which two parts must not share; None where no two images
+            show the same.
+        skipped: Files that could not be read.
+    """
+
+    name: str
+    train: LabelledBatches | None
+    held_out: LabelledBatches
+    classes: tuple[str, ...]
+    object_masks: Tensor | None
+    denormalize: tuple[Any, Any]
+    channel_order: Literal["rgb", "bgr"]
+    baseline: float = 0.0
+    in_order: bool = False
+    origins: Tensor | None = None
+    skipped: tuple[str, ...] = ()
+
+    def noise(self, pixel_noise: float) -> float:
+        """A standard deviation for pixels in [0, 1] in units of the input, the same for all channels."""
+        std = torch.as_tensor(self.denormalize[1], dtype=torch.float64)
+        return pixel_noise / std.mean().item()
+
+    def to_pixels(self, inputs: Tensor) -> Tensor:
+        """Inputs (N, C, H, W) as pixels in [0, 1], red first, on the CPU."""
+        mean, std = (torch.as_tensor(value, dtype=torch.float32).view(-1, 1, 1) for value in self.denormalize)
+        pixels = (inputs.detach().float().cpu() * std + mean).clamp(0, 1)
+        return pixels.flip(1) if self.channel_order == "bgr" else pixels
+
+    def fingerprint(self) -> str:
+        """A hash of all labels and of the first held-out images."""
+        first = self.held_out.batch(range(min(8, len(self.held_out))))
+        trained = "" if self.train is None else fingerprint(self.train.labels)
+        return fingerprint([fingerprint(self.held_out.labels), fingerprint(first), trained])
+
+
+class DigitBatches:
+    """Images of DigitsOnPhotographs, in batches."""
+
+    def __init__(self, data: DigitsOnPhotographs) -> None:
+        self.data = data
+        self.labels = data.labels
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.data[index]
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Images (n, 3, size, size)."""
+        return self.data.images[list(indices)]
+
+
+def load_data(settings: StudySettings, preprocessing: Preprocessing | None = None) -> StudyData:
+    """Find and check the data of a study.
+
+    Args:
+        settings: The study's.
+        preprocessing: What the networks to be compared bring with them; the settings' own values come before it.
+
+    Raises:
+        ValueError: If there is too little data, of one class only, or none that can be read.
+    """
+    if settings.dataset == "digits":
+        return _digits(settings)
+    data = _from_files(settings, _preprocessing(settings, preprocessing))
+    for what, images in (("training", data.train), ("held-out", data.held_out)):
+        if images is not None and data.train is not None and len(torch.unique(images.labels)) < 2:
+            raise ValueError(
+                f"the {what} images of {settings.root} are of one class only: a classifier needs two or more"
+            )
+    return data
+
+
+def disjoint_parts(data: StudyData, count: int, settings: StudySettings) -> list[Dataset[tuple[Tensor, int]]]:
+    """Divide the training images into parts of equal size, none of which shares an image, or its origin, with another.
+
+    Raises:
+        ValueError: If there are fewer images than parts.
+    """
+    train = data.train
+    if train is None:
+        raise ValueError(f"{data.name} was loaded without training images: leave out the checkpoints to train")
+    total = len(train) if settings.train_images is None else min(settings.train_images, len(train))
+    if total < 2 * count:
+        raise ValueError(f"{total} training images for {count} networks: each needs at least two of its own")
+    if data.in_order:
+        order = torch.arange(total)
+    else:
+        generator = torch.Generator().manual_seed(derive_seed(settings.seed, "parts"))
+        order = torch.randperm(len(train), generator=generator)[:total]
+    order = order[: total // count * count]
+    number = torch.arange(count).repeat_interleave(total // count)
+    if data.origins is not None:
+        origins = data.origins[order]
+        first = torch.full((int(origins.max()) + 1,), count).scatter_reduce_(0, origins, number, "amin")
+        own = first[origins] == number
+        order, number = order[own], number[own]
+    size = int(torch.bincount(number, minlength=count).min())
+    if size < 2:
+        raise ValueError(f"{total} training images for {count} networks show too few things: each needs two of its own")
+    dataset = cast(Dataset[tuple[Tensor, int]], train)
+    return [Subset(dataset, order[number == part][:size].tolist()) for part in range(count)]
+
+
+def _digits(settings: StudySettings) -> StudyData:
+    train = None
+    if not settings.checkpoints:
+        length = settings.train_images or (_DIGITS_FOR_EACH_NETWORK * settings.models)
+        train = DigitBatches(DigitsOnPhotographs("train", length=length, seed=settings.seed))
+    # Twice as many as are explained, since only what all networks classify rightly is.
+    length = max(500, 2 * (settings.images or 0))
+    test = DigitsOnPhotographs("test", length=length, seed=settings.seed)
+    return StudyData(
+        name="DigitsOnPhotographs",
+        train=train,
+        held_out=DigitBatches(test),
+        classes=tuple("0123456789"),
+        object_masks=test.object_masks,
+        denormalize=(0.0, 1.0),
+        channel_order="rgb",
+        baseline=0.5,
+        in_order=True,
+        origins=None if train is None else train.data.digit_indices,
+    )
+
+
+def _preprocessing(settings: StudySettings, brought: Preprocessing | None) -> Preprocessing:
+    chosen = brought or (CIFAR10 if settings.dataset == "cifar10" else IMAGENET)
+    given = {name: getattr(settings, name) for name in ("size", "mean", "std", "scale", "channel_order")}
+    return replace(chosen, **{name: value for name, value in given.items() if value is not None})
+
+
+def _from_files(settings: StudySettings, preprocessing: Preprocessing) -> StudyData:
+    from captum_superpixel.datasets import cifar10, image_folder
+
+    root = Path(settings.root or "")
+    options: dict[str, Any] = {"preprocessing": preprocessing, "on_unreadable": settings.on_unreadable}
+    train: Any = None
+    if settings.dataset == "cifar10":
+        held_out: Any = cifar10(root, "test", **options)
+        if not settings.checkpoints:
+            train = cifar10(root, "train", **options)
+    else:
+        options["classes"] = settings.classes
+        held_out_folder = next((root / name for name in _HELD_OUT_FOLDERS if (root / name).is_dir()), None)
+        if held_out_folder is not None:
+            held_out = image_folder(held_out_folder, **options)
+            if not settings.checkpoints:
+                train = image_folder(root / "train", **options)
+        elif settings.checkpoints:
+            held_out = image_folder(root, **options)
+        else:
+            train, held_out = _divided(image_folder(root, **options), settings.seed)
+    if train is not None and list(train.classes) != list(held_out.classes):
+        raise ValueError(
+            f"the training folders of {root} are other classes than the held-out ones: pass a file of all classes"
+        )
+    parts = [part for part in (train, held_out) if part is not None]
+    return StudyData(
+        name=str(settings.dataset),
+        train=train,
+        held_out=held_out,
+        classes=tuple(held_out.classes),
+        object_masks=None,
+        denormalize=preprocessing.denormalize,
+        channel_order=preprocessing.channel_order,
+        skipped=tuple(dict.fromkeys(name for part in parts for name in part.skipped)),
+    )
+
+
+def _divided(images: Any, seed: int) -> tuple[Any, Any]:
+    """Training and held-out images, a fifth of every class, at least one where a class has two."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "held out"))
+    held_out: list[int] = []
+    train: list[int] = []
+    for label in torch.unique(images.labels):
+        found = torch.nonzero(images.labels == label).flatten()
+        members: list[int] = found[torch.randperm(len(found), generator=generator)].tolist()
+        count = max(1, round(_HELD_OUT_SHARE * len(members))) if len(members) > 1 else 0
+        held_out += members[:count]
+        train += members[count:]
+    if not held_out:
+        raise ValueError(f"{len(images)} images, no class with two: none can be held out")
+    return images.subset(sorted(train)), images.subset(sorted(held_out))

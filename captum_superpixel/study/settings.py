@@ -1,0 +1,184 @@
+"""Everything that decides the figures of a study, checked before any work is done."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from captum_superpixel.study.recipes import RECIPES
+
+__all__ = ["DATASETS", "StudySettings"]
+
+Dataset = Literal["digits", "cifar10", "imagefolder"]
+DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "network": "small_cnn",
+        "epochs": 16,
+        "images": 200,
+        "fidelity_images": 100,
+        "road_images": 25,
+        "n_segments": 30,
+    },
+    "cifar10": {
+        "network": "resnet20",
+        "epochs": 15,
+        "images": 1000,
+        "fidelity_images": 300,
+        "road_images": 60,
+        "n_segments": 30,
+    },
+    "imagefolder": {
+        "network": "resnet18",
+        "epochs": 30,
+        "images": 500,
+        "fidelity_images": 100,
+        "road_images": 20,
+        "n_segments": 100,
+    },
+}
+_QUICK: dict[str, Any] = {"epochs": 8, "images": 60, "fidelity_images": 30, "road_images": 8, "draws": 1}
+_AT_LEAST = {
+    "models": 1,
+    "epochs": 1,
+    "train_images": 1,
+    "images": 2,
+    "fidelity_images": 0,
+    "road_images": 0,
+    "n_segments": 1,
+    "n_steps": 1,
+    "n_samples": 1,
+    "draws": 0,
+    "auc_steps": 1,
+    "chunk_size": 1,
+    "seed": 0,
+    "folds": 0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """What is studied and how; None stands for the data set's default, which :meth:`resolved` fills in.
+
+    Args:
+        dataset: ``"digits"`` (the embedded ``DigitsOnPhotographs``), ``"cifar10"`` or ``"imagefolder"``.
+        root: Folder of the data; for ``"digits"`` there is none.
+        classes: File with a class's folder name in each line, for ``"imagefolder"``.
+        network: What is trained: a name in :data:`~captum_superpixel.study.recipes.RECIPES`.
+        checkpoints: Networks that exist already, in place of training: transformers folders, or ``module:factory``.
+        weights: For each checkpoint a file with its state dict, or None.
+        models: How many networks are trained, each on its own part of the training images.
+        seed: Of the parts, the weights, the training, the noise and the bootstrap.
+        epochs: Passes over the training images.
+        train_images: How many training images all networks share; None for all.
+        images: How many held-out images are explained, of those that all networks classify rightly.
+        fidelity_images: How many of them the insertion and the deletion curve are measured on.
+        road_images: How many of them ROAD is measured on.
+        n_segments: Segments of ``Slic``, and cells.
+        n_steps: Steps of IntegratedGradients.
+        n_samples: Noisy copies for SmoothGrad.
+        noise: Standard deviation of SmoothGrad's noise, for pixels in [0, 1].
+        draws: Permutations for the permutation null.
+        auc_steps: Steps of the insertion and the deletion curve.
+        chunk_size: Images that are explained and measured together.
+        folds: Folds for MeGe and ReCo, at least 3; 0 leaves them out.
+        roar: Whether networks are retrained on images without their most relevant pixels.
+        quick: Whether defaults are chosen for a first look, not for figures to rely on.
+        size: Height and width that images are brought to; None for the data set's or the checkpoint's.
+        mean: Of the preprocessing, for each channel; None likewise.
+        std: Of the preprocessing, for each channel; None likewise.
+        scale: What pixels from 0 to 255 are multiplied with before ``mean`` and ``std``; None likewise.
+        channel_order: ``"rgb"`` or ``"bgr"``; None likewise.
+        on_unreadable: Whether an image that cannot be read ends the study (``"raise"``) or is left out (``"skip"``).
+
+    Raises:
+        ValueError: If a value is out of its range, or two contradict each other.
+    """
+
+    dataset: Dataset = "digits"
+    root: str | None = None
+    classes: str | None = None
+    network: str | None = None
+    checkpoints: tuple[str, ...] = ()
+    weights: tuple[str | None, ...] = ()
+    models: int = 2
+    seed: int = 0
+    epochs: int | None = None
+    train_images: int | None = None
+    images: int | None = None
+    fidelity_images: int | None = None
+    road_images: int | None = None
+    n_segments: int | None = None
+    n_steps: int = 20
+    n_samples: int = 20
+    noise: float = 0.12
+    draws: int | None = None
+    auc_steps: int = 20
+    chunk_size: int = 50
+    folds: int = 0
+    roar: bool = False
+    quick: bool = False
+    size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    scale: float | None = None
+    channel_order: Literal["rgb", "bgr"] | None = None
+    on_unreadable: Literal["raise", "skip"] = "raise"
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"dataset={self.dataset!r} is unknown: choose one of {', '.join(map(repr, DATASETS))}")
+        for name, least in _AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
+        if not 0 < self.noise < float("inf"):
+            raise ValueError(
+                f"noise={self.noise!r} must be above 0 and finite: it is SmoothGrad's, for pixels in [0, 1]"
+            )
+        if self.network is not None and self.network not in RECIPES:
+            raise ValueError(f"network={self.network!r} is unknown: choose one of {', '.join(map(repr, RECIPES))}")
+        if self.dataset == "digits":
+            for name in ("root", "classes", "size", "mean", "std", "scale", "channel_order"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} is about files, but the digits are embedded: leave it out")
+        elif self.root is None:
+            raise ValueError(f"dataset={self.dataset!r} needs a root: the folder that holds it")
+        if self.classes is not None and self.dataset != "imagefolder":
+            raise ValueError(f"classes names the folders of an imagefolder; {self.dataset!r} has none: leave it out")
+        if self.weights and len(self.weights) != len(self.checkpoints):
+            raise ValueError(
+                f"{len(self.weights)} weights for {len(self.checkpoints)} checkpoints: give each checkpoint its own"
+            )
+        if self.checkpoints:
+            for name in ("network", "epochs", "train_images"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} is about training, but checkpoints are trained already: leave it out")
+            if self.folds or self.roar:
+                raise ValueError("MeGe and ROAR train networks of their own: leave out the checkpoints")
+        if self.folds in (1, 2):
+            raise ValueError(f"folds={self.folds}: MeGe compares networks trained on at least 3 folds; 0 leaves it out")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean without std, or std without mean: give both, one value a channel")
+
+    def resolved(self) -> "StudySettings":
+        """Fill in the defaults of the data set.
+
+        Examples:
+            >>> StudySettings().resolved().images
+            200
+            >>> StudySettings(quick=True, images=80).resolved().images
+            80
+        """
+        defaults = {"draws": 2, **_DEFAULTS[self.dataset], **(_QUICK if self.quick else {})}
+        if self.checkpoints:
+            defaults = {name: value for name, value in defaults.items() if name not in ("network", "epochs")}
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        filled = dataclasses.replace(self, **missing)
+        images = filled.images or 0
+        return dataclasses.replace(
+            filled,
+            models=len(self.checkpoints) or self.models,
+            fidelity_images=min(filled.fidelity_images or 0, images),
+            road_images=min(filled.road_images or 0, images),
+        )

@@ -1,0 +1,212 @@
+"""The command line of the study: options, and what is refused before anything is done."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from captum_superpixel.cli import main
+from captum_superpixel.study import acquiring, run
+from captum_superpixel.study.settings import StudySettings
+
+MODULE = """
+from captum_superpixel.study.networks import small_cnn
+
+def three():
+    return small_cnn(3)
+
+def four():
+    return small_cnn(4)
+
+def words():
+    return 4
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a module of networks, in which no study may begin to train."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("training began")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "study_nets", raising=False)
+    monkeypatch.setattr(acquiring, "train_one", refuse)
+    (tmp_path / "study_nets.py").write_text(MODULE)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> str:
+    """The one line that a study ends with, having written nothing."""
+    before = sorted(folder.rglob("*"))
+    assert main(["study", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("captum-superpixel: error: ")
+    assert printed.err.count("\n") == 1
+    assert [path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts] == before
+    return printed.err
+
+
+FOLDER = ("--dataset", "imagefolder", "--size", "24", "--network", "small_cnn", "--root")
+BROUGHT = ("--dataset", "imagefolder", "--size", "24", "--root")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "imagefolder"], "dataset='imagefolder' needs a root"),
+        (["--dataset", "cifar10", "--root", "nowhere"], "nowhere is no folder"),
+        (["--root", "somewhere"], "root is about files, but the digits are embedded"),
+        (["--models", "0"], "models=0 must be an integer of at least 1"),
+        (["--images", "1"], "images=1 must be an integer of at least 2"),
+        (["--network", "resnet19"], "network='resnet19' is unknown"),
+        (["--noise", "0"], "noise=0.0 must be above 0"),
+        (["--chunk", "0"], "chunk_size=0 must be an integer of at least 1"),
+        (["--seed", "-1"], "seed=-1 must be an integer of at least 0"),
+        (["--mege", "2"], "folds=2: MeGe compares networks trained on at least 3 folds"),
+        (["--device", "gpu"], "device 'gpu' cannot be used"),
+        (["--models", "3", "--checkpoint", "study_nets:three"], "--models 3 says how many networks to train"),
+        (["--weights", "a.pt"], "1 --weights for 0 --checkpoint"),
+        (["--checkpoint", "study_nets:three", "--epochs", "3"], "epochs is about training"),
+        (["--checkpoint", "study_nets:three", "--roar"], "MeGe and ROAR train networks of their own"),
+        (["--checkpoint", "study_nets:nothing"], "--checkpoint study_nets:nothing"),
+        (["--checkpoint", "study_nets:words"], "--checkpoint study_nets:words"),
+        (["--checkpoint", "study_nets:three", "--weights", "missing.pt"], "missing.pt do not exist"),
+        (["--checkpoint", "study_nets:three", "--images", "2"], "returns (1, 3) for one image, but DigitsOnPhotographs"),
+        (["--train-images", "5", "--models", "3", "--images", "2"], "5 training images for 3 networks"),
+        (["--train-images", "6", "--mege", "4", "--images", "2"], "6 training images for 4 networks"),
+        (["--out", "study_nets.py"], "--out study_nets.py is a file"),
+    ],
+)
+def test_bad_options(options: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(capsys, folder, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--mean", "0.5", "0.5", "0.5"], "mean without std"),
+        (["--out", "study_nets.py/inside"], "study_nets.py/inside cannot be made"),
+        (["--models", "31"], "60 training images for 31 networks"),
+        (["--size", "2"], "small_cnn fails on an input of shape (1, 3, 2, 2)"),
+        (["--std", "1", "1", "0", "--mean", "1", "1", "1"], "std"),
+        (["--classes", "missing.txt"], "missing.txt"),
+        (["--classes", "two.txt"], "'red'"),
+    ],
+)
+def test_bad_options_for_files(
+    options: list[str], message: str, folder: Path, squares_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "two.txt").write_text("blue\ngreen\n")
+    assert message in refused(capsys, folder, *FOLDER, str(squares_root), *options)
+
+
+def test_networks_that_do_not_fit_the_classes(
+    folder: Path, squares_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*BROUGHT, str(squares_root), "--checkpoint", "study_nets:three", "--checkpoint", "study_nets:four"]
+    message = refused(capsys, folder, *options)
+    assert "study_nets:four returns (1, 4) for one image, but imagefolder has 3 classes" in message
+
+
+def test_bad_folders(folder: Path, squares: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    root = folder / "images"
+    assert f"{root} is no folder" in refused(capsys, folder, *FOLDER, str(root))
+    root.mkdir()
+    assert f"{root} holds no images" in refused(capsys, folder, *FOLDER, str(root))
+    squares(root, 9, 0)
+    for name in ("green", "red"):
+        shutil.rmtree(root / name)
+    assert "of one class only" in refused(capsys, folder, *FOLDER, str(root))
+
+
+def test_an_image_that_cannot_be_read_is_named_or_skipped(
+    folder: Path, squares: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder / "images"
+    squares(root, 12, 0)
+    (root / "red" / "broken.png").write_bytes(b"no picture")
+    assert "red/broken.png" in refused(capsys, folder, *FOLDER, str(root))
+
+    class TrainingBeganError(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise TrainingBeganError
+
+    monkeypatch.setattr(run, "train_networks", stop)
+    with pytest.raises(TrainingBeganError):
+        main(["study", *FOLDER, str(root), "--on-unreadable", "skip"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "imagefolder: 9 training images, 3 held-out images, 3 classes",
+        "skipped red/broken.png: it cannot be read",
+    ]
+
+
+def test_an_unreadable_photograph_of_cifar10(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "test.parquet").write_bytes(b"no parquet")
+    assert "test.parquet cannot be read as Parquet" in refused(capsys, folder, "--dataset", "cifar10", "--root", ".")
+
+
+def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[StudySettings, Path, str | None]] = []
+    monkeypatch.setattr(
+        run, "run_study", lambda settings, out, *, device, report: calls.append((settings, out, device))
+    )
+    assert main(["study"]) == 0
+    assert calls.pop() == (StudySettings(), Path("study"), None)
+    trained = "--dataset imagefolder --root r --classes c --network resnet18 --epochs 2 --models 3 --train-images 9"
+    trained += " --images 5 --fidelity-images 4 --road-images 3 --segments 7 --steps 6 --samples 8 --noise 0.3 --draws 4"
+    trained += " --chunk 2 --mege --roar --quick --seed 5 --size 64 --mean 1 2 3 --std 4 5 6 --scale 1"
+    trained += " --channel-order bgr --on-unreadable skip --out o --device cpu"
+    assert main(["study", *trained.split()]) == 0
+    assert calls.pop() == (
+        StudySettings(
+            dataset="imagefolder",
+            root="r",
+            classes="c",
+            network="resnet18",
+            epochs=2,
+            models=3,
+            train_images=9,
+            images=5,
+            fidelity_images=4,
+            road_images=3,
+            n_segments=7,
+            n_steps=6,
+            n_samples=8,
+            noise=0.3,
+            draws=4,
+            chunk_size=2,
+            folds=4,
+            roar=True,
+            quick=True,
+            seed=5,
+            size=64,
+            mean=(1, 2, 3),
+            std=(4, 5, 6),
+            scale=1,
+            channel_order="bgr",
+            on_unreadable="skip",
+        ),
+        Path("o"),
+        "cpu",
+    )
+    assert main(["study", *"--checkpoint folder --checkpoint m:f --weights - --weights w.pt".split()]) == 0
+    settings, _, _ = calls.pop()
+    assert settings == StudySettings(checkpoints=("folder", "m:f"), weights=(None, "w.pt"))
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["study", "--help"])
+    text = capsys.readouterr().out
+    assert "--on-unreadable" in text
+    assert "torchrun" in text
+    assert max(map(len, text.splitlines())) < 130

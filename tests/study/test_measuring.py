@@ -1,0 +1,366 @@
+"""Measurements: every value is what Captum and the metrics give for a single image; nulls are what they say."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from captum_superpixel import metrics
+from captum_superpixel.masks import Grid, Slic
+from captum_superpixel.masks.base import ImageMaskGenerator
+from captum_superpixel.pooling import pool_segments
+from captum_superpixel.study.explaining import METHODS, Explainer
+from captum_superpixel.study.groupings import SIGNS, Grouping
+from captum_superpixel.study.measuring import (
+    FIDELITY,
+    LOCALIZATION,
+    STABILITY,
+    Chunk,
+    Key,
+    Measurement,
+    Protocol,
+    measure,
+)
+from captum_superpixel.study.networks import SmallCNN, initialise
+from captum_superpixel.study.seeds import derive_seed
+
+GROUPINGS = (Grouping("pixels"), Grouping("cells", (Grid(16),)), Grouping("Slic", (Slic(10), Slic(20))))
+PROTOCOL = Protocol(
+    Explainer(n_steps=4, n_samples=3, noise=0.1), METHODS, GROUPINGS, draws=2, auc_steps=5, road_noise=0.02
+)
+OF = [(method, grouping.name, sign) for method in METHODS for grouping in GROUPINGS for sign in SIGNS]
+
+
+def make_network(seed: int) -> nn.Module:
+    network = SmallCNN(4, width=4)
+    initialise(network, torch.Generator().manual_seed(seed))
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def networks() -> list[nn.Module]:
+    return [make_network(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def twins() -> list[nn.Module]:
+    return [make_network(seed) for seed in range(10, 13)]
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Tensor]:
+    """The images of the chunk, one by one."""
+    generator = torch.Generator().manual_seed(6)
+    return list(torch.split(torch.rand(4, 3, 16, 16, generator=generator), 1))
+
+
+@pytest.fixture(scope="module")
+def chunk(images: list[Tensor]) -> Chunk:
+    object_masks = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    object_masks[:, :, 3:9, 4:12] = True
+    return Chunk(torch.cat(images), torch.tensor([0, 3, 1, 2]), object_masks, fidelity=3, road=2, seed=77)
+
+
+@pytest.fixture(scope="module")
+def measured(networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk) -> Measurement:
+    return measure(PROTOCOL, networks, twins, chunk)
+
+
+def part_of(chunk: Chunk, start: int, stop: int, **changes: int) -> Chunk:
+    part = slice(start, stop)
+    masks = None if chunk.object_masks is None else chunk.object_masks[part]
+    return dataclasses.replace(
+        chunk, inputs=chunk.inputs[part], targets=chunk.targets[part], object_masks=masks, **changes
+    )
+
+
+def explained(method: str, network: nn.Module, chunk: Chunk, number: int) -> Tensor:
+    seed = derive_seed(chunk.seed, method, number)
+    return PROTOCOL.explainer.explain(method, network, chunk.inputs, chunk.targets, seed)
+
+
+@cache
+def segmented(generator: ImageMaskGenerator, image: Tensor) -> Tensor:
+    return generator(image)
+
+
+def grouped(grouping: Grouping, image: Tensor, map_: Tensor, sign: str) -> Tensor:
+    """One map (1, C, H, W) of one image, straight from the generators."""
+    map_ = map_.abs() if sign == "magnitude" else map_
+    pooled = [pool_segments(map_, segmented(generator, image)) for generator in grouping.generators]
+    return sum(pooled[1:], pooled[0]) / len(pooled) if pooled else map_
+
+
+def test_every_key_is_there_and_counts_its_images(measured: Measurement) -> None:
+    expected = {
+        Key(*of, metric, kind): 4
+        for of in OF
+        for metric in STABILITY
+        for kind in ("value", "permutation", "random_network")
+    }
+    expected |= {Key(*of, metric): 4 for of in OF for metric in ("across_model_variance", *LOCALIZATION)}
+    expected |= {Key(*of, metric): 2 if "road" in metric else 3 for of in OF for metric in FIDELITY}
+    assert {key: len(values) for key, values in measured.values.items()} == expected
+    for key, values in measured.values.items():
+        assert values.dtype == torch.float64, key
+        assert values.shape == (expected[key],), key
+        assert values.isfinite().all(), key
+    assert measured.n_images == 4
+    assert measured.segments["pixels"] == 256
+    assert measured.segments["cells"] == 16
+    assert 8 < measured.segments["Slic"] <= 15
+    assert min(measured.seconds.values()) > 0
+    assert {"attribution: Saliency", "segmentation: Slic", "ROAD"} < set(measured.seconds)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_stability_is_the_mean_over_pairs_of_each_image(
+    method: str,
+    measured: Measurement,
+    networks: list[nn.Module],
+    twins: list[nn.Module],
+    chunk: Chunk,
+    images: list[Tensor],
+) -> None:
+    maps = [explained(method, network, chunk, number) for number, network in enumerate(networks)]
+    of_twins = [explained(method, twin, chunk, 3 + number) for number, twin in enumerate(twins)]
+    generator = torch.Generator().manual_seed(derive_seed(77, method, "permutation"))
+    permuted = [
+        [metrics.permute_pixels(maps[i], generator), metrics.permute_pixels(maps[j], generator)]
+        for i, j in ((0, 1), (0, 2))  # two draws: the pairs of networks take turns
+    ]
+    pairs: dict[str, list[Sequence[Tensor]]] = {
+        "value": list(combinations(maps, 2)),
+        "permutation": list(permuted),
+        # Each network and the twin of the next: never a network and its own twin.
+        "random_network": [(maps[0], of_twins[1]), (maps[1], of_twins[2]), (maps[2], of_twins[0])],
+    }
+    for grouping in GROUPINGS:
+        for sign, (kind, compared) in product(SIGNS, pairs.items()):
+            pooled = [
+                [[grouped(grouping, image, each[i : i + 1], sign) for each in pair] for i, image in enumerate(images)]
+                for pair in compared
+            ]
+            for metric, function in STABILITY.items():
+                expected = np.mean([[function(a, b).item() for a, b in of_pair] for of_pair in pooled], axis=0)
+                key = Key(method, grouping.name, sign, metric, kind)
+                np.testing.assert_allclose(measured.values[key], expected, atol=1e-5, err_msg=str(key))
+
+
+def test_variance_over_models(measured: Measurement, networks: list[nn.Module], chunk: Chunk) -> None:
+    maps = np.stack([explained("Saliency", network, chunk, n).double().numpy() for n, network in enumerate(networks)])
+    for sign, values in (("signed", maps), ("magnitude", np.abs(maps))):
+        expected = values.var(axis=0, ddof=1).sum(axis=(1, 2, 3)) / (values.mean(axis=0) ** 2).sum(axis=(1, 2, 3))
+        found = measured.values[Key("Saliency", "pixels", sign, "across_model_variance")]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("grouping", GROUPINGS, ids=lambda grouping: grouping.name)
+def test_fidelity_is_that_of_the_first_network_and_the_first_images(
+    grouping: Grouping,
+    sign: str,
+    measured: Measurement,
+    networks: list[nn.Module],
+    chunk: Chunk,
+    images: list[Tensor],
+) -> None:
+    maps = explained("IntegratedGradients", networks[0], chunk, 0)
+    values = {
+        name: measured.values[Key("IntegratedGradients", grouping.name, sign, name)]
+        for name in (*FIDELITY, *LOCALIZATION)
+    }
+    assert chunk.object_masks is not None
+    for i, image in enumerate(images):
+        pooled = grouped(grouping, image, maps[i : i + 1], sign)
+        for name, function in LOCALIZATION.items():
+            expected = function(pooled, chunk.object_masks[i : i + 1]).item()
+            assert values[name][i].item() == pytest.approx(expected, abs=1e-5), name
+        given = (networks[0], image, pooled, chunk.targets[i : i + 1])
+        if i < 3:
+            insertion = metrics.insertion_auc(*given, n_steps=5).item()
+            deletion = metrics.deletion_auc(*given, n_steps=5).item()
+            assert values["insertion_auc"][i].item() == pytest.approx(insertion, abs=1e-5)
+            assert values["deletion_auc"][i].item() == pytest.approx(deletion, abs=1e-5)
+            assert values["insertion_minus_deletion"][i].item() == pytest.approx(insertion - deletion, abs=1e-5)
+        if i < 2:
+            generator = torch.Generator().manual_seed(derive_seed(77, "road"))
+            road = metrics.road(*given, noise=0.02, generator=generator)
+            most, least = (curve.mean().item() for curve in (road.most_relevant_first, road.least_relevant_first))
+            assert values["road"][i].item() == pytest.approx(least - most, abs=1e-5)
+            assert values["road_most_relevant_first"][i].item() == pytest.approx(most, abs=1e-5)
+            assert values["road_least_relevant_first"][i].item() == pytest.approx(least, abs=1e-5)
+
+
+def test_networks_that_are_the_same_agree(networks: list[nn.Module], chunk: Chunk) -> None:
+    """But for SmoothGrad, whose noise is drawn for each network anew."""
+    found = measure(
+        dataclasses.replace(PROTOCOL, draws=0, fidelity=False), [networks[0], networks[0]], [], chunk
+    ).values
+    for of in OF:
+        agreement = found[Key(*of, "ssim")]
+        if of[0] == "SmoothGrad":
+            assert agreement.max() < 0.999
+            assert found[Key(*of, "across_model_variance")].min() > 0
+        else:
+            assert torch.allclose(agreement, torch.ones(4, dtype=torch.float64))
+            assert torch.equal(found[Key(*of, "top_k_iou")], torch.ones(4, dtype=torch.float64))
+            assert torch.equal(found[Key(*of, "across_model_variance")], torch.zeros(4, dtype=torch.float64))
+
+
+def test_the_random_network_is_the_twin_of_the_next(networks: list[nn.Module], chunk: Chunk) -> None:
+    """With each network as the twin of the other, each is compared with itself."""
+    first, second = networks[:2]
+    protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",), draws=0, fidelity=False)
+    found = measure(protocol, [first, second], [second, first], chunk).values
+    of = ("Saliency", "pixels", "signed", "cosine_similarity")
+    assert torch.allclose(found[Key(*of, "random_network")], torch.ones(4, dtype=torch.float64))
+    assert found[Key(*of)].max() < 0.9
+
+
+def test_permuted_pixels_agree_by_chance(networks: list[nn.Module]) -> None:
+    """Of independent maps a tenth of the top tenth is shared, on average, and nothing is correlated."""
+    inputs = torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    chunk = Chunk(inputs, torch.arange(16) % 4, None, fidelity=0, road=0, seed=0)
+    groupings = (Grouping("pixels"), Grouping("cells", (Grid(16),)))
+    protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",), groupings=groupings, draws=6)
+    found = measure(protocol, networks, [], chunk).values
+    for sign in SIGNS:
+        nulls = {
+            metric: found[Key("Saliency", "pixels", sign, metric, "permutation")].mean().item() for metric in STABILITY
+        }
+        assert nulls["top_k_intersection"] == pytest.approx(26 / 256, abs=0.03)
+        assert nulls["top_k_iou"] == pytest.approx(0.053, abs=0.02)
+        assert nulls["rank_correlation"] == pytest.approx(0, abs=0.03)
+        assert abs(nulls["ssim"]) < 0.06
+    # Magnitudes of noise are ever more alike, the more of them are averaged.
+    cosines = [
+        found[Key("Saliency", name, "magnitude", "cosine_similarity", "permutation")] for name in ("pixels", "cells")
+    ]
+    assert (cosines[1] > cosines[0] + 0.05).all()
+    assert cosines[1].min() > 0.9
+    signed = found[Key("Saliency", "pixels", "signed", "cosine_similarity", "permutation")]
+    assert signed.mean().item() == pytest.approx(0, abs=0.03)
+
+
+def test_one_network_is_measured_for_fidelity_alone(networks: list[nn.Module], chunk: Chunk) -> None:
+    found = measure(PROTOCOL, networks[:1], [], chunk)
+    assert {key.metric for key in found.values} == {*FIDELITY, *LOCALIZATION}
+    assert {key.kind for key in found.values} == {"value"}
+
+
+def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk) -> None:
+    called: list[int] = []
+    counted = [nn.Sequential(network) for network in networks]
+    for number, network in enumerate(counted):
+        network.register_forward_pre_hook(lambda *_, number=number: called.append(number))
+    run = partial(measure, networks=counted)
+    protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",), groupings=GROUPINGS[:1])
+
+    unknown = dataclasses.replace(chunk, object_masks=None, fidelity=0, road=0)
+    without = run(dataclasses.replace(protocol, draws=0), twins=[], chunk=unknown).values
+    assert {key.metric for key in without} == {*STABILITY, "across_model_variance"}
+    assert {key.kind for key in without} == {"value"}
+    called.clear()
+    fidelity = run(dataclasses.replace(protocol, stability=False), twins=[], chunk=chunk).values
+    assert {key.metric for key in fidelity} == {*FIDELITY, *LOCALIZATION}
+    assert set(called) == {0}
+    called.clear()
+    located = run(dataclasses.replace(protocol, stability=False, fidelity=False), twins=[], chunk=chunk).values
+    assert {key.metric for key in located} == set(LOCALIZATION)
+    assert called == [0]
+
+
+def test_only_random_figures_depend_on_the_chunks(
+    measured: Measurement, networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk
+) -> None:
+    """Noise and permutations are drawn by the chunk's seed; nothing else depends on an image's neighbours."""
+    parts = [part_of(chunk, 0, 3, fidelity=3, road=2), part_of(chunk, 3, 4, fidelity=0, road=0)]
+    joined = Measurement.join([measure(PROTOCOL, networks, twins, part) for part in parts])
+    assert joined.values.keys() == measured.values.keys()
+    assert joined.n_images == 4
+    assert joined.segments == pytest.approx(measured.segments)
+    for key, values in measured.values.items():
+        assert len(joined.values[key]) == len(values)
+        if key.method != "SmoothGrad" and key.kind != "permutation":
+            assert torch.allclose(joined.values[key], values, atol=1e-5), key
+
+
+def test_the_seed_decides_what_is_random(
+    measured: Measurement, networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk
+) -> None:
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    again = measure(PROTOCOL, networks, twins, chunk).values
+    assert torch.equal(torch.get_rng_state(), state)
+    other = measure(PROTOCOL, networks, twins, dataclasses.replace(chunk, seed=78)).values
+    for key, values in measured.values.items():
+        assert torch.equal(again[key], values), key
+        if key.method != "SmoothGrad" and key.kind != "permutation" and "road" not in key.metric:
+            assert torch.equal(other[key], values), key
+    for key in (
+        Key("Saliency", "cells", "signed", "ssim", "permutation"),
+        Key("SmoothGrad", "cells", "signed", "ssim"),
+        Key("Saliency", "cells", "signed", "road"),
+    ):
+        assert not torch.equal(other[key], measured.values[key]), key
+
+
+def test_the_variance_of_sizes(networks: list[nn.Module], chunk: Chunk) -> None:
+    sizes = (Grouping("cells 4", (Grid(4),)),)
+    protocol = Protocol(PROTOCOL.explainer, ("Saliency",), GROUPINGS[:1], sizes=sizes, draws=0, fidelity=False)
+    found = measure(protocol, networks, [], dataclasses.replace(chunk, object_masks=None))
+    maps = np.stack([explained("Saliency", network, chunk, n).double().numpy() for n, network in enumerate(networks)])
+    cells = maps.reshape(3, 4, 3, 2, 8, 2, 8).mean(axis=(4, 6))
+    generator = torch.Generator().manual_seed(derive_seed(77, "Saliency", "sizes"))
+    permuted = np.stack([metrics.permute_pixels(torch.from_numpy(each), generator).numpy() for each in maps])
+    shuffled = permuted.reshape(3, 4, 3, 2, 8, 2, 8).mean(axis=(4, 6))
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.asarray(values.var(axis=0, ddof=1).reshape(4, -1).sum(axis=1))
+
+    of: Callable[..., Key] = partial(Key, "Saliency", sign="signed", metric="summed_variance")
+    for key, expected in (
+        (of(grouping="pixels"), summed(maps)),
+        (of(grouping="pixels", kind="permutation"), summed(permuted)),
+        (of(grouping="cells 4"), 64 * summed(cells)),
+        (of(grouping="cells 4", kind="permutation"), 64 * summed(shuffled)),
+    ):
+        np.testing.assert_allclose(found.values[key], expected, rtol=1e-4, err_msg=str(key))
+    relative = 64 * summed(cells) / (64 * (cells.mean(axis=0) ** 2).reshape(4, -1).sum(axis=1))
+    key = of(grouping="cells 4", metric="across_model_variance")
+    np.testing.assert_allclose(found.values[key], relative, rtol=1e-4)
+    assert {key.metric for key in found.values if key.grouping == "cells 4"} == {
+        "summed_variance",
+        "across_model_variance",
+    }
+    assert found.segments == {"pixels": 256, "cells 4": 4}
+
+
+def test_join() -> None:
+    key, rare = Key("m", "g", "signed", "ssim"), Key("m", "g", "signed", "road")
+    first = Measurement({key: torch.tensor([1.0, 2, 3]), rare: torch.tensor([9.0])}, {"a": 1.0}, {"g": 10.0}, 3)
+    second = Measurement({key: torch.tensor([4.0])}, {"a": 2.0, "b": 5.0}, {"g": 30.0}, 1)
+    whole = Measurement.join([first, second])
+    assert whole.values[key].tolist() == [1, 2, 3, 4]
+    assert whole.values[rare].tolist() == [9]
+    assert dict(whole.seconds) == {"a": 3.0, "b": 5.0}
+    assert whole.segments == {"g": 15.0}
+    assert whole.n_images == 4
+    assert first.values[key].tolist() == [1, 2, 3]
+
+
+def test_time_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.5, 10.0, 12.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    result = Measurement()
+    with result.timed("work"):
+        pass
+    with pytest.raises(ValueError, match="broken"), result.timed("work"):
+        raise ValueError("broken")
+    assert result.seconds["work"] == 3.5

@@ -1,0 +1,239 @@
+"""The study as a whole: what it leaves, that nothing is lost when it is killed, and what it refuses to touch."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from captum_superpixel.cli import main
+from captum_superpixel.datasets import image_folder
+from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.study import run
+from captum_superpixel.study.acquiring import StudyNetwork
+from captum_superpixel.study.networks import small_cnn
+from captum_superpixel.study.run import run_study
+from captum_superpixel.study.settings import StudySettings
+
+FIXED = {"n_segments": 4, "n_steps": 2, "n_samples": 2, "draws": 1, "auc_steps": 2, "road_images": 0}
+
+
+def without_seconds(out: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    assert report.pop("seconds")["stages"]
+    return report
+
+
+@pytest.fixture
+def copied(tiny_study: Any, tmp_path: Path) -> Path:
+    """A copy of the finished study, to be changed."""
+    return shutil.copytree(tiny_study.out, tmp_path / "copy")
+
+
+class Colour(nn.Module):
+    """The largest mean of blue, green and red over 8 by 8 pixels: knows the squares without any training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((3,), 3.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(images.relu() ** 2, 8, stride=1).amax((2, 3)).flip(1) * self.weight
+
+
+def half_colour() -> nn.Module:
+    network = Colour()
+    network.weight.data /= 2
+    return network
+
+
+def test_what_a_study_leaves(tiny_study: Any) -> None:
+    out = tiny_study.out
+    assert sorted(path.name for path in out.iterdir()) == [
+        "maps.png",
+        "parts",
+        "report.json",
+        "report.md",
+        "stability.png",
+    ]
+    names = {path.name for path in (out / "parts").iterdir()}
+    assert {"network-0.pt", "predictions-2.pt", "images-00002.pt", "fold-2.pt", "mege-SmoothGrad.pt"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    assert tiny_study.lines[0] == "imagefolder: 60 training images, 24 held-out images, 3 classes"
+    assert "training network 3 of 3: small_cnn, 20 images, 6 epochs" in tiny_study.lines
+    assert "explained and measured 4 of 4 images" in tiny_study.lines
+    assert tiny_study.lines[-1] == f"Wrote {out}"
+
+
+def test_accuracies_are_those_of_the_kept_networks(tiny_study: Any, squares_root: Path) -> None:
+    """Recomputed from the weights and the files, without any code of the study."""
+    preprocessing = Preprocessing(24, IMAGENET.mean, IMAGENET.std)
+    images = image_folder(squares_root / "val", preprocessing=preprocessing)
+    report = without_seconds(tiny_study.out)
+    assert [model["train_images"] for model in report["models"]] == [20, 20, 20]
+    for number, model in enumerate(report["models"]):
+        network = small_cnn(3)
+        stored = torch.load(tiny_study.out / "parts" / f"network-{number}.pt", weights_only=True)
+        network.load_state_dict(stored["content"]["weights"])
+        with torch.no_grad():
+            right = network.eval()(images.batch(range(24))).argmax(dim=1) == images.labels
+        assert model["accuracy"] == pytest.approx(right.double().mean().item())
+        assert len(model["losses"]) == 6
+
+
+def test_every_method_grouping_sign_and_metric_has_a_record(tiny_study: Any) -> None:
+    report = without_seconds(tiny_study.out)
+    found = [(r["method"], r["grouping"], r["sign"], r["metric"]) for r in report["records"]]
+    metrics = {metric for *_, metric in found}
+    assert {"ssim", "top_k_iou", "across_model_variance", "insertion_auc", "road"} <= metrics
+    assert len(found) == len(set(found)) == 3 * 7 * 2 * len(metrics)
+    for record in report["records"]:
+        if "nulls" in record:
+            assert set(record["nulls"]) == set(record["excess"]) == {"permutation", "random_network"}
+            for null, value in record["nulls"].items():
+                assert record["excess"][null] == pytest.approx((record["value"] - value) / (1 - value))
+        assert record["n"] == {"insertion_auc": 3, "road": 1}.get(record["metric"], record["n"])
+    assert {r["n"] for r in report["records"] if r["family"] == "stability"} == {4}
+    assert {(r["n"], r["method"]) for r in report["mege_reco"]} == {
+        (6, method) for method in ("Saliency", "IntegratedGradients", "SmoothGrad")
+    }
+    assert len(report["variance_by_size"]) == 3 * 2 * 6
+
+
+def test_killed_and_taken_up(tiny_study: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-W", "error", "-m", "captum_superpixel.cli", *tiny_study.arguments, "--out", str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while not (out / "parts" / "images-00000.pt").exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert not (out / "report.json").exists()
+    kept = (out / "parts" / "images-00000.pt").stat().st_mtime_ns
+    # What a process leaves that is killed while it writes.
+    (out / "parts" / ".images-00002.pt.1.tmp").write_bytes(b"half")
+
+    assert main([*tiny_study.arguments, "--out", str(out)]) == 0
+    assert "training network" not in capsys.readouterr().out
+    assert (out / "parts" / "images-00000.pt").stat().st_mtime_ns == kept
+    assert without_seconds(out) == without_seconds(tiny_study.out)
+
+
+@pytest.mark.parametrize("name", ["network-1", "images-00002", "mege-Saliency"])
+def test_a_damaged_part_is_named_and_left_alone(
+    name: str, copied: Path, tiny_study: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = copied / "parts" / f"{name}.pt"
+    part.write_bytes(part.read_bytes()[:-40])
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    assert main([*tiny_study.arguments, "--out", str(copied)]) == 2
+    error = capsys.readouterr().err
+    assert f"{part} is damaged" in error
+    assert len(error.splitlines()) == 1
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "part", "values"),
+    [
+        (["--seed", "7"], "network-0", "seed=0 (now 7)"),
+        (["--epochs", "5"], "network-0", "epochs=6 (now 5)"),
+        (["--steps", "3"], "images-00000", "n_steps=2 (now 3)"),
+        (["--fidelity-images", "1"], "images-00000", "fidelity_and_road_images=[2, 1] (now [1, 1])"),
+        (["--mege", "4"], "fold-0", "folds=3 (now 4)"),
+    ],
+)
+def test_a_part_of_other_settings_is_named_with_both_values(
+    options: list[str], part: str, values: str, copied: Path, tiny_study: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (copied / "report.json").read_bytes()
+    assert main([*tiny_study.arguments, *options, "--out", str(copied)]) == 2
+    error = capsys.readouterr().err
+    assert str(copied / "parts" / f"{part}.pt") in error
+    assert values in error
+    assert (copied / "report.json").read_bytes() == before
+
+
+def test_without_mege_the_finished_chunks_serve_again(
+    copied: Path, tiny_study: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in (copied / "parts").glob("*e*-*.pt"):
+        if part.name.startswith(("mege", "fold")):
+            part.unlink()
+    arguments = [argument for argument in tiny_study.arguments if argument not in ("--mege",)]
+    arguments.pop(arguments.index("--models") + 2)
+    assert main([*arguments, "--out", str(copied)]) == 0
+    lines = capsys.readouterr().out
+    assert "training" not in lines.partition("\n")[2]
+    assert without_seconds(copied)["mege_reco"] == []
+    assert without_seconds(copied)["records"] == without_seconds(tiny_study.out)["records"]
+
+
+def brought(squares_root: Path, *factories: Callable[[], nn.Module], **options: Any) -> StudySettings:
+    names = tuple(f"squares_networks:{factory.__name__}" for factory in factories)
+    return StudySettings(
+        dataset="imagefolder", root=str(squares_root / "val"), size=24, checkpoints=names, images=2, **FIXED, **options
+    )
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module to name the networks of this file by."""
+    module = type(sys)("squares_networks")
+    module.__dict__.update(Colour=Colour, half_colour=half_colour)
+    monkeypatch.setitem(sys.modules, "squares_networks", module)
+
+
+@pytest.mark.usefixtures("networks")
+def test_one_brought_network_gives_fidelity_only(squares_root: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    result = run_study(brought(squares_root, Colour, fidelity_images=2), tmp_path / "out", report=lines.append)
+    assert result is not None
+    assert lines[1] == "squares_networks:Colour: 100.0% of 24 held-out images right"
+    assert {record["family"] for record in result["records"]} == {"fidelity"}
+    assert result["models"][0]["train_images"] is None
+    assert result["dataset"]["train_images"] is None
+    assert not (tmp_path / "out" / "stability.png").exists()
+    assert (tmp_path / "out" / "maps.png").exists()
+
+
+@pytest.mark.usefixtures("networks")
+def test_networks_that_differ_by_a_factor_are_perfectly_stable(squares_root: Path, tmp_path: Path) -> None:
+    """Logits half as large have gradients half as large, and all metrics of stability pass over a factor."""
+    settings = brought(squares_root, Colour, half_colour, fidelity_images=0)
+    result = run_study(settings, tmp_path / "out")
+    assert result is not None
+    assert result["settings"]["models"] == 2
+    values = {(r["method"], r["metric"]): r["value"] for r in result["records"] if r["grouping"] == "Slic"}
+    for metric in ("ssim", "top_k_intersection", "cosine_similarity", "rank_correlation"):
+        for method in ("Saliency", "IntegratedGradients"):
+            assert values[method, metric] == pytest.approx(1, abs=1e-5), metric
+
+
+def test_the_first_images_that_all_classify_rightly_are_chosen() -> None:
+    labels = torch.tensor([0, 1, 2, 0, 1])
+
+    class Data:
+        held_out = torch.utils.data.TensorDataset(labels)
+
+    Data.held_out.labels = labels  # type: ignore[attr-defined]
+    networks = [
+        StudyNetwork(nn.Identity(), "a", predictions=torch.tensor([0, 1, 0, 0, 1])),
+        StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([1, 1, 2, 0, 1])),
+    ]
+    assert run._choose(networks, Data(), 5) == [1, 3, 4]  # type: ignore[arg-type]
+    assert run._choose(networks, Data(), 2) == [1, 3]  # type: ignore[arg-type]
+    networks[1] = StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([0, 0, 2, 1, 2]))
+    with pytest.raises(ValueError, match="1 of 5 held-out images are classified rightly by all 2 networks"):
+        run._choose(networks, Data(), 5)  # type: ignore[arg-type]

@@ -1,0 +1,109 @@
+"""Settings: what is refused before any work is done, and what None stands for."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from captum_superpixel.study.recipes import RECIPES
+from captum_superpixel.study.settings import DATASETS, StudySettings
+
+FILES = {"dataset": "imagefolder", "root": "images"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "mnist"}, "dataset='mnist' is unknown: choose one of 'digits', 'cifar10', 'imagefolder'"),
+        ({"models": 0}, "models=0 must be an integer of at least 1"),
+        ({"models": True}, "models=True must be an integer"),
+        ({"models": 2.0}, r"models=2\.0 must be an integer"),
+        ({"epochs": 0}, "epochs=0 must be an integer of at least 1"),
+        ({"train_images": 0}, "train_images=0 must be an integer of at least 1"),
+        ({"images": 1}, "images=1 must be an integer of at least 2"),
+        ({"fidelity_images": -1}, "fidelity_images=-1 must be an integer of at least 0"),
+        ({"road_images": -1}, "road_images=-1 must be"),
+        ({"n_segments": 0}, "n_segments=0 must be an integer of at least 1"),
+        ({"n_steps": 0}, "n_steps=0 must be"),
+        ({"n_samples": 0}, "n_samples=0 must be"),
+        ({"draws": -1}, "draws=-1 must be an integer of at least 0"),
+        ({"auc_steps": 0}, "auc_steps=0 must be"),
+        ({"chunk_size": 0}, "chunk_size=0 must be an integer of at least 1"),
+        ({"seed": -1}, "seed=-1 must be an integer of at least 0"),
+        ({"folds": 2}, "folds=2: MeGe compares networks trained on at least 3 folds"),
+        ({"folds": -1}, "folds=-1 must be an integer of at least 0"),
+        ({"noise": 0.0}, r"noise=0\.0 must be above 0"),
+        ({"noise": float("nan")}, "noise=nan must be above 0"),
+        ({"noise": float("inf")}, "noise=inf must be above 0 and finite"),
+        ({"network": "resnet99"}, "network='resnet99' is unknown: choose one of 'small_cnn', 'resnet20'"),
+        ({"root": "images"}, "root is about files, but the digits are embedded"),
+        ({"size": 32}, "size is about files, but the digits are embedded"),
+        ({"channel_order": "bgr"}, "channel_order is about files, but the digits"),
+        ({"dataset": "cifar10"}, "dataset='cifar10' needs a root"),
+        ({"dataset": "imagefolder"}, "dataset='imagefolder' needs a root"),
+        ({"dataset": "cifar10", "root": "c", "classes": "c.txt"}, "folders of an imagefolder; 'cifar10' has none"),
+        ({"weights": ("a.pt",)}, "1 weights for 0 checkpoints"),
+        ({"checkpoints": ("a:b", "c:d"), "weights": ("a.pt",)}, "1 weights for 2 checkpoints: give each"),
+        ({"checkpoints": ("a:b",), "network": "resnet20"}, "network is about training, but checkpoints are trained"),
+        ({"checkpoints": ("a:b",), "epochs": 3}, "epochs is about training, but checkpoints"),
+        ({"checkpoints": ("a:b",), "train_images": 30}, "train_images is about training, but checkpoints"),
+        ({"checkpoints": ("a:b",), "folds": 4}, "MeGe and ROAR train networks of their own"),
+        ({"checkpoints": ("a:b",), "roar": True}, "MeGe and ROAR train networks of their own"),
+        ({**FILES, "mean": (0.5, 0.5, 0.5)}, "mean without std, or std without mean"),
+        ({**FILES, "std": (0.5, 0.5, 0.5)}, "mean without std, or std without mean"),
+    ],
+)
+def test_what_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StudySettings(**options)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("quick", [False, True])
+def test_resolved_settings_leave_nothing_open(name: Any, quick: bool) -> None:
+    settings = StudySettings(dataset=name, root=None if name == "digits" else "there", quick=quick).resolved()
+    for field in ("epochs", "images", "fidelity_images", "road_images", "n_segments", "draws"):
+        assert isinstance(getattr(settings, field), int), field
+    assert settings.network in RECIPES
+    assert settings.images is not None
+    assert settings.fidelity_images is not None
+    assert settings.road_images is not None
+    assert settings.images >= settings.fidelity_images >= settings.road_images > 0
+    assert settings.resolved() == settings
+
+
+def test_quick_is_less_work_but_the_same_networks_and_segments() -> None:
+    quick, full = (StudySettings(quick=quick).resolved() for quick in (True, False))
+    for name in ("epochs", "images", "fidelity_images", "road_images", "draws"):
+        assert getattr(quick, name) < getattr(full, name), name
+    changed = {name for name, value in dataclasses.asdict(quick).items() if value != getattr(full, name)}
+    assert changed == {"quick", "epochs", "images", "fidelity_images", "road_images", "draws"}
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_what_is_given_stays(quick: bool) -> None:
+    given: dict[str, Any] = {
+        "network": "resnet20",
+        "epochs": 2,
+        "images": 70,
+        "fidelity_images": 0,
+        "road_images": 3,
+        "n_segments": 9,
+        "draws": 0,
+        "models": 4,
+    }
+    settings = StudySettings(quick=quick, **given).resolved()
+    assert {name: getattr(settings, name) for name in given} == given
+
+
+def test_dear_metrics_are_not_measured_on_more_images_than_are_explained() -> None:
+    settings = StudySettings(images=10, fidelity_images=40).resolved()
+    assert (settings.fidelity_images, settings.road_images) == (10, 10)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_checkpoints_are_counted_and_not_trained(quick: bool) -> None:
+    settings = StudySettings(checkpoints=("a:b", "c:d", "e:f"), quick=quick).resolved()
+    assert settings.models == 3
+    assert (settings.network, settings.epochs) == (None, None)
+    assert StudySettings(checkpoints=("a:b",), weights=(None,)).resolved().models == 1
