@@ -12,7 +12,7 @@ __all__ = ["multiscale"]
 
 
 def multiscale(
-    n_segments: Sequence[int] = (20, 30, 45, 70),
+    n_segments: Sequence[int] = (8, 16, 32, 64),
     compactness: Sequence[float] = (5.0, 15.0),
     *,
     max_num_iter: int = 5,

@@ -74,4 +74,5 @@ def draw_stability(result: dict[str, Any]) -> Any | None:
         )
     if not points:
         return None
-    return visualize_stability(points, x_label="stability: SSIM of two networks' maps in excess of a random network's")[0]
+    x_label = "stability: SSIM of two networks' maps in excess of a random network's"
+    return visualize_stability(points, x_label=x_label)[0]

@@ -58,10 +58,9 @@ class Grouping:
 
         Examples:
             >>> import torch
-            >>> pool, segments = Grouping("halves", (Grid(2),)).bind(torch.zeros(1, 1, 2, 2))
-            >>> pool(torch.tensor([[[[1.0, -1.0], [2.0, 2.0]]]]), "signed")
-            tensor([[[[0., 0.],
-                      [2., 2.]]]])
+            >>> pool, segments = Grouping("halves", (Grid(2),)).bind(torch.zeros(1, 1, 1, 4))
+            >>> pool(torch.tensor([[[[1.0, -1.0, 2.0, 2.0]]]]), "signed")
+            tensor([[[[0., 0., 2., 2.]]]])
         """
         masks = segment_with_all(self.generators, inputs)
         segments = _mean_segments(masks) if masks else float(inputs[0, 0].numel())

@@ -58,7 +58,9 @@ class TinyStudy:
 @pytest.fixture(scope="session")
 def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
     """Three networks, three methods, four images in two chunks, and MeGe, in a few seconds."""
-    options = f"--dataset imagefolder --root {squares_root} --network small_cnn --size 24 --epochs 6 --models 3 --mege 3"
+    options = (
+        f"--dataset imagefolder --root {squares_root} --network small_cnn --size 24 --epochs 6 --models 3 --mege 3"
+    )
     options += " --images 4 --chunk 2 --fidelity-images 3 --road-images 1 --segments 8 --steps 2 --samples 2 --draws 1"
     arguments = ("study", *options.split())
     out = tmp_path_factory.mktemp("tiny-study") / "out"

@@ -77,7 +77,10 @@ BROUGHT = ("--dataset", "imagefolder", "--size", "24", "--root")
         (["--checkpoint", "study_nets:nothing"], "--checkpoint study_nets:nothing"),
         (["--checkpoint", "study_nets:words"], "--checkpoint study_nets:words"),
         (["--checkpoint", "study_nets:three", "--weights", "missing.pt"], "missing.pt do not exist"),
-        (["--checkpoint", "study_nets:three", "--images", "2"], "returns (1, 3) for one image, but DigitsOnPhotographs"),
+        (
+            ["--checkpoint", "study_nets:three", "--images", "2"],
+            "returns (1, 3) for one image, but DigitsOnPhotographs",
+        ),
         (["--train-images", "5", "--models", "3", "--images", "2"], "5 training images for 3 networks"),
         (["--train-images", "6", "--mege", "4", "--images", "2"], "6 training images for 4 networks"),
         (["--out", "study_nets.py"], "--out study_nets.py is a file"),
@@ -162,7 +165,9 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
     assert main(["study"]) == 0
     assert calls.pop() == (StudySettings(), Path("study"), None)
     trained = "--dataset imagefolder --root r --classes c --network resnet18 --epochs 2 --models 3 --train-images 9"
-    trained += " --images 5 --fidelity-images 4 --road-images 3 --segments 7 --steps 6 --samples 8 --noise 0.3 --draws 4"
+    trained += (
+        " --images 5 --fidelity-images 4 --road-images 3 --segments 7 --steps 6 --samples 8 --noise 0.3 --draws 4"
+    )
     trained += " --chunk 2 --mege --roar --quick --seed 5 --size 64 --mean 1 2 3 --std 4 5 6 --scale 1"
     trained += " --channel-order bgr --on-unreadable skip --out o --device cpu"
     assert main(["study", *trained.split()]) == 0
@@ -198,7 +203,8 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
         Path("o"),
         "cpu",
     )
-    assert main(["study", *"--checkpoint folder --checkpoint m:f --weights - --weights w.pt".split()]) == 0
+    brought = ["--checkpoint", "folder", "--checkpoint", "m:f", "--weights", "-", "--weights", "w.pt"]
+    assert main(["study", *brought]) == 0
     settings, _, _ = calls.pop()
     assert settings == StudySettings(checkpoints=("folder", "m:f"), weights=(None, "w.pt"))
 

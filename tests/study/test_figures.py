@@ -21,9 +21,12 @@ from captum_superpixel.study.settings import StudySettings
 
 def check_texts(figure: Any) -> list[str]:
     """All texts that are seen; none lies on another, or beyond the edge."""
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
+    # Matplotlib has labels of ticks beyond the axes, too, which it does not draw.
+    ticks = {label for axis in figure.axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())}
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    texts = [text for text in texts if text not in ticks]
     boxes = {text: text.get_window_extent(canvas.get_renderer()) for text in texts}
     width, height = canvas.get_width_height()
     for text, box in boxes.items():

@@ -52,7 +52,7 @@ def fields(value: Any, path: str = "") -> set[str]:
 
 def documented() -> dict[str, str]:
     """From each field of the tutorial's tables to its range."""
-    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|([^|]*)\|([^|]*)\|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     return {name: values.strip() for name, values, _ in rows}
 
 
@@ -70,7 +70,7 @@ def values_of(value: Any, path: str) -> list[Any]:
 
 def test_every_field_is_documented_and_every_documented_field_is_there(tiny_study: Any) -> None:
     report = json.loads((tiny_study.out / "report.json").read_text())
-    report["roar"] = [{name: 0 for name in ("method", "grouping", "sign", "fraction", "accuracy", "n")}]
+    report["roar"] = [dict.fromkeys(("method", "grouping", "sign", "fraction", "accuracy", "n"), 0)]
     found = fields(report)
     assert sorted(found - documented().keys()) == []
     assert sorted(documented().keys() - found) == []
@@ -88,7 +88,7 @@ def test_values_lie_in_the_documented_ranges(tiny_study: Any) -> None:
             continue
         low, high = (float(end.replace("∞", "inf").replace("−", "-")) for end in interval.groups())
         values = np.array([value for value in values_of([report], name) if value is not None], dtype=float).ravel()
-        assert values.size, name
+        assert values.size or "or null" in text, name
         assert (values >= low - 1e-9).all(), name
         assert (values <= high + 1e-9).all(), name
         checked += 1

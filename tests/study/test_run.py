@@ -24,7 +24,7 @@ from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import StudySettings
 
-FIXED = {"n_segments": 4, "n_steps": 2, "n_samples": 2, "draws": 1, "auc_steps": 2, "road_images": 0}
+FIXED: dict[str, Any] = {"n_segments": 4, "n_steps": 2, "n_samples": 2, "draws": 1, "auc_steps": 2, "road_images": 0}
 
 
 def without_seconds(out: Path) -> dict[str, Any]:
