@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from captum_superpixel.study.networks import resnet18
@@ -11,9 +12,10 @@ from captum_superpixel.study.networks import resnet18
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_code_of_the_readme_does_what_it_says() -> None:
+def test_the_code_of_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
     names: dict[str, Any] = {
         "model": resnet18(10, generator=torch.Generator().manual_seed(0)).eval(),
@@ -30,3 +32,6 @@ def test_the_code_of_the_readme_does_what_it_says() -> None:
     torch.testing.assert_close(names["maps"].sum(dim=(1, 2, 3)) - names["delta"], outputs, rtol=1e-3, atol=1e-5)
     assert names["keep"].shape == (2, 1, 32, 32)
     assert {region.image for region in names["table"]} == {0, 1}
+    assert names["alike"].n_images == 2
+    assert names["faithful"].shape == (2,)
+    assert (tmp_path / "explanation.html").read_text(encoding="utf-8").startswith("<!doctype html>")

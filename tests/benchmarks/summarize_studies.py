@@ -1,0 +1,99 @@
+"""The tables of tutorials/evidence.md, from the reports of studies.
+
+    captum-superpixel study --seed 0 --out digits-0
+    captum-superpixel study --seed 1 --out digits-1
+    python tests/benchmarks/summarize_studies.py digits-0/report.json digits-1/report.json
+
+Prints, for every method, the groupings beside each other (of the first report), and every claim in all reports.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+COLUMNS = (
+    ("ssim", "SSIM"),
+    ("top_k_iou", "top-10 % IoU"),
+    ("insertion_minus_deletion", "insertion − deletion"),
+    ("road", "ROAD"),
+    ("relevance_rank_accuracy", "rank accuracy"),
+)
+
+
+def number(value):
+    return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def spread(low, high):
+    return f"{number(low)} to {number(high)}"
+
+
+def groupings(report):
+    """A row a grouping and sign, the raw value, both excesses, and the fidelity with intervals."""
+    of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in report["records"]}
+    rows = list(dict.fromkeys(key[:3] for key in of))
+    present = [(metric, title) for metric, title in COLUMNS if any(key[3] == metric for key in of)]
+    for method in dict.fromkeys(row[0] for row in rows):
+        header = ["grouping", "sign"]
+        for metric, title in present:
+            similar = "excess" in next(r for key, r in of.items() if key[3] == metric)
+            header += [title, "over shuffled pixels", "over a random network"] if similar else [title]
+        print(f"\n**{method}**\n\n| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+        for _, grouping, sign in (row for row in rows if row[0] == method):
+            cells = [grouping, sign]
+            for metric, _title in present:
+                record = of[method, grouping, sign, metric]
+                if "excess" not in record:
+                    cells.append(f"{number(record['value'])} ({spread(*record['ci95'])})")
+                    continue
+                excess, intervals = record["excess"], record["excess_ci95"]
+                cells += [number(record["value"]), number(excess["permutation"])]
+                cells.append(f"{number(excess['random_network'])} ({spread(*intervals['random_network'])})")
+            print("| " + " | ".join(cells) + " |")
+
+
+def claims(reports):
+    """A row a claim and method, a column a report."""
+    found = [{verdict["claim"]: verdict["methods"] for verdict in report["verdicts"]} for report in reports.values()]
+    if not found or not found[0]:
+        return
+    print("\n| claim | method | " + " | ".join(reports) + " |\n|" + "---|" * (2 + len(reports)))
+    for claim, methods in found[0].items():
+        for method in methods:
+            cells = []
+            for each in found:
+                result = each.get(claim, {}).get(method)
+                cells.append(
+                    "–"
+                    if result is None
+                    else f"{number(result['difference'])} ({spread(*result['ci95'])}) {result['verdict']}"
+                )
+            print(f"| {claim} | {method} | " + " | ".join(cells) + " |")
+
+
+def sizes(report):
+    """Variance over models by the size of segments."""
+    if not report["variance_by_size"]:
+        return
+    print("\n| method | segments | pixels | variance, pixels' = 1 | one over pixels | shuffled | relative to energy |")
+    print("|---|---|---|---|---|---|---|")
+    for r in report["variance_by_size"]:
+        pixels = r["mean_segment_pixels"]
+        cells = [r["method"], r["family"], f"{pixels:.1f}", f"{number(r['variance_ratio'])} ({spread(*r['ci95'])})"]
+        cells += [number(1 / pixels), number(r["shuffled_ratio"]), number(r["across_model_variance"])]
+        print("| " + " | ".join(cells) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reports", type=Path, nargs="+", metavar="report.json")
+    options = parser.parse_args()
+    reports = {path.parent.name or str(path): json.loads(path.read_text(encoding="utf-8")) for path in options.reports}
+    first = next(iter(reports.values()))
+    groupings(first)
+    claims(reports)
+    sizes(first)
+
+
+if __name__ == "__main__":
+    main()

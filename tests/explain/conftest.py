@@ -1,0 +1,112 @@
+"""A folder with photographs and a module of small networks, which is the current one."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from captum_superpixel.cli import main
+
+mpl.use("Agg")
+
+MODULE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.features = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.ReLU(inplace=True))
+        self.pool = nn.AdaptiveAvgPool2d(2)
+        self.linear = nn.Linear(24, 5)
+
+    def forward(self, images):
+        return self.linear(self.pool(self.features(self.relu(self.conv(images)))).flatten(1))
+
+def load():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = Net()
+    for parameter in net.parameters():  # so that Lime, which favours zero, finds something
+        parameter.data *= 4
+    return net
+
+def red():
+    # Class 1 is the sum of the red channel (the last, for a network that takes blue first), class 0 nothing.
+    class Red(nn.Module):
+        def forward(self, images):
+            return torch.stack([0 * images.sum((1, 2, 3)), images[:, 0].sum((1, 2))], dim=1)
+    return Red()
+
+def flat():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
+
+def named():
+    net = load()
+    net.labels = ("tabby, tabby cat", "tiger cat", "lynx", "crane", "crane")
+    return net
+
+def broken_on_black():
+    class Picky(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = load()
+        def forward(self, images):
+            if images.detach().std() == 0:
+                raise RuntimeError("not black")
+            return self.net(images)
+    return Picky()
+"""
+
+NETWORK = ["--model", "explain_net:load", "--size", "16"]
+
+
+def photograph(path: Path, height: int = 24, width: int = 20, seed: int = 0, mode: str = "RGB") -> Path:
+    """Write a picture of four colours and some noise."""
+    rng = np.random.default_rng(seed)
+    colors = rng.integers(0, 200, (2, 2, 3))
+    rows, columns = np.arange(height) * 2 // height, np.arange(width) * 2 // width
+    pixels = (colors[rows[:, None], columns] + rng.integers(0, 50, (height, width, 3))).astype(np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "explain_net", raising=False)
+    (tmp_path / "explain_net.py").write_text(MODULE)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    photograph(tmp_path / "cat.png")
+    return tmp_path
+
+
+@pytest.fixture
+def files(folder: Path) -> Callable[[], list[str]]:
+    """List all files and folders, but for those that were there."""
+    before = set(folder.rglob("*"))
+    return lambda: sorted(str(path.relative_to(folder)) for path in set(folder.rglob("*")) - before)
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str], files: Callable[[], list[str]]) -> Callable[..., str]:
+    """Run ``explain`` with arguments that cannot be used; nothing may be written. The error, which is one line."""
+
+    def run(*arguments: str) -> str:
+        assert main(["explain", *arguments]) == 2
+        assert files() == []
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("captum-superpixel: error: ")
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    return run

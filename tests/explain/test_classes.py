@@ -1,0 +1,81 @@
+"""Names of classes, the one to explain, and probabilities."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from captum_superpixel.errors import InputError
+from captum_superpixel.explain.classes import find_target, rank_classes, read_labels
+
+NAMES = ["tabby, tabby cat", "tiger cat", "Tiger Cat", "crane", "crane", "great_white_shark"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ("0", 0),
+        ("5", 5),
+        ("tiger cat", 1),
+        ("Tiger Cat", 2),
+        ("TABBY CAT", 0),
+        ("Tabby", 0),
+        ("great white  shark", 5),
+    ],
+)
+def test_targets(text: str | None, expected: int | None) -> None:
+    assert find_target(text, NAMES, 6) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("6", "--target 6 is no class of this network; it has classes 0 to 5."),
+        ("-1", "--target -1 is no class"),
+        ("crane", "--target crane names the classes 3, 4; pass the index of one."),
+        ("TIGER CAT", "names the classes 1, 2"),
+        ("tigre cat", "--target tigre cat is no class of this network: 1 is tiger cat"),
+        ("shark", "5 is great_white_shark"),
+        ("xyz", "pass the index or the name of one"),
+    ],
+)
+def test_targets_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        find_target(text, NAMES, 6)
+
+
+def test_names_need_labels() -> None:
+    with pytest.raises(
+        InputError, match="--target cat: this network does not name its classes; pass an index from 0 to 4"
+    ):
+        find_target("cat", None, 5)
+
+
+def test_labels_are_the_last_column(folder: Path) -> None:
+    (folder / "labels.tsv").write_text("\ufeffn01\ttench\r\nn02\tgoldfish \ncrane\ncrane\n\n", encoding="utf-8")
+    assert read_labels(folder / "labels.tsv") == ["tench", "goldfish", "crane", "crane"]
+
+
+def test_labels_that_cannot_be_read(folder: Path) -> None:
+    (folder / "hole.txt").write_text("a\n\nb\n")
+    (folder / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"hole.txt: line 2 has no name"):
+        read_labels(folder / "hole.txt")
+    with pytest.raises(InputError, match=r"bytes.txt cannot be read \(UnicodeDecodeError"):
+        read_labels(folder / "bytes.txt")
+    with pytest.raises(InputError, match=r"none.txt cannot be read \(FileNotFoundError"):
+        read_labels(folder / "none.txt")
+
+
+def test_probabilities_are_a_softmax_unless_they_are_probabilities() -> None:
+    logits = torch.tensor([[0.0, 2.0, 1.0]])
+    ranked = rank_classes(logits, ["a", "b", "c"])
+    assert [prediction.name for prediction in ranked] == ["b", "c", "a"]
+    expected = torch.softmax(logits[0].double(), dim=0)[[1, 2, 0]].tolist()
+    assert [prediction.probability for prediction in ranked] == pytest.approx(expected)
+    shares = [prediction.probability for prediction in rank_classes(torch.tensor([[0.2, 0.8]]), None)]
+    assert shares == pytest.approx([0.8, 0.2])
+    (only,) = rank_classes(torch.tensor([[3.0]]), None)
+    assert (only.name, only.probability) == ("class 0", None)
