@@ -1,4 +1,4 @@
-"""The command line: ``captum-superpixel demo``."""
+"""The command line: ``captum-superpixel demo``, ``explain`` and ``study``."""
 
 import argparse
 import math
@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import captum_superpixel
+from captum_superpixel.explain.command import add_explain
 from captum_superpixel.loading import InputError
+from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]
 
@@ -42,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; None for that of this process.
 
     Returns:
-        The exit status: 0; 2 where an argument cannot be used; 130 where the user interrupted.
+        The exit status: 0; 1 where some photographs could not be explained; 2 where an argument cannot be used; 130
+        where the user interrupted.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -50,15 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        options.run(options)
+        return int(options.run(options) or 0)
     except InputError as error:
         return _fail(str(error), 2)
     except ImportError as error:
         hint = 'pip install "captum-superpixel[demo]"'
         return _fail(f"{error}" if hint in str(error) else f"{error}; this command needs: {hint}", 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; no picture was written.", 130)
-    return 0
+        return _fail("interrupted; what was finished is kept, nothing is half-written.", 130)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         "--std", type=_positive, nargs=3, metavar=("R", "G", "B"), help="then divided by (default: ImageNet's)"
     )
     own.add_argument("--target", type=int, help="class to explain (default: the predicted one)")
+    add_explain(commands)
+    add_study(commands)
     return parser
 
 

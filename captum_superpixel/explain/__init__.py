@@ -1,0 +1,1 @@
+"""``captum-superpixel explain``: what a network goes by in photographs, from the command line to files."""
