@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 where some photographs could not be explained; 2 where an argument cannot be used; 130
-        where the user interrupted.
+        where the user interrupted; 141 where nobody reads the output any more.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -57,8 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _fail(str(error), 2)
     except ImportError as error:
-        hint = 'pip install "captum-superpixel[demo]"'
-        return _fail(f"{error}" if hint in str(error) else f"{error}; this command needs: {hint}", 2)
+        hint = 'pip install "captum-superpixel['
+        return _fail(f"{error}" if hint in str(error) else f'{error}; this command needs: {hint}demo]"', 2)
+    except BrokenPipeError:
+        # Whoever read the output has read enough; Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return _fail("interrupted; what was finished is kept, nothing is half-written.", 130)
 

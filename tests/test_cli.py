@@ -1,6 +1,7 @@
 """The command line, run in this process, from arguments to picture."""
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -153,6 +154,35 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setitem(sys.modules, "captum_superpixel.demo", None)
     assert main(["demo"]) == 2
     assert 'this command needs: pip install "captum-superpixel[demo]"' in capsys.readouterr().err
+
+
+def test_another_missing_extra_is_named_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ImportError('the extra is missing: pip install "captum-superpixel[data]"')
+
+    monkeypatch.setattr(demo, "explain_digits", fail)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err.count("pip install") == 1
+
+
+def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    program = (
+        "import sys; from captum_superpixel import cli, demo; "
+        "demo.explain_digits = lambda *a, **k: [print('x' * 100_000, flush=True) for _ in range(9)]; "
+        "sys.exit(cli.main(['demo']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        process.stdout = None
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 141
+    assert said == ""
 
 
 def test_interruption(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,8 @@ def main() -> None:
     figure.savefig(drawn, format="png", dpi=100)
     with replacing(options.out) as temporary:
         # A palette takes a third of the bytes, and nobody sees the difference.
-        Image.open(drawn).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE).save(temporary, format="png", optimize=True)
+        picture = Image.open(drawn).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE)
+        picture.save(temporary, format="png", optimize=True)
     print(f"wrote {options.out}")
 
 
