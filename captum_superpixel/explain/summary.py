@@ -67,7 +67,7 @@ def _table(explanation: Explanation, top: int) -> list[str]:
         (
             str(region.rank),
             f"{100 * region.area_share:.1f} %",
-            f"{region.score:.3g}",
+            f"{region.score:#.3g}".rstrip("."),
             f"{100 * region.share:.1f} %",
             f"{region.centroid[0]:.0f}, {region.centroid[1]:.0f}",
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,7 +72,8 @@ def load_checkpoints(settings: StudySettings, device: torch.device) -> list[Stud
         module = load_model(specification, weights, option="--checkpoint").to(device)
         for parameter in module.parameters():
             parameter.requires_grad_(False)
-        networks.append(StudyNetwork(module, specification if weights is None else f"{specification} {weights}"))
+        name = specification if weights is None else f"{specification}, {Path(weights).name}"
+        networks.append(StudyNetwork(module, name))
     return networks
 
 

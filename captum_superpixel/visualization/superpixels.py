@@ -146,7 +146,9 @@ def _list(axis: Axes, regions: list[Region], scale: scaling.Scale, holes: bool) 
     from matplotlib.lines import Line2D
 
     handles: list[Artist] = [
-        Line2D([], [], color="none", label=f"{rank}:  {region.score:.3g}") for rank, region in enumerate(regions, 1)
+        # Three digits, zeros too; of 123 nothing is left but the point.
+        Line2D([], [], color="none", label=f"{rank}:  {format(region.score, '#.3g').rstrip('.')}")
+        for rank, region in enumerate(regions, 1)
     ]
     if holes:
         handles.append(figures.nan_handle())

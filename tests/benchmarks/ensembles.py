@@ -17,11 +17,11 @@ import torch
 from skimage.transform import resize
 from torch import Tensor
 
-from captum_superpixel.masks import Felzenszwalb, SkimageSlic, Slic, Watershed
+from captum_superpixel.masks import Felzenszwalb, SkimageSlic, Slic, Watershed, multiscale
 from captum_superpixel.masks.base import ImageMaskGenerator, segment_with_all
 
 ENSEMBLES: dict[str, list[ImageMaskGenerator]] = {
-    "8 Slics, 4 numbers of segments": [Slic(count, weight) for count in (20, 30, 45, 70) for weight in (5, 15)],
+    "multiscale()": [*multiscale()],
     "6 Slics, 6 numbers of segments": [
         Slic(count, weight) for count, weight in ((20, 10), (30, 20), (45, 5), (70, 10), (100, 15), (150, 10))
     ],

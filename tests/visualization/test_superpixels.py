@@ -92,7 +92,7 @@ def test_small_numbers_are_written_in_a_unit():
     figure, axis = visualize_superpixels(IMAGE, VALUES * 1e-6, MASK, k=3, outlier_perc=0)
     assert colorbar(figure).get_ylabel() == r"attribution ($\times 10^{-6}$)"
     assert colorbar(figure).get_yticklabels()[-1].get_text() == "4"
-    assert legend(axis) == ["1:  4", "2:  1", "3:  -2"]
+    assert legend(axis) == ["1:  4.00", "2:  1.00", "3:  -2.00"]
     assert r"10^{-6}" in axis.get_legend().get_title().get_text()
 
 
@@ -105,14 +105,20 @@ def test_the_best_regions_are_numbered_inside_and_listed(by, ids, scores):
     places = [tuple(int(place) for place in text.get_position()) for text in axis.texts]
     assert [MASK[row, column] for column, row in places] == ids
     assert all(text.get_path_effects() for text in axis.texts)
-    assert legend(axis) == [f"{rank}:  {score}" for rank, score in enumerate(scores, 1)]
+    assert legend(axis) == [f"{rank}:  {score}.00" for rank, score in enumerate(scores, 1)]
     assert len(visualize_superpixels(IMAGE, VALUES, MASK, k=2)[1].texts) == 2
     assert not visualize_superpixels(IMAGE, VALUES, MASK)[1].texts
 
 
+def test_all_scores_have_three_digits():
+    values = np.select([MASK == 0, MASK == 5], [0.5, 123.4], 4.25)
+    _, axis = visualize_superpixels(IMAGE, values, MASK, k=3, outlier_perc=50)
+    assert legend(axis) == ["1:  123", "2:  4.25", "3:  0.500"]
+
+
 def test_evidence_against_is_ranked_by_what_is_drawn():
     _, axis = visualize_superpixels(IMAGE, VALUES, MASK, k=1, sign="negative")
-    assert legend(axis) == ["1:  2"]
+    assert legend(axis) == ["1:  2.00"]
 
 
 def test_borders_are_between_the_segments():
@@ -172,7 +178,7 @@ def test_nan_is_striped_explained_and_without_rank():
     assert_array_equal(stripes[::factor, ::factor, 3] == 255, np.isnan(values))
     assert len(np.unique(stripes[stripes[..., 3] > 0], axis=0)) == 2
     assert_array_equal(axis.images[1].get_array().mask, np.isnan(values))
-    assert legend(axis) == ["1:  1", "2:  -2", NAN_LABEL]
+    assert legend(axis) == ["1:  1.00", "2:  -2.00", NAN_LABEL]
 
 
 def test_layouts_and_kinds_do_not_matter():
