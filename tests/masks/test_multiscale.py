@@ -25,7 +25,7 @@ def test_every_pair_is_listed_once_counts_outside() -> None:
 def test_the_default_is_an_ensemble_of_eight() -> None:
     listed = multiscale()
     assert len(set(listed)) == 8
-    assert {generator.n_segments for generator in listed} == {20, 30, 45, 70}
+    assert {generator.n_segments for generator in listed} == {8, 16, 32, 64}
     assert {generator.compactness for generator in listed} == {5.0, 15.0}
     assert all(generator.denormalize is None and generator.channel_order == "rgb" for generator in listed)
 
