@@ -1,4 +1,8 @@
-"""Signed maps of a network's decisions by the study's three methods, the same for an image whatever its neighbours."""
+"""Signed maps of a network's decisions by the study's three methods.
+
+Saliency and IntegratedGradients explain an image alike whatever its neighbours; the noise of SmoothGrad is drawn for
+the batch, so an image meets other noise in another one.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +26,8 @@ class Explainer:
         n_samples: Noisy copies of each image for SmoothGrad.
         noise: Standard deviation of SmoothGrad's noise, in units of the network's input.
         baseline: What all pixels of IntegratedGradients' baseline are, in units of the network's input.
-        images_at_once: How many images, steps and noisy copies counted in, the network is given at once.
+        images_at_once: How many images, steps and noisy copies counted in, the network is given at once; for
+            IntegratedGradients and SmoothGrad never fewer than are explained together.
     """
 
     n_steps: int = 20

@@ -77,6 +77,7 @@ def measure_mege_reco(
         "networks": [fingerprint(network) for network in networks],
         "data": data.fingerprint(),
         "images": len(inputs),
+        "chunk_size": settings.chunk_size,
         "groupings": [grouping.describe() for grouping in protocol.groupings],
     }
 

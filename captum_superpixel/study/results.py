@@ -19,7 +19,7 @@ COMPARED = ("ssim", "top_k_iou", "insertion_minus_deletion", "road", "relevance_
 """Metrics whose differences between groupings are reported with an interval of their own."""
 
 _CANDIDATES = ("Slic", "Felzenszwalb", "ensemble")
-_CONTROLS = ("pixels", "cells", "cell ensemble", "blur", "Slic")
+_CONTROLS = ("pixels", "cells", "cell ensemble", "blur", "Slic", "Felzenszwalb")
 _NULLS = ("permutation", "random_network")
 _RESAMPLES = 2000
 
@@ -173,18 +173,17 @@ def verdicts(compared: list[Record]) -> list[Record]:
         for sign in SIGNS
         for control in ("pixels", "cells")
     ]
-    controls = ("pixels", "Slic", "cell ensemble", "blur")
+    controls = ("pixels", "Slic", "Felzenszwalb", "cell ensemble", "blur")
     over = "excess over random_network"
+    beyond = [("ssim", "SSIM over the random network"), ("top_k_iou", "top-10 % IoU over the random network")]
     claims += [
-        (
-            f"{name} over the random network: magnitude ensemble above {each}",
-            "ensemble",
-            each,
-            "magnitude",
-            metric,
-            over,
-        )
-        for metric, name in (("ssim", "SSIM"), ("top_k_iou", "top-10 % IoU"))
+        (f"{name}: signed {grouping} above pixels", grouping, "pixels", "signed", metric, over)
+        for metric, name in beyond
+        for grouping in ("Slic", "ensemble")
+    ]
+    claims += [
+        (f"{name}: magnitude ensemble above {each}", "ensemble", each, "magnitude", metric, over)
+        for metric, name in beyond
         for each in controls
     ]
     metric = "insertion_minus_deletion"

@@ -89,9 +89,12 @@ def measure_roar(
     train_inputs, train_labels = _stacked(part)
     test_inputs, test_labels = _stacked(data.held_out)  # type: ignore[arg-type]  # a LabelledBatches is a data set
     fill = train_inputs.mean(dim=(0, 2, 3))
-    explained = {"explained_network": fingerprint(network)}
-    made_with = training_settings(settings, data, settings.seed) | measuring_settings(settings) | explained
     groupings = [grouping for grouping in protocol.groupings if grouping.name in _GROUPINGS]
+    made_with = training_settings(settings, data, settings.seed) | measuring_settings(settings)
+    made_with |= {
+        "explained_network": fingerprint(network),
+        "groupings": [grouping.describe() for grouping in groupings],
+    }
     kinds = [(method, grouping.name) for method in protocol.methods for grouping in groupings] + [_RANDOM]
     scores_of: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import captum_superpixel
+from captum_superpixel import metrics
 from captum_superpixel.study.acquiring import (
     StudyNetwork,
     check_outputs,
@@ -137,11 +138,19 @@ def _check(settings: StudySettings, networks: list[StudyNetwork], data: StudyDat
     """Raise ValueError for what would go wrong after hours of training."""
     if settings.checkpoints:
         check_outputs(networks, data, device)
-        return
-    check_recipe(settings, data, device)
-    for count in (settings.models, settings.folds):
-        if count:
-            disjoint_parts(data, count, settings)
+    else:
+        check_recipe(settings, data, device)
+        for count in (settings.models, settings.folds):
+            if count:
+                disjoint_parts(data, count, settings)
+    protocol, inputs = _protocol(settings, data, [0]), data.held_out.batch([0])
+    for grouping in (*protocol.groupings, *protocol.sizes):
+        grouping.bind(inputs)
+    if protocol.stability:
+        try:
+            metrics.ssim(inputs, inputs)
+        except ValueError as error:
+            raise ValueError(f"the images are too small to be compared ({error}): choose a larger size") from error
 
 
 def _make_folder(out: Path) -> None:

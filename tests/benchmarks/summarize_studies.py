@@ -64,10 +64,9 @@ SMALL = (
 def small(report):
     """The README's table: three methods, seven ways of grouping."""
     of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in report["records"]}
-    print(
-        "| method | map | SSIM | over shuffled pixels | over a random network | IoU | over it | insertion − deletion |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    header = ["method", "map", "SSIM", "over shuffled pixels", "over a random network"]
+    header += ["IoU", "IoU over a random network", "insertion − deletion"]
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
     for method in dict.fromkeys(key[0] for key in of):
         shown = method
         for grouping, sign, title in SMALL:

@@ -19,7 +19,7 @@ from captum_superpixel.study.measuring import Protocol
 from captum_superpixel.study.mege import measure_mege_reco
 from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.store import Store
+from captum_superpixel.study.store import Store, StoreError
 
 
 @pytest.fixture
@@ -74,8 +74,10 @@ def test_against_the_formulas(arguments: dict[str, Any], tmp_path: Path) -> None
 
 def test_the_size_of_chunks_is_without_effect(arguments: dict[str, Any], tmp_path: Path) -> None:
     whole = measure_mege_reco(**arguments)
+    chunked = dataclasses.replace(arguments["settings"], chunk_size=5)
+    with pytest.raises(StoreError, match=r"chunk_size=50 \(now 5\)"):  # it decides which noise SmoothGrad draws
+        measure_mege_reco(**arguments | {"settings": chunked})
     for part in tmp_path.glob("mege-*.pt"):
         part.unlink()
-    chunked = dataclasses.replace(arguments["settings"], chunk_size=5)
     for record, other in zip(measure_mege_reco(**arguments | {"settings": chunked}), whole, strict=True):
         assert record == other | {name: pytest.approx(other[name], abs=1e-4) for name in ("mege", "reco")}

@@ -1,5 +1,6 @@
 """ROAR: what is removed, in which order, and what networks learn from the rest."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from captum_superpixel.study.measuring import Protocol
 from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.roar import measure_roar, remove_most_relevant
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.store import Store
+from captum_superpixel.study.store import Store, StoreError
 
 
 def test_most_relevant_pixels_go_and_the_first_of_equal_ones() -> None:
@@ -70,3 +71,13 @@ def test_nothing_is_learned_from_images_without_pixels(arguments: dict[str, Any]
         raise AssertionError(line)
 
     assert measure_roar(**arguments | {"report": unneeded}) == records
+
+
+def test_results_of_other_groupings_are_not_taken_up(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roar, "train_one", lambda *_: {"weights": arguments["network"].state_dict(), "losses": []})
+    measure_roar(**arguments)
+    changed = dataclasses.replace(arguments["protocol"], groupings=standard_groupings(4, counts=(5,)))
+    with pytest.raises(StoreError, match=r"roar-000\.pt was made with other settings, groupings"):
+        measure_roar(**arguments | {"protocol": changed})

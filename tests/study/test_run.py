@@ -237,3 +237,22 @@ def test_the_first_images_that_all_classify_rightly_are_chosen() -> None:
     networks[1] = StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([0, 0, 2, 1, 2]))
     with pytest.raises(ValueError, match="1 of 5 held-out images are classified rightly by all 2 networks"):
         run._choose(networks, Data(), 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 24, "n_segments": 577}, "n_segments=577, but an image .* has only 576 pixels"),
+        ({"size": 10}, "the images are too small to be compared .*10 x 10 pixels.*: choose a larger size"),
+    ],
+)
+def test_images_too_small_are_refused_before_any_training(
+    options: dict[str, Any], message: str, squares_root: Path, tmp_path: Path
+) -> None:
+    settings = StudySettings(
+        dataset="imagefolder", root=str(squares_root), network="small_cnn", epochs=1, **FIXED | options
+    )
+    lines: list[str] = []
+    with pytest.raises(ValueError, match=message):
+        run_study(settings, tmp_path / "out", report=lines.append)
+    assert not lines
