@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_superpixel.metrics.maps import check_maps
+from captum_superpixel.metrics.maps import check_maps, widen
 
-__all__ = ["Target", "check_images", "check_scores", "forward_scores", "widen"]
+__all__ = ["Target", "check_images", "check_scores", "forward_scores"]
 
 Target = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
 
@@ -59,11 +59,6 @@ def check_scores(attributions: object, inputs: Tensor) -> Tensor:
             f"map an image, of shape ({count}, 1 or {channels}, {size[0]}, {size[1]})"
         )
     return widen(scores.to(inputs.device)).sum(dim=1)
-
-
-def widen(values: Tensor) -> Tensor:
-    """The values in float64, or in float32 on a device that has no float64."""
-    return values.float() if values.device.type == "mps" else values.double()
 
 
 def forward_scores(

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel.metrics.maps import check_maps
+from captum_superpixel.metrics.maps import check_maps, widen
 
 __all__ = ["pointing_game", "relevance_mass_accuracy", "relevance_rank_accuracy"]
 
@@ -183,7 +183,7 @@ def _relevance_and_object(attributions: object, object_masks: object) -> tuple[T
             f"{len(empty)} of {len(inside)} object_masks (index {named}) mark no pixel: leave these images out, for "
             "there is nothing to find in them"
         )
-    wide = maps.float() if maps.device.type == "mps" else maps.double()
+    wide = widen(maps)
     return wide.sum(dim=1).clamp(min=0).flatten(1), inside
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-__all__ = ["check_alike", "check_maps", "magnitudes"]
+__all__ = ["check_alike", "check_maps", "magnitudes", "widen"]
 
 
 def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
@@ -80,5 +80,9 @@ def magnitudes(maps: Tensor) -> Tensor:
         >>> magnitudes(torch.tensor([[[[1.0, -2.0]], [[-3.0, 0.0]]]]))
         tensor([[[4., 2.]]], dtype=torch.float64)
     """
-    wide = maps.float() if maps.device.type == "mps" else maps.double()
-    return wide.abs().sum(dim=-3)
+    return widen(maps).abs().sum(dim=-3)
+
+
+def widen(values: Tensor) -> Tensor:
+    """Return the values in float64; in float32 on MPS, which has no float64."""
+    return values.float() if values.device.type == "mps" else values.double()

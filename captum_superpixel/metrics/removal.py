@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows, repeat_for_batch
-from captum_superpixel.metrics.forwarding import check_images, widen
+from captum_superpixel.metrics.forwarding import check_images
+from captum_superpixel.metrics.maps import widen
 
 __all__ = ["Baselines", "Steps", "background", "blur", "removal_ranks", "removal_steps"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from captum_superpixel.metrics.maps import check_alike, magnitudes
+from captum_superpixel.metrics.maps import check_alike, magnitudes, widen
 
 __all__ = ["cosine_similarity", "rank_correlation", "ssim", "top_k_intersection", "top_k_iou"]
 
@@ -265,11 +265,6 @@ def correlation(products: Array, squares_a: Array, squares_b: Array) -> Array:
     norms = np.sqrt(squares_a * squares_b)  # one root of the product: equal ranks give exactly 1
     values: Array = np.clip(products / np.where(norms > 0, norms, 1.0), -1.0, 1.0)
     return values
-
-
-def widen(maps: Tensor) -> Tensor:
-    """Convert to float64, or to float32 on a device that has no float64."""
-    return maps.float() if maps.device.type == "mps" else maps.double()
 
 
 def unit_peak(rows: Tensor) -> Tensor:

@@ -217,7 +217,11 @@ def restored(settings: StudySettings, data: StudyData, content: dict[str, Any], 
 def training_settings(settings: StudySettings, data: StudyData, seed: int) -> dict[str, Any]:
     """What decides a trained network, and nothing else, so that other figures can be asked of the same networks."""
     names = ("dataset", "network", "epochs", "models", "train_images", "seed")
-    return {name: getattr(settings, name) for name in names} | {"data": data.fingerprint(), "network_seed": seed}
+    return {name: getattr(settings, name) for name in names} | {
+        "data": data.train_fingerprint(),
+        "network_seed": seed,
+        "recipe": RECIPES[str(settings.network)].describe(),
+    }
 
 
 def measuring_settings(settings: StudySettings) -> dict[str, Any]:

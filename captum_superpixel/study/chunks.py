@@ -56,8 +56,9 @@ def measure_chunks(
         "groupings": [grouping.describe() for grouping in (*protocol.groupings, *protocol.sizes)],
     }
     jobs = []
-    for start in range(0, len(chosen), settings.chunk_size):
-        indices = chosen[start : start + settings.chunk_size]
+    chunk_size = int(settings.chunk_size or 1)
+    for start in range(0, len(chosen), chunk_size):
+        indices = chosen[start : start + chunk_size]
         counts = _counts(settings, start, len(indices))
         images = {"images": len(indices), "of_held_out": fingerprint(indices), "fidelity_and_road_images": counts}
         chunk = partial(_chunk, settings, data, indices, counts, start, device)
@@ -65,7 +66,7 @@ def measure_chunks(
         jobs.append(Job(f"images-{start:05d}", made_with | images, run))
 
     def finished(count: int) -> None:
-        report(f"explained and measured {min(count * settings.chunk_size, len(chosen))} of {len(chosen)} images")
+        report(f"explained and measured {min(count * chunk_size, len(chosen))} of {len(chosen)} images")
 
     return Measurement.join([_unpacked(content) for content in run_jobs(jobs, store, processes, finished=finished)])
 

@@ -94,11 +94,7 @@ def add_study(commands: Any) -> None:
     measures.add_argument("--draws", type=int, metavar="N", help="permutations for the null (default: 2)")
     measures.add_argument("--fidelity-images", type=int, metavar="N", help="for insertion and deletion")
     measures.add_argument(
-        "--chunk",
-        type=int,
-        default=50,
-        metavar="N",
-        help="images measured together, shared out, and kept (default: 50)",
+        "--chunk", type=int, metavar="N", help="images measured together, shared out, and kept (50; imagefolder 10)"
     )
     measures.add_argument("--road-images", type=int, metavar="N", help="for ROAD, the dearest measure")
     measures.add_argument(

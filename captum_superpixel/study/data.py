@@ -19,6 +19,7 @@ __all__ = ["DigitBatches", "LabelledBatches", "StudyData", "disjoint_parts", "lo
 
 _HELD_OUT_FOLDERS = ("val", "validation", "test")
 _HELD_OUT_SHARE = 0.2
+_SAMPLE = 16
 _DIGITS_FOR_EACH_NETWORK = 4000
 
 
@@ -76,10 +77,17 @@ class StudyData:
         return pixels.flip(1) if self.channel_order == "bgr" else pixels
 
     def fingerprint(self) -> str:
-        """A hash of all labels and of the first held-out images."""
-        first = self.held_out.batch(range(min(8, len(self.held_out))))
-        trained = "" if self.train is None else fingerprint(self.train.labels)
-        return fingerprint([fingerprint(self.held_out.labels), fingerprint(first), trained])
+        """A hash of the held-out labels and of a sample of the held-out images."""
+        return _fingerprint(self.held_out)
+
+    def train_fingerprint(self) -> str:
+        """A hash of the training labels and of a sample of the training images; empty where there are none."""
+        return "" if self.train is None else _fingerprint(self.train)
+
+
+def _fingerprint(images: LabelledBatches) -> str:
+    sample = torch.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).long().tolist()
+    return fingerprint([fingerprint(images.labels), fingerprint(images.batch(sample))])
 
 
 class DigitBatches:
@@ -205,6 +213,10 @@ def _from_files(settings: StudySettings, preprocessing: Preprocessing) -> StudyD
         raise ValueError(
             f"the training folders of {root} are other classes than the held-out ones: pass a file of all classes"
         )
+    if settings.dataset == "imagefolder":
+        # In the order of the folders the first images would be of one class, and the next classes its relatives.
+        generator = torch.Generator().manual_seed(derive_seed(settings.seed, "order"))
+        held_out = held_out.subset(torch.randperm(len(held_out), generator=generator).tolist())
     parts = [part for part in (train, held_out) if part is not None]
     return StudyData(
         name=str(settings.dataset),

@@ -104,6 +104,7 @@ class Explainer:
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the global generators for a while, the only ones that NoiseTunnel and dropout know."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    # A seed for all is a seed for every GPU, also for those that are not worked on.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

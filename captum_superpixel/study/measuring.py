@@ -262,8 +262,9 @@ def _measure_fidelity(
         count = slice(chunk.fidelity)
         given = (network, chunk.inputs[count], pooled[count], chunk.targets[count])
         with result.timed("insertion and deletion"):
-            insertion = metrics.insertion_auc(*given, n_steps=protocol.auc_steps, batch_size=256).cpu()
-            deletion = metrics.deletion_auc(*given, n_steps=protocol.auc_steps, batch_size=256).cpu()
+            steps, at_once = protocol.auc_steps, _images_at_once(protocol)
+            insertion = metrics.insertion_auc(*given, n_steps=steps, batch_size=at_once).cpu()
+            deletion = metrics.deletion_auc(*given, n_steps=steps, batch_size=at_once).cpu()
         result.values[Key(*of, "insertion_auc")] = insertion
         result.values[Key(*of, "deletion_auc")] = deletion
         result.values[Key(*of, "insertion_minus_deletion")] = insertion - deletion
@@ -278,8 +279,13 @@ def _measure_fidelity(
                 chunk.targets[count],
                 noise=protocol.road_noise,
                 generator=generator,
-                batch_size=256,
+                batch_size=_images_at_once(protocol),
             )
         result.values[Key(*of, "road")] = road.score.cpu()
         result.values[Key(*of, "road_most_relevant_first")] = road.most_relevant_first.mean(dim=1).cpu()
         result.values[Key(*of, "road_least_relevant_first")] = road.least_relevant_first.mean(dim=1).cpu()
+
+
+def _images_at_once(protocol: Protocol) -> int:
+    """Forward passes without a gradient need a fraction of the memory."""
+    return max(16, protocol.explainer.images_at_once)

@@ -73,19 +73,19 @@ def measure_mege_reco(
     held_out = torch.tensor([number for number, fold in enumerate(pairs) for _ in fold])
     images = cast(Dataset[tuple[Tensor, int]], TensorDataset(inputs, labels))
     correct = torch.stack([torch.eq(*predict(network, images)) for network in networks])
+    chunk_size = int(settings.chunk_size or 1)
     made_with = measuring_settings(settings) | {
         "networks": [fingerprint(network) for network in networks],
-        "data": data.fingerprint(),
-        "images": len(inputs),
-        "chunk_size": settings.chunk_size,
+        "images": fingerprint(inputs),
+        "chunk_size": chunk_size,
         "groupings": [grouping.describe() for grouping in protocol.groupings],
     }
 
     def explain_and_compare(method: str) -> dict[str, Any]:
         report(f"comparing {method} over {settings.folds} folds")
         pooled: dict[tuple[str, Sign], list[Tensor]] = defaultdict(list)
-        for start in range(0, len(inputs), settings.chunk_size):
-            chunk = slice(start, start + settings.chunk_size)
+        for start in range(0, len(inputs), chunk_size):
+            chunk = slice(start, start + chunk_size)
             maps = []
             for number, network in enumerate(networks):
                 seed = derive_seed(settings.seed, "fold", method, number, start)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,13 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     augment: Augmentation | None = random_shift
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the training, as JSON can hold it."""
+        settings: dict[str, Any] = {
+            name: getattr(self, name) for name in ("batch_size", "lr", "weight_decay", "label_smoothing")
+        }
+        return settings | {"augment": None if self.augment is None else self.augment.__name__}
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:

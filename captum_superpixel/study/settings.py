@@ -19,6 +19,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "fidelity_images": 100,
         "road_images": 25,
         "n_segments": 30,
+        "chunk_size": 50,
     },
     "cifar10": {
         "network": "resnet20",
@@ -27,6 +28,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "fidelity_images": 300,
         "road_images": 60,
         "n_segments": 30,
+        "chunk_size": 50,
     },
     "imagefolder": {
         "network": "resnet18",
@@ -35,6 +37,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "fidelity_images": 100,
         "road_images": 20,
         "n_segments": 100,
+        "chunk_size": 10,
     },
 }
 _QUICK: dict[str, Any] = {"epochs": 8, "images": 60, "fidelity_images": 30, "road_images": 8, "draws": 1}
@@ -80,7 +83,7 @@ class StudySettings:
         noise: Standard deviation of SmoothGrad's noise, for pixels in [0, 1].
         draws: Permutations for the permutation null.
         auc_steps: Steps of the insertion and the deletion curve.
-        chunk_size: Images that are explained and measured together.
+        chunk_size: Images that are explained and measured together, and held in memory with all of their maps.
         folds: Folds for MeGe and ReCo, at least 3; 0 leaves them out.
         roar: Whether networks are retrained on images without their most relevant pixels.
         quick: Whether defaults are chosen for a first look, not for figures to rely on.
@@ -114,7 +117,7 @@ class StudySettings:
     noise: float = 0.12
     draws: int | None = None
     auc_steps: int = 20
-    chunk_size: int = 50
+    chunk_size: int | None = None
     folds: int = 0
     roar: bool = False
     quick: bool = False

@@ -9,6 +9,7 @@ Prints, for every method, the groupings beside each other (of the first report),
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 COLUMNS = (
@@ -21,7 +22,10 @@ COLUMNS = (
 
 
 def number(value):
-    return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")
+    if value is None:
+        return "–"
+    rounded = round(value, 3) + 0.0  # which makes -0.0 a 0.0
+    return re.sub(r"^(-?)0\.", r"\1.", f"{rounded:.3f}").replace("-", "−")
 
 
 def spread(low, high):

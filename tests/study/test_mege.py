@@ -75,7 +75,7 @@ def test_against_the_formulas(arguments: dict[str, Any], tmp_path: Path) -> None
 def test_the_size_of_chunks_is_without_effect(arguments: dict[str, Any], tmp_path: Path) -> None:
     whole = measure_mege_reco(**arguments)
     chunked = dataclasses.replace(arguments["settings"], chunk_size=5)
-    with pytest.raises(StoreError, match=r"chunk_size=50 \(now 5\)"):  # it decides which noise SmoothGrad draws
+    with pytest.raises(StoreError, match=r"chunk_size=10 \(now 5\)"):  # it decides which noise SmoothGrad draws
         measure_mege_reco(**arguments | {"settings": chunked})
     for part in tmp_path.glob("mege-*.pt"):
         part.unlink()

@@ -1,9 +1,12 @@
 """Recipes: every network can be made, by its seed alone; and the augmentation shifts and mirrors."""
 
+import dataclasses
+import json
+
 import pytest
 import torch
 
-from captum_superpixel.study.recipes import RECIPES, shift_and_flip
+from captum_superpixel.study.recipes import RECIPES, Recipe, shift_and_flip
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -38,3 +41,12 @@ def test_every_image_is_a_shift_of_itself_or_of_its_mirror_image() -> None:
         assert len(matches) == 1
         mirrored += matches[0][0]
     assert 8 < mirrored < 32
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_descriptions_hold_what_decides_the_training(name: str) -> None:
+    described = RECIPES[name].describe()
+    assert json.loads(json.dumps(described)) == described
+    assert {*described, "make"} == {field.name for field in dataclasses.fields(Recipe)}
+    assert dataclasses.replace(RECIPES[name], lr=9.0).describe() != described
+    assert dataclasses.replace(RECIPES[name], augment=None).describe()["augment"] is None
