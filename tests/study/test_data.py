@@ -183,7 +183,7 @@ def test_networks_that_exist_need_no_training_images(folders: Folders) -> None:
 
 def test_images_of_folders_come_in_an_order_of_the_seed(folders: Folders) -> None:
     """The first images that are explained are not all of the first class; labels move along."""
-    root = folders({name: 6 for name in ("ant", "bee", "cat", "dog")})
+    root = folders(dict.fromkeys(("ant", "bee", "cat", "dog"), 6))
     data, again, other = (load_data(settings_for(root, checkpoints=("a:b",), seed=seed)) for seed in (0, 0, 1))
     first = data.held_out.labels[:6].tolist()
     assert len(set(first)) > 1
