@@ -20,7 +20,7 @@ from captum_superpixel.study.recipes import RECIPES
 from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, fingerprint
-from captum_superpixel.study.training import predict, train
+from captum_superpixel.study.training import length, predict, train
 
 __all__ = [
     "StudyNetwork",
@@ -145,7 +145,7 @@ def train_networks(
         StudyNetwork(
             restored(settings, data, content, device),
             f"{settings.network} {number + 1}",
-            len(parts[number]),  # type: ignore[arg-type]
+            length(parts[number]),
             tuple(content["losses"]),
         )
         for number, content in enumerate(contents)
@@ -187,7 +187,7 @@ def train_one(
 ) -> dict[str, Any]:
     """Train a network of the study's recipe on some images: its ``weights``, on the CPU, and ``losses``."""
     recipe = RECIPES[str(settings.network)]
-    report(f"training {what}: {settings.network}, {len(images)} images, {settings.epochs} epochs")  # type: ignore[arg-type]
+    report(f"training {what}: {settings.network}, {length(images)} images, {settings.epochs} epochs")
     generator = torch.Generator().manual_seed(seed)
     module = recipe.make(len(data.classes), generator)
     losses = train(
@@ -232,4 +232,4 @@ def measuring_settings(settings: StudySettings) -> dict[str, Any]:
 
 
 def _predictions(module: nn.Module, data: StudyData) -> dict[str, Any]:
-    return {"predictions": predict(module, data.held_out)[0]}  # type: ignore[arg-type]
+    return {"predictions": predict(module, data.held_out)[0]}  # type: ignore[arg-type]  # a LabelledBatches is a data set

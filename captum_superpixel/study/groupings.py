@@ -94,15 +94,15 @@ def standard_groupings(
     Returns:
         Seven groupings. The ensemble of cells has as many cells as the ensemble has segments.
     """
-    options = {"denormalize": denormalize, "channel_order": channel_order}
-    members = multiscale(**options) if counts is None else multiscale(counts, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"denormalize": denormalize, "channel_order": channel_order}
+    members = multiscale(**options) if counts is None else multiscale(counts, **options)
     cells = sorted({member.n_segments for member in members})
     return (
         Grouping("pixels"),
         Grouping("cells", (Grid(n_segments),)),
         Grouping("cell ensemble", tuple(Grid(count) for count in cells)),
-        Grouping("Slic", (Slic(n_segments, **options),)),  # type: ignore[arg-type]
-        Grouping("Felzenszwalb", (Felzenszwalb(**options),)),  # type: ignore[arg-type]
+        Grouping("Slic", (Slic(n_segments, **options),)),
+        Grouping("Felzenszwalb", (Felzenszwalb(**options),)),
         Grouping("ensemble", tuple(members)),
         Grouping("blur", blur=_BLUR),
     )

@@ -19,7 +19,7 @@ from captum_superpixel.study.measuring import Protocol
 from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, fingerprint
-from captum_superpixel.study.training import predict
+from captum_superpixel.study.training import length, predict
 
 __all__ = ["measure_mege_reco"]
 
@@ -67,7 +67,7 @@ def measure_mege_reco(
     contents = run_jobs(jobs, store, processes, share=True)
     networks = [restored(settings, data, content, device) for content in contents]
     each = max(2, int(settings.images or 0) // settings.folds)
-    pairs = [[fold[number] for number in range(min(each, len(fold)))] for fold in folds]  # type: ignore[arg-type]
+    pairs = [[fold[number] for number in range(min(each, length(fold)))] for fold in folds]
     inputs = torch.stack([image for fold in pairs for image, _ in fold]).to(device)
     labels = torch.tensor([label for fold in pairs for _, label in fold], device=device)
     held_out = torch.tensor([number for number, fold in enumerate(pairs) for _ in fold])

@@ -16,7 +16,7 @@ from captum_superpixel.study.measuring import Protocol
 from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, fingerprint
-from captum_superpixel.study.training import accuracy
+from captum_superpixel.study.training import accuracy, length
 
 __all__ = ["FRACTIONS", "measure_roar", "remove_most_relevant"]
 
@@ -119,9 +119,9 @@ def measure_roar(
         seed = derive_seed(settings.seed, "roar", method, grouping_name, str(fraction))
         images = TensorDataset(remove_most_relevant(train_inputs, train_scores, fraction, fill), train_labels)
         what = f"without the top {fraction:.0%} of {method}, {grouping_name}"
-        content = train_one(settings, data, images, seed, device, report, what)  # type: ignore[arg-type]
+        content = train_one(settings, data, images, seed, device, report, what)  # type: ignore[arg-type]  # its members are tensors
         test = TensorDataset(remove_most_relevant(test_inputs, test_scores, fraction, fill), test_labels)
-        return {"accuracy": accuracy(restored(settings, data, content, device), test)}  # type: ignore[arg-type]
+        return {"accuracy": accuracy(restored(settings, data, content, device), test)}  # type: ignore[arg-type]  # likewise
 
     cases = [(method, grouping, fraction) for method, grouping in kinds for fraction in FRACTIONS]
     jobs = [
@@ -163,5 +163,5 @@ def _scores(
 
 
 def _stacked(dataset: Dataset[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-    pairs = [dataset[number] for number in range(len(dataset))]  # type: ignore[arg-type]
+    pairs = [dataset[number] for number in range(length(dataset))]
     return torch.stack([image for image, _ in pairs]), torch.tensor([int(label) for _, label in pairs])

@@ -10,7 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-__all__ = ["Augmentation", "accuracy", "predict", "random_shift", "train"]
+__all__ = ["Augmentation", "accuracy", "length", "predict", "random_shift", "train"]
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -106,7 +106,7 @@ def train(
     ):
         if not valid:
             raise ValueError(f"{name}={value!r} must be {meaning}.")
-    if _length(dataset) == 0:
+    if length(dataset) == 0:
         raise ValueError("The data set has no images; give one with at least one.")
     generator = torch.default_generator if generator is None else generator
     device = _device(model) if device is None else torch.device(device)
@@ -136,7 +136,7 @@ def train(
                 total += loss.item() * len(labels)
                 if bar is not None:
                     bar.update()
-            losses.append(total / _length(dataset))
+            losses.append(total / length(dataset))
             if bar is not None:
                 bar.set_postfix(loss=f"{losses[-1]:.3f}")
     model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -157,7 +157,7 @@ def predict(model: nn.Module, dataset: Dataset[tuple[Tensor, int]], *, batch_siz
     Raises:
         ValueError: If the data set is empty.
     """
-    if _length(dataset) == 0:
+    if length(dataset) == 0:
         raise ValueError("The data set has no images; give one with at least one.")
     device = _device(model)
     modes = [(module, module.training) for module in model.modules()]
@@ -194,9 +194,10 @@ def _bar(steps: int) -> Any:
     return tqdm(total=steps, desc="training", unit="batch")
 
 
-def _length(dataset: Dataset[tuple[Tensor, int]]) -> int:
-    length: int = len(dataset)  # type: ignore[arg-type]
-    return length
+def length(dataset: Dataset[tuple[Tensor, int]]) -> int:
+    """Number of images; PyTorch types no length for a data set."""
+    count: int = len(dataset)  # type: ignore[arg-type]
+    return count
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -140,10 +140,10 @@ def test_an_image_that_cannot_be_read_is_named_or_skipped(
         pass
 
     def stop(*_: Any) -> None:
-        raise TrainingBeganError
+        raise TrainingBeganError("of the study")
 
     monkeypatch.setattr(run, "train_networks", stop)
-    with pytest.raises(TrainingBeganError):
+    with pytest.raises(TrainingBeganError, match="of the study"):
         main(["study", *FOLDER, str(root), "--on-unreadable", "skip"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
