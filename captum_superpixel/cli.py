@@ -9,7 +9,7 @@ from pathlib import Path
 
 import captum_superpixel
 from captum_superpixel.explain.command import add_explain
-from captum_superpixel.loading import InputError
+from captum_superpixel.models.classifying import InputError
 from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]
@@ -117,7 +117,7 @@ def _demo(options: argparse.Namespace) -> None:
                 if own
                 else f"--{name} is about your own network: pass --image and --model too."
             )
-    from captum_superpixel import demo
+    from captum_superpixel.explain import demo
 
     given = {name: getattr(options, name) for name in (_OWN if own else _DIGITS) if getattr(options, name) is not None}
     if own:

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._region_table import Region, RegionTable, name_images
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows
-from captum_superpixel.masks.validation import checked_integer, checked_number
 from captum_superpixel.pooling import Reduction, check_reduction, segment_scores
-from captum_superpixel.region_tables import Region, RegionTable, name_images
 
 __all__ = ["Region", "RegionTable", "region_table", "top_regions"]
 

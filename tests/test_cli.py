@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import captum_superpixel
-from captum_superpixel import cli, demo
+from captum_superpixel import cli
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import DigitsOnPhotographs
+from captum_superpixel.explain import demo
 
 MODULE = """
 import torch
@@ -151,7 +152,7 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "scikit-learn" in said
     assert said.count('pip install "captum-superpixel[demo]"') == 1
     monkeypatch.delattr(captum_superpixel, "demo")
-    monkeypatch.setitem(sys.modules, "captum_superpixel.demo", None)
+    monkeypatch.setitem(sys.modules, "captum_superpixel.explain.demo", None)
     assert main(["demo"]) == 2
     assert 'this command needs: pip install "captum-superpixel[demo]"' in capsys.readouterr().err
 
@@ -169,7 +170,7 @@ def test_another_missing_extra_is_named_as_it_stands(
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:
     program = (
-        "import sys; from captum_superpixel import cli, demo; "
+        "import sys; from captum_superpixel import cli; from captum_superpixel.explain import demo; "
         "demo.explain_digits = lambda *a, **k: [print('x' * 100_000, flush=True) for _ in range(9)]; "
         "sys.exit(cli.main(['demo']))"
     )

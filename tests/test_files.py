@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from captum_superpixel.files import replacing
+from captum_superpixel._files import replacing
 
 
 def test_the_file_is_there_when_all_is_written(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from captum_superpixel.study.networks import resnet18
+from captum_superpixel.models.networks import resnet18
 
 README = Path(__file__).parents[1] / "README.md"
 

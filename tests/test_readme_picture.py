@@ -14,7 +14,7 @@ def test_draws_the_maps_of_any_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "cat.png"
-    model = ("--model", "captum_superpixel.study.networks:small_cnn", "--size", "32")
+    model = ("--model", "captum_superpixel.models.networks:small_cnn", "--size", "32")
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *model, "--out", str(out)])
     runpy.run_path(str(SCRIPT), run_name="__main__")
     assert "class" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from captum_superpixel.region_tables import RegionTable
+from captum_superpixel._region_table import RegionTable
 from captum_superpixel.regions import region_table
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])

@@ -22,16 +22,16 @@ from captum.attr import IntegratedGradients, NoiseTunnel, Saliency
 from PIL import Image
 
 from captum_superpixel import SuperpixelGrouped
+from captum_superpixel._files import replacing
 from captum_superpixel.datasets import IMAGENET, Preprocessing
-from captum_superpixel.files import replacing
-from captum_superpixel.loading import load_model
 from captum_superpixel.masks import Slic, multiscale
+from captum_superpixel.models.classifying import load_model
 from captum_superpixel.visualization import visualize_comparison
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="captum_superpixel.study.networks:squeezenet1_0")
+    parser.add_argument("--model", default="captum_superpixel.models.networks:squeezenet1_0")
     parser.add_argument("--weights")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--scale", type=float, default=IMAGENET.scale)

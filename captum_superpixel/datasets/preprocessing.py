@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from captum_superpixel.masks.validation import checked_integer, checked_number
+from captum_superpixel._checks import checked_integer, checked_number
 
 __all__ = ["CIFAR10", "IMAGENET", "Preprocessing"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from captum_superpixel.errors import InputError
+from captum_superpixel._checks import InputError
 
 __all__ = ["Prediction", "class_name", "find_target", "rank_classes", "read_labels"]
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from captum_superpixel.errors import InputError
+from captum_superpixel._checks import InputError
 
 __all__ = ["find_layer", "spatial_layers"]
 

@@ -12,11 +12,11 @@ import torch
 from captum.attr import Attribution, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
-from captum_superpixel.call import signature_of
+from captum_superpixel._checks import InputError
+from captum_superpixel.attr._captum import signature_of
+from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.errors import InputError
 from captum_superpixel.pooling import Reduction
-from captum_superpixel.xrai import XRAI
 
 __all__ = ["RECIPES", "REFUSED", "Recipe", "Scene", "attribute_options", "find_recipe", "make_method"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from captum_superpixel.explain.explaining import Explanation
+from captum_superpixel._files import replacing
+from captum_superpixel.explain.explainer import Explanation
 from captum_superpixel.explain.photographs import readable
-from captum_superpixel.files import replacing
 from captum_superpixel.visualization import save_html, visualize_superpixels, visualize_top_regions
 
 __all__ = ["draw", "save"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from captum_superpixel._checks import InputError
 from captum_superpixel.datasets.preprocessing import to_rgb
-from captum_superpixel.errors import InputError
 
 __all__ = ["FORMATS", "Job", "find_photographs", "open_photograph", "plan_jobs", "readable"]
 

@@ -12,18 +12,18 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from captum_superpixel._checks import InputError
+from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
-from captum_superpixel.errors import InputError
 from captum_superpixel.explain.classes import find_target, read_labels
-from captum_superpixel.explain.explaining import Explainer
+from captum_superpixel.explain.explainer import Explainer
 from captum_superpixel.explain.layers import find_layer
+from captum_superpixel.explain.mask_option import parse_masks
 from captum_superpixel.explain.methods import RECIPES, find_recipe, make_method
 from captum_superpixel.explain.outputs import save
 from captum_superpixel.explain.photographs import find_photographs, plan_jobs, readable
-from captum_superpixel.explain.segments import parse_masks
 from captum_superpixel.explain.summary import list_failures, summarise
-from captum_superpixel.grouped import SuperpixelGrouped
-from captum_superpixel.loading import choose_target, load_model
+from captum_superpixel.models.classifying import choose_target, load_model
 
 __all__ = ["choose_preprocessing", "make_explainer", "run"]
 

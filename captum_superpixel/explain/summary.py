@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explaining import Explanation
+from captum_superpixel.explain.explainer import Explanation
 from captum_superpixel.explain.photographs import readable
 
 __all__ = ["list_failures", "summarise"]

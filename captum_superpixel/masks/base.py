@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 import torch
 from torch import Tensor
 
-from captum_superpixel.masks.validation import checked_denormalize, checked_integer
+from captum_superpixel._checks import checked_denormalize, checked_integer
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
 

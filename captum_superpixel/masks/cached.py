@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel.masks.validation import checked_integer
+from captum_superpixel._checks import checked_integer
 
 _DIGEST = hashlib.sha256().digest_size
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_superpixel.masks.engine import PooledMaskGenerator
-from captum_superpixel.masks.untyped import felzenszwalb, rgb2lab
-from captum_superpixel.masks.validation import checked_integer, checked_number
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._untyped import felzenszwalb, rgb2lab
+from captum_superpixel.masks._skimage import PooledMaskGenerator
 
 
 @dataclass(frozen=True, repr=False)

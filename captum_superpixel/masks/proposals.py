@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._untyped import label
 from captum_superpixel.feature_masks import rank_rows
-from captum_superpixel.masks.untyped import label
 
 __all__ = ["from_proposals"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_superpixel.masks.engine import PooledMaskGenerator, to_features
-from captum_superpixel.masks.untyped import quickshift, resize
-from captum_superpixel.masks.validation import checked_integer, checked_number
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._untyped import quickshift, resize
+from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._untyped import slic
+from captum_superpixel.masks._merging import connected_pieces, merge_pieces
+from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
-from captum_superpixel.masks.engine import PooledMaskGenerator, to_features
-from captum_superpixel.masks.merging import connected_pieces, merge_pieces
-from captum_superpixel.masks.untyped import slic
-from captum_superpixel.masks.validation import checked_integer, checked_number
 
 
 @dataclass(frozen=True, repr=False)

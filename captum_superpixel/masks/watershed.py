@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_superpixel._checks import checked_number
+from captum_superpixel._untyped import gaussian, label, local_minima, regular_grid, sobel, watershed
+from captum_superpixel.masks._merging import merge_pieces
+from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
-from captum_superpixel.masks.engine import PooledMaskGenerator, to_features
-from captum_superpixel.masks.merging import merge_pieces
-from captum_superpixel.masks.untyped import gaussian, label, local_minima, regular_grid, sobel, watershed
-from captum_superpixel.masks.validation import checked_number
 
 
 @dataclass(frozen=True, repr=False)

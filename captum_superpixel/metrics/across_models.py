@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel.metrics.maps import check_maps, widen
+from captum_superpixel.metrics._maps import check_maps, widen
 from captum_superpixel.metrics.stability import centred_ranks, correlation, to_device
 
 __all__ = ["MegeReco", "across_model_variance", "mege_reco"]

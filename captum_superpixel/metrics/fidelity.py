@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_superpixel.metrics.forwarding import Target, check_images, check_scores, forward_scores
-from captum_superpixel.metrics.removal import Baselines, Steps, background, removal_steps
+from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
+from captum_superpixel.metrics._removal import Baselines, Steps, background, removal_steps
 
 __all__ = ["Curve", "deletion_auc", "deletion_curve", "insertion_auc", "insertion_curve"]
 
@@ -60,7 +60,7 @@ def deletion_auc(
         feature_mask: None: pixels go one by one. Integer ids ``(1 or N, 1, H, W)``: whole regions go, in the order of
             their mean score, and q still counts pixels, so that both kinds of curve compare.
         baselines: What replaces a pixel: ``"blur"``, the image blurred by
-            :func:`~captum_superpixel.metrics.removal.blur`; ``"mean"``, each image's mean of each channel; ``"zero"``,
+            :func:`~captum_superpixel.metrics._removal.blur`; ``"mean"``, each image's mean of each channel; ``"zero"``,
             0 in the units of the inputs, which for normalised inputs is the mean colour of the data set, as in Captum;
             a number; or a tensor that broadcasts to the inputs.
         n_steps: S, the number of steps, of equally many pixels (regions) up to rounding; an image of fewer pixels or

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_superpixel.metrics._maps import check_alike, check_maps
 from captum_superpixel.metrics.bootstrap import (
     Interval,
     check_count,
@@ -29,7 +30,6 @@ from captum_superpixel.metrics.bootstrap import (
     interval,
     resampled_means,
 )
-from captum_superpixel.metrics.maps import check_alike, check_maps
 
 __all__ = ["NullCorrected", "against_null", "excess", "null_corrected", "paired_difference", "permute_pixels"]
 

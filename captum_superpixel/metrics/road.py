@@ -14,8 +14,8 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from captum_superpixel.metrics.forwarding import Target, check_images, check_scores, forward_scores
-from captum_superpixel.metrics.removal import removal_ranks
+from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
+from captum_superpixel.metrics._removal import removal_ranks
 
 __all__ = ["Road", "noisy_linear_imputation", "road"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from captum_superpixel.metrics.maps import check_alike, magnitudes, widen
+from captum_superpixel.metrics._maps import check_alike, magnitudes, widen
 
 __all__ = ["cosine_similarity", "rank_correlation", "ssim", "top_k_intersection", "top_k_iou"]
 

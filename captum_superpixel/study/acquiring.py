@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import captum_superpixel
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.loading import load_model
+from captum_superpixel.models.classifying import load_model
 from captum_superpixel.study.data import StudyData, disjoint_parts
 from captum_superpixel.study.distributed import World
 from captum_superpixel.study.jobs import Job, run_jobs
 from captum_superpixel.study.recipes import RECIPES
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, fingerprint
 from captum_superpixel.study.training import length, predict, train

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.study.acquiring import measuring_settings
 from captum_superpixel.study.data import StudyData
 from captum_superpixel.study.distributed import World
 from captum_superpixel.study.jobs import Job, run_jobs
 from captum_superpixel.study.measuring import Chunk, Key, Measurement, Protocol, measure
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, fingerprint
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from captum_superpixel.loading import InputError
+from captum_superpixel.models.classifying import InputError
 from captum_superpixel.study.settings import DATASETS, StudySettings
 
 __all__ = ["add_study"]
@@ -25,8 +25,8 @@ examples:
   captum-superpixel study --models 5 --out study-5
   captum-superpixel study --dataset cifar10 --root cifar10
   captum-superpixel study --dataset cifar10 --root cifar10 \\
-      --checkpoint captum_superpixel.study.networks:resnet20 --weights resnet20.safetensors \\
-      --checkpoint captum_superpixel.study.networks:resnet44 --weights resnet44.safetensors
+      --checkpoint captum_superpixel.models.networks:resnet20 --weights resnet20.safetensors \\
+      --checkpoint captum_superpixel.models.networks:resnet44 --weights resnet44.safetensors
   captum-superpixel study --dataset imagefolder --root imagenet/val --classes classes.txt \\
       --checkpoint microsoft/resnet-50 --checkpoint mynet:load
   torchrun --nproc-per-node 4 -m captum_superpixel.cli study --models 4

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import fingerprint
 

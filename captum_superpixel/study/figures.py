@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.study.data import StudyData
 from captum_superpixel.study.measuring import Protocol
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.visualization import visualize_comparison, visualize_stability
 
 __all__ = ["draw_maps", "draw_stability"]

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from captum_superpixel import metrics
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.study.explaining import Explainer
 from captum_superpixel.study.groupings import SIGNS, Grouping, Pool, Sign
-from captum_superpixel.study.seeds import derive_seed
 
 __all__ = ["FIDELITY", "LOCALIZATION", "STABILITY", "Chunk", "Key", "Measurement", "Protocol", "measure"]
 

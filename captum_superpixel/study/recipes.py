@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_superpixel.study import networks
+from captum_superpixel.models import networks
 from captum_superpixel.study.training import Augmentation, random_shift
 
 __all__ = ["RECIPES", "Recipe", "shift_and_flip"]

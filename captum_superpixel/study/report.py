@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from captum_superpixel.files import replacing
+from captum_superpixel._files import replacing
 from captum_superpixel.study.data import StudyData
 from captum_superpixel.study.figures import draw_maps, draw_stability
 from captum_superpixel.study.markdown import to_markdown

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from captum_superpixel import metrics
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.metrics.bootstrap import interval
 from captum_superpixel.study.groupings import SIGNS
 from captum_superpixel.study.measuring import LOCALIZATION, STABILITY, Key, Measurement
-from captum_superpixel.study.seeds import derive_seed
 
 __all__ = ["COMPARED", "SCHEMA_VERSION", "Resamples", "comparisons", "records", "verdicts"]
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.study.acquiring import measuring_settings, restored, train_one, training_settings
 from captum_superpixel.study.data import StudyData, disjoint_parts
 from captum_superpixel.study.distributed import World
 from captum_superpixel.study.jobs import Job, run_jobs
 from captum_superpixel.study.measuring import Protocol
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, fingerprint
 from captum_superpixel.study.training import accuracy, length

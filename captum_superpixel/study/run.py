@@ -14,6 +14,9 @@ from torch import nn
 
 import captum_superpixel
 from captum_superpixel import metrics
+from captum_superpixel._seeds import derive_seed
+from captum_superpixel.models.memory_format import use_channels_last
+from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.study.acquiring import (
     StudyNetwork,
     check_outputs,
@@ -30,14 +33,11 @@ from captum_superpixel.study.explaining import METHODS, Explainer
 from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.measuring import Measurement, Protocol
 from captum_superpixel.study.mege import measure_mege_reco
-from captum_superpixel.study.memory_format import use_channels_last
 from captum_superpixel.study.results import SCHEMA_VERSION, comparisons, records, verdicts
 from captum_superpixel.study.roar import measure_roar
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.sizes import size_groupings, variance_by_size
 from captum_superpixel.study.store import Store
-from captum_superpixel.study.twins import random_twin
 
 __all__ = ["run_study"]
 

@@ -5,11 +5,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.masks import Grid, Slic
 from captum_superpixel.masks.base import Statistic
 from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.measuring import Key, Measurement, Protocol
-from captum_superpixel.study.seeds import derive_seed
 
 __all__ = ["size_groupings", "variance_by_size"]
 

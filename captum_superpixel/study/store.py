@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_superpixel.files import replacing
+from captum_superpixel._files import replacing
 
 __all__ = ["Store", "StoreError", "fingerprint"]
 

@@ -58,7 +58,7 @@ def train(
 ) -> list[float]:
     """Train a classifier in place, by SGD with Nesterov momentum and one cycle of the learning rate.
 
-    The defaults suit :class:`~captum_superpixel.study.networks.SmallCNN` on
+    The defaults suit :class:`~captum_superpixel.models.networks.SmallCNN` on
     :class:`~captum_superpixel.datasets.DigitsOnPhotographs`.
 
     Args:
@@ -88,7 +88,7 @@ def train(
     Examples:
         >>> import torch
         >>> from captum_superpixel.datasets import DigitsOnPhotographs
-        >>> from captum_superpixel.study.networks import small_cnn
+        >>> from captum_superpixel.models.networks import small_cnn
         >>> generator = torch.Generator().manual_seed(0)
         >>> model = small_cnn(generator=generator)
         >>> losses = train(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from captum_superpixel.masks.validation import checked_integer
+from captum_superpixel._checks import checked_integer
 from captum_superpixel.visualization import figures, scaling
 from captum_superpixel.visualization.batches import Classes, Column, Maps, read_classes, read_columns, read_images
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_mask

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.ndimage
 import torch
 
-from captum_superpixel.region_tables import Region
+from captum_superpixel._region_table import Region
 from captum_superpixel.regions import Ranking, region_table
 from captum_superpixel.visualization.images import FloatArray
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from captum_superpixel.masks.validation import checked_number
+from captum_superpixel._checks import checked_number
 from captum_superpixel.visualization.images import FloatArray
 
 __all__ = ["Scale", "Sign", "check_outlier_perc", "choose_sign", "find_scale", "note", "take_sign"]

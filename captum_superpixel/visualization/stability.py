@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from captum_superpixel.masks.validation import checked_number
+from captum_superpixel._checks import checked_number
 from captum_superpixel.visualization import figures
 from captum_superpixel.visualization.label_placement import place_labels
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from captum_superpixel.masks.validation import checked_integer, checked_number
-from captum_superpixel.region_tables import Region
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._region_table import Region
 from captum_superpixel.regions import Ranking
 from captum_superpixel.visualization import figures, scaling
 from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from captum_superpixel.masks.untyped import gaussian
-from captum_superpixel.masks.validation import checked_integer
+from captum_superpixel._checks import checked_integer
+from captum_superpixel._untyped import gaussian
 from captum_superpixel.regions import Ranking, top_regions
 from captum_superpixel.visualization import figures
 from captum_superpixel.visualization.images import (

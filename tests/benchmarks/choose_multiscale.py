@@ -18,8 +18,10 @@ from pathlib import Path
 
 import torch
 
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.datasets import DigitsOnPhotographs, cifar10
 from captum_superpixel.masks import Grid, Slic
+from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.study.acquiring import load_checkpoints, train_networks
 from captum_superpixel.study.data import DigitBatches, StudyData, load_data
 from captum_superpixel.study.distributed import World
@@ -27,10 +29,8 @@ from captum_superpixel.study.explaining import METHODS, Explainer
 from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.measuring import Chunk, Measurement, Protocol, measure
 from captum_superpixel.study.results import records
-from captum_superpixel.study.seeds import derive_seed
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store
-from captum_superpixel.study.twins import random_twin
 
 COUNTS = [(8, 16, 32, 64), (15, 30, 60), (20, 30, 45, 70), (20, 40, 80, 160), (30,)]
 COMPACTNESS = [(10,), (5, 15), (1, 5, 20)]
@@ -64,7 +64,7 @@ def digits(folder, images):
 
 def cifar(root, depths, weights, images):
     """Pairs of ready networks, and training images."""
-    specifications = tuple(f"captum_superpixel.study.networks:resnet{depth}" for depth in depths)
+    specifications = tuple(f"captum_superpixel.models.networks:resnet{depth}" for depth in depths)
     settings = StudySettings(dataset="cifar10", root=root, checkpoints=specifications, weights=tuple(weights))
     data = load_data(settings.resolved())
     return dataclasses.replace(data, held_out=cifar10(root, "train")), load_checkpoints(settings, torch.device("cpu"))

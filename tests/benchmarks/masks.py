@@ -39,7 +39,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from captum_superpixel.masks import Cached, Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed
-from captum_superpixel.study.networks import resnet18
+from captum_superpixel.models.networks import resnet18
 
 Labels = NDArray[np.integer]
 Engine = Callable[[Tensor], Iterable[Labels]]

@@ -14,7 +14,7 @@ from captum.attr import Saliency
 
 from captum_superpixel import pool_segments
 from captum_superpixel.masks import Grid
-from captum_superpixel.study.networks import resnet18
+from captum_superpixel.models.networks import resnet18
 
 
 def seconds(function: Callable[[], object], device: torch.device) -> float:

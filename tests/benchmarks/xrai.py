@@ -20,9 +20,9 @@ from saliency.core.xrai import _get_segments_felzenszwalb
 from skimage.transform import resize
 from torch import Tensor
 
-from captum_superpixel.region_growing import Regions, grow_in_turn, grow_ranked
-from captum_superpixel.xrai import XRAI
-from captum_superpixel.xrai_segmentation import segment_at_scales
+from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
+from captum_superpixel.attr._xrai_segments import segment_at_scales
+from captum_superpixel.attr.xrai import XRAI
 
 
 class Stored(Attribution):

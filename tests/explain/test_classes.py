@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from captum_superpixel.errors import InputError
+from captum_superpixel._checks import InputError
 from captum_superpixel.explain.classes import find_target, rank_classes, read_labels
 
 NAMES = ["tabby, tabby cat", "tiger cat", "Tiger Cat", "crane", "crane", "great_white_shark"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
-from captum_superpixel.explain import explaining
+from captum_superpixel.explain import explainer
 from captum_superpixel.explain.methods import RECIPES
 
 NETWORK = ["--model", "explain_net:load", "--size", "16"]
@@ -195,13 +195,13 @@ def test_the_networks_own_preprocessing(folder: Path, capsys: Captured) -> None:
 
 def test_defaults_belong_to_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Preprocessing] = []
-    original = explaining.Explainer.__call__
+    original = explainer.Explainer.__call__
 
-    def spy(self: explaining.Explainer, path: Path) -> explaining.Explanation:
+    def spy(self: explainer.Explainer, path: Path) -> explainer.Explanation:
         seen.append(self.preprocessing)
         return original(self, path)
 
-    monkeypatch.setattr(explaining.Explainer, "__call__", spy)
+    monkeypatch.setattr(explainer.Explainer, "__call__", spy)
     assert main(["explain", "cat.png", *NETWORK, *QUICK, "--channel-order", "bgr", "--out", "out.npz"]) == 0
     mean = seen[0].mean
     assert isinstance(mean, tuple)

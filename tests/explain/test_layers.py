@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from captum_superpixel.errors import InputError
+from captum_superpixel._checks import InputError
 from captum_superpixel.explain.layers import find_layer, spatial_layers
-from captum_superpixel.loading import load_model
+from captum_superpixel.models.classifying import load_model
 
 INPUTS = torch.zeros(1, 3, 16, 16)
 

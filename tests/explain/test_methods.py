@@ -13,11 +13,11 @@ import torch
 from captum.attr import Attribution
 
 from captum_superpixel import SuperpixelGrouped
+from captum_superpixel._checks import InputError
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.errors import InputError
 from captum_superpixel.explain.command import add_explain
-from captum_superpixel.explain.explaining import Explainer, Explanation
+from captum_superpixel.explain.explainer import Explainer, Explanation
 from captum_superpixel.explain.methods import RECIPES, REFUSED, Scene, attribute_options, find_recipe, make_method
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import pool_segments

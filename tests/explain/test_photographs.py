@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captum_superpixel.errors import InputError
+from captum_superpixel._checks import InputError
 from captum_superpixel.explain.photographs import find_photographs, open_photograph, plan_jobs, readable
 
 

@@ -16,7 +16,7 @@ from skimage.transform import resize
 from torch import Tensor
 
 from captum_superpixel.masks import Felzenszwalb, Quickshift, SkimageSlic, Watershed
-from captum_superpixel.masks.merging import connected_pieces, merge_pieces
+from captum_superpixel.masks._merging import connected_pieces, merge_pieces
 
 Photographs = Callable[[int], Tensor]
 Array = NDArray[np.floating]

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from captum_superpixel.masks.merging import connected_pieces, merge_pieces
+from captum_superpixel.masks._merging import connected_pieces, merge_pieces
 
 
 def merge_by_loop(pieces: NDArray[np.integer], features: NDArray[np.floating], n_segments: int) -> NDArray[np.int64]:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from captum_superpixel.masks import Slic
+from captum_superpixel.metrics._removal import blur
 from captum_superpixel.metrics.fidelity import deletion_auc, deletion_curve, insertion_auc, insertion_curve
-from captum_superpixel.metrics.removal import blur
 
 HEIGHT, WIDTH = 10, 8
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from captum_superpixel.metrics.maps import check_alike, check_maps, magnitudes
+from captum_superpixel.metrics._maps import check_alike, check_maps, magnitudes
 
 
 def test_good_maps_come_back_detached() -> None:

@@ -58,7 +58,7 @@ class Blind(nn.Module):
 
 
 def test_load_checkpoints() -> None:
-    name = "captum_superpixel.study.networks:small_cnn"
+    name = "captum_superpixel.models.networks:small_cnn"
     (network,) = load_checkpoints(StudySettings(checkpoints=(name,)), CPU)
     assert network.name == name
     assert network.train_images is None

@@ -13,7 +13,7 @@ from captum_superpixel.study import acquiring, run
 from captum_superpixel.study.settings import StudySettings
 
 MODULE = """
-from captum_superpixel.study.networks import small_cnn
+from captum_superpixel.models.networks import small_cnn
 
 def three():
     return small_cnn(3)

@@ -7,8 +7,8 @@ import torch
 from captum.attr import Attribution, IntegratedGradients, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
+from captum_superpixel.models.networks import SmallCNN, initialise
 from captum_superpixel.study.explaining import METHODS, Explainer, seeded
-from captum_superpixel.study.networks import SmallCNN, initialise
 
 
 @pytest.fixture

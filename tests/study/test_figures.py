@@ -10,12 +10,12 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.data import load_data
 from captum_superpixel.study.explaining import METHODS, Explainer
 from captum_superpixel.study.figures import draw_maps, draw_stability
 from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.measuring import Protocol
-from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.settings import StudySettings
 
 

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from captum_superpixel import metrics
+from captum_superpixel._seeds import derive_seed
 from captum_superpixel.masks import Grid, Slic
 from captum_superpixel.masks.base import ImageMaskGenerator
+from captum_superpixel.models.networks import SmallCNN, initialise
 from captum_superpixel.pooling import pool_segments
 from captum_superpixel.study.explaining import METHODS, Explainer
 from captum_superpixel.study.groupings import SIGNS, Grouping
@@ -26,8 +28,6 @@ from captum_superpixel.study.measuring import (
     Protocol,
     measure,
 )
-from captum_superpixel.study.networks import SmallCNN, initialise
-from captum_superpixel.study.seeds import derive_seed
 
 GROUPINGS = (Grouping("pixels"), Grouping("cells", (Grid(16),)), Grouping("Slic", (Slic(10), Slic(20))))
 PROTOCOL = Protocol(

@@ -11,13 +11,13 @@ import torch
 from captum.attr import Saliency
 from scipy.stats import spearmanr
 
+from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.data import disjoint_parts, load_data
 from captum_superpixel.study.distributed import World
 from captum_superpixel.study.explaining import Explainer
 from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.measuring import Protocol
 from captum_superpixel.study.mege import measure_mege_reco
-from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, StoreError
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import roar
 from captum_superpixel.study.data import load_data
 from captum_superpixel.study.distributed import World
 from captum_superpixel.study.explaining import Explainer
 from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.measuring import Protocol
-from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.roar import measure_roar, remove_most_relevant
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.store import Store, StoreError

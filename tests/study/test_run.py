@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import image_folder
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import run
 from captum_superpixel.study.acquiring import StudyNetwork
-from captum_superpixel.study.networks import small_cnn
 from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import StudySettings
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from captum_superpixel.datasets import DigitsOnPhotographs
-from captum_superpixel.study.networks import small_cnn
+from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.training import accuracy, predict, random_shift, train
 
 

@@ -1,0 +1,115 @@
+"""Checks of what callers pass, with errors that say what was passed and what to pass."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """What the user passed cannot be used; the message is one line that says why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(readable(" ".join(message.split())))
+
+
+def readable(text: object) -> str:
+    r"""Make any text fit for a line of a terminal: names of files and classes may hold whatever they like.
+
+    Examples:
+        >>> readable("two\nlines") == "two\ufffdlines"
+        True
+    """
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in str(text))
+
+
+def listed(values: Sequence[object], limit: int = 8) -> str:
+    """Name the first of many values in a message.
+
+    Examples:
+        >>> listed([3, 5]), listed(range(100), 3)
+        ('3, 5', '0, 1, 2, …')
+    """
+    return ", ".join(map(str, values[:limit])) + (", …" if len(values) > limit else "")
+
+
+def checked_integer(name: str, value: object, *, minimum: int = 1, maximum: int | None = None) -> int:
+    """Return ``value`` as an int.
+
+    Raises:
+        TypeError: If it is not an integer, or a bool.
+        ValueError: If it is below ``minimum`` or above ``maximum``.
+    """
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]  # TypeError is the answer
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, but {value!r} ({type(value).__name__}) was passed") from None
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, but {number} was passed")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, but {number} was passed")
+    return number
+
+
+def checked_number(name: str, value: object, *, minimum: float = 0.0, exclusive: bool = False) -> float:
+    """Return ``value`` as a float.
+
+    Raises:
+        TypeError: If it is not a number, or a bool.
+        ValueError: If it is infinite, NaN or below ``minimum`` (or, with ``exclusive``, equal to it).
+    """
+    if isinstance(value, bool) or not isinstance(value, (Real, np.number)):
+        raise TypeError(f"{name} must be a number, but {value!r} ({type(value).__name__}) was passed")
+    number = float(value)
+    if not math.isfinite(number) or number < minimum or (exclusive and number == minimum):
+        bound = f"above {minimum:g}" if exclusive else f"at least {minimum:g}"
+        raise ValueError(f"{name} must be finite and {bound}, but {number} was passed")
+    return number
+
+
+def checked_denormalize(value: object) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return ``denormalize`` as ``(mean, std)``, two tuples of floats, or None.
+
+    Raises:
+        TypeError: If it is not None or a pair, or its members are not numbers or sequences of numbers.
+        ValueError: If a number is not finite, a std is 0, or the two lengths do not go together.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(
+            f"denormalize must be None or a pair (mean, std), but {value!r} ({type(value).__name__}) was passed"
+        )
+    if len(value) != 2:
+        raise ValueError(f"denormalize must be a pair (mean, std), but it has {len(value)} members: {value!r}")
+    mean, std = _floats("mean", value[0]), _floats("std", value[1])
+    if 0.0 in std:
+        raise ValueError(f"the std of denormalize must not be zero, but {list(std)} was passed")
+    if len({len(mean), len(std)} - {1}) > 1:
+        raise ValueError(f"denormalize holds {len(mean)} means and {len(std)} stds: pass one of each a channel")
+    return mean, std
+
+
+def _floats(name: str, value: object) -> tuple[float, ...]:
+    """Return a number, a sequence of numbers, an array or a tensor as a tuple of floats."""
+    if isinstance(value, Tensor):
+        value = value.detach().flatten().tolist()
+    elif isinstance(value, np.ndarray):
+        value = value.ravel().tolist()
+    members: list[Any] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    if not members or not all(
+        isinstance(member, (Real, np.number)) and not isinstance(member, bool) for member in members
+    ):
+        raise TypeError(f"the {name} of denormalize must be a number or a sequence of numbers, but is {value!r}")
+    numbers = tuple(map(float, members))
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"the {name} of denormalize must be finite, but {list(numbers)} was passed")
+    return numbers

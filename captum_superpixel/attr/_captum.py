@@ -1,0 +1,159 @@
+"""The only door to Captum's private parts, and calls of a method bound to its signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+import torch
+from captum.attr import (
+    Attribution,
+    DataLoaderAttribution,
+    FeaturePermutation,
+    KernelShap,
+    LayerAttribution,
+    Lime,
+    LimeBase,
+    LLMAttribution,
+    LLMGradientAttribution,
+    NoiseTunnel,
+)
+from captum.attr._utils.batching import _batch_example_iterator
+from captum.log import log_usage as _log_usage
+from torch.nn import Module
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def log_usage(function: Function) -> Function:
+    """Decorate an ``attribute`` method as Captum does: NoiseTunnel calls ``attribute.__wrapped__``."""
+    return cast(Function, _log_usage()(function))
+
+
+def innermost(method: Attribution) -> Attribution:
+    """Unwrap NoiseTunnel, and every wrapper that only passes calls on, which it says by a ``call_signature``."""
+    while isinstance(method, NoiseTunnel) or hasattr(method, "call_signature"):
+        method = cast(NoiseTunnel, method).attribution_method
+    return method
+
+
+def has_layer_output(method: Attribution) -> bool:
+    """Whether the innermost method attributes to a layer's activations, not to the inputs."""
+    return isinstance(innermost(method), LayerAttribution)
+
+
+def permutes_across_images(method: Attribution) -> bool:
+    """Whether the innermost method exchanges features between the images of a batch."""
+    return isinstance(innermost(method), FeaturePermutation)
+
+
+def fits_one_model_an_image(method: Attribution) -> bool:
+    """Whether the innermost method fits an interpretable model to each image (Lime, KernelShap)."""
+    return isinstance(innermost(method), Lime)
+
+
+def check_method(method: object) -> None:
+    """Raise TypeError or ValueError unless this is an instance of an attribution class that returns maps."""
+    if isinstance(method, type):
+        raise TypeError(
+            f"attribution_method is the class {method.__name__}: pass an instance, {method.__name__}(model)"
+        )
+    if isinstance(method, Module):
+        raise TypeError(
+            f"attribution_method is the model {type(method).__name__}: pass an attribution of it, for example "
+            "captum.attr.Saliency(model)"
+        )
+    if not isinstance(method, Attribution):
+        name = getattr(method, "__name__", type(method).__name__)
+        raise TypeError(f"attribution_method must be a captum.attr.Attribution, but {name!r} is none")
+    if not callable(getattr(method, "attribute", None)):
+        raise TypeError(f"attribution_method is a bare {type(method).__name__}, which has no attribute()")
+    reason = _reason_against(innermost(method))
+    if reason is not None:
+        raise ValueError(f"{type(innermost(method)).__name__} cannot be grouped: {reason}")
+
+
+def describe(method: Attribution) -> str:
+    """``NoiseTunnel(Saliency(ResNet))``: Captum's methods have no repr of their own."""
+    if type(method).__repr__ is not object.__repr__:
+        return repr(method)
+    inner = getattr(method, "attribution_method", None)
+    if isinstance(inner, Attribution):
+        return f"{type(method).__name__}({describe(inner)})"
+    function = method.forward_func
+    name = getattr(function, "original_name", None) if isinstance(function, torch.jit.ScriptModule) else None
+    return f"{type(method).__name__}({name or getattr(function, '__name__', type(function).__name__)})"
+
+
+def is_kernel_shap(method: Attribution) -> bool:
+    """Whether the method is KernelShap itself, which cannot weigh a single feature."""
+    return isinstance(method, KernelShap)
+
+
+def examples(batch_size: int, *arguments: object) -> Iterator[tuple[object, ...]]:
+    """Yield the arguments of one example of a batch after the other, split as Captum's Lime splits them."""
+    return cast(Iterator[tuple[object, ...]], _batch_example_iterator(batch_size, *arguments))
+
+
+def signature_of(method: Attribution) -> inspect.Signature:
+    """Signature of ``method.attribute``; a wrapper that only passes arguments on states it as ``call_signature``."""
+    stated = getattr(method, "call_signature", None)
+    return stated if isinstance(stated, inspect.Signature) else inspect.signature(method.attribute)
+
+
+class AttributeCall:
+    """A call ``method.attribute(inputs, *args, **kwargs)`` that has not been made yet.
+
+    Args:
+        method: Attribution method.
+        inputs: Its first argument.
+        args: Further positional arguments.
+        kwargs: Keyword arguments.
+
+    Raises:
+        TypeError: If the arguments do not fit the method's signature.
+    """
+
+    def __init__(self, method: Attribution, inputs: object, args: tuple[object, ...], kwargs: Mapping[str, object]):
+        self._method = method
+        self._signature = signature_of(method)
+        try:
+            arguments = self._signature.bind(inputs, *args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{type(method).__name__}.attribute{self._signature}: {error}") from None
+        parameters = self._signature.parameters.values()
+        self._first = next(iter(parameters)).name
+        self._extra_name = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
+        self._extra: dict[str, Any] = arguments.pop(self._extra_name, {})
+        self._arguments: dict[str, Any] = arguments
+
+    def get(self, name: str) -> Any:
+        """Value of an argument, or None if it was not passed."""
+        return self._arguments.get(name, self._extra.get(name))
+
+    def take(self, name: str) -> Any:
+        """Remove an argument and return its value, or None if it was not passed."""
+        return self._arguments.pop(name, None) if name in self._arguments else self._extra.pop(name, None)
+
+    def __call__(self, inputs: object, **replaced: object) -> Any:
+        """Make the call with these inputs, and with some arguments replaced."""
+        arguments, extra = self._arguments | {self._first: inputs}, dict(self._extra)
+        for name, value in replaced.items():
+            (arguments if name in self._signature.parameters else extra)[name] = value
+        if extra:
+            arguments[self._extra_name] = extra
+        bound = inspect.BoundArguments(self._signature, arguments)
+        return self._method.attribute(*bound.args, **bound.kwargs)
+
+
+def _reason_against(method: Attribution) -> str | None:
+    if isinstance(method, (LLMAttribution, LLMGradientAttribution)):
+        return "it explains text, which has no pixels to group"
+    if isinstance(method, DataLoaderAttribution):
+        return "it explains a whole data loader; wrap the method that explains one batch instead"
+    if isinstance(method, LimeBase) and not isinstance(method, Lime):
+        return "it returns the coefficients of a user-defined interpretable space, not a map; wrap Lime instead"
+    if isinstance(getattr(method, "layer", None), list):
+        return "it was given a list of layers; make one for each layer"
+    return None

@@ -1,0 +1,187 @@
+"""The explanation of one photograph: prediction, maps by pixel and by super-pixel, and the table of regions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import Attribution, LayerAttribution
+from torch import Tensor, nn
+
+from captum_superpixel._checks import InputError
+from captum_superpixel.attr._captum import has_layer_output, signature_of
+from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.datasets.preprocessing import Preprocessing
+from captum_superpixel.explain.classes import Prediction, rank_classes
+from captum_superpixel.explain.mask_option import Segmenter, median_member
+from captum_superpixel.explain.methods import Scene, attribute_options
+from captum_superpixel.explain.photographs import open_photograph
+from captum_superpixel.models.classifying import choose_target
+from captum_superpixel.pooling import Reduction, pool_segments
+from captum_superpixel.regions import RegionTable, region_table
+
+__all__ = ["Explainer", "Explanation"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What there is to say of one photograph, on the CPU.
+
+    Attributes:
+        photograph: The file.
+        picture: ``(3, H, W)`` uint8, what the network saw.
+        grouped: ``(C, H, W)``, the map by super-pixel; one channel for the map of a layer, whose channels are added.
+        pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb super-pixels.
+        masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
+        member: Index of the mask whose segments the table lists.
+        table: The regions by rank.
+        target: The class that is explained.
+        predictions: All classes, the most probable first.
+        method: Name of the method.
+        reduction: How the map was pooled.
+        masks_option: What the super-pixels were asked for as.
+    """
+
+    photograph: Path
+    picture: Tensor
+    grouped: Tensor
+    pixels: Tensor | None
+    masks: Tensor
+    member: int
+    table: RegionTable
+    target: Prediction
+    predictions: list[Prediction]
+    method: str
+    reduction: Reduction
+    masks_option: str
+
+    @property
+    def how(self) -> str:
+        """How the map was made, in words, and which regions stand for an ensemble."""
+        how = f"{self.method}, {self.reduction} over {self.masks_option}"
+        if len(self.masks) == 1:
+            return how
+        return (
+            f"{how}: the mean over {len(self.masks)} segmentations, with the regions of number {self.member + 1}, "
+            "which has the median number of them"
+        )
+
+    @property
+    def mask(self) -> Tensor:
+        """``(H, W)`` int64, the segments that the table lists."""
+        return self.masks[self.member]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains photographs, one by one, all alike.
+
+    Attributes:
+        model: From inputs ``(1, 3, H, W)`` to logits ``(1, classes)``.
+        preprocessing: From photographs to inputs.
+        name: Of the method, in ``RECIPES``.
+        method: The method.
+        reduction: How maps are pooled.
+        segmenter: Makes the super-pixels.
+        names: Of the classes, or None.
+        target: The class to explain; None for the predicted one.
+        device: Where the model is.
+        seed: Of everything random, for each photograph anew.
+        layer_size: Height and width of the layer's output, or None.
+    """
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    name: str
+    method: Attribution
+    reduction: Reduction
+    segmenter: Segmenter
+    names: list[str] | None
+    target: int | None
+    device: torch.device
+    seed: int
+    layer_size: tuple[int, int] | None
+
+    @property
+    def perturbs(self) -> bool:
+        """Whether the method perturbs super-pixels, so that it has no map by pixel."""
+        # XRAI, which takes a mask too, has its own segments: what it is known for.
+        return self.name != "XRAI" and "feature_mask" in signature_of(self.method).parameters
+
+    def __call__(self, path: Path) -> Explanation:
+        """Explain one photograph.
+
+        Raises:
+            InputError: If it cannot be read, or the network, the method or the masks fail on it.
+        """
+        photograph = open_photograph(path)
+        picture = self.preprocessing.fit(photograph)
+        inputs = self.preprocessing.from_uint8(picture[None]).to(self.device)
+        target, _ = choose_target(self.model, inputs, self.target)
+        with torch.no_grad():
+            predictions = rank_classes(self.model(inputs), self.names)
+        masks = self.segmenter(inputs, (photograph.height, photograph.width))
+        grouped, pixels = self._attribute(inputs, masks, target)
+        member = median_member(masks)
+        try:
+            table = region_table(grouped[None], masks[member].cpu())
+        except ValueError as error:
+            raise InputError(f"{self.name} has no ranking of the regions: {error}.") from error
+        return Explanation(
+            photograph=path,
+            picture=picture,
+            grouped=grouped,
+            pixels=pixels,
+            masks=torch.cat(masks)[:, 0].cpu(),
+            member=member,
+            table=table,
+            target=next(prediction for prediction in predictions if prediction.index == target),
+            predictions=predictions,
+            method=self.name,
+            reduction=self.reduction,
+            masks_option=self.segmenter.text,
+        )
+
+    def _attribute(self, inputs: Tensor, masks: list[Tensor], target: int) -> tuple[Tensor, Tensor | None]:
+        """The map by super-pixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
+        scene = Scene(inputs, max(len(torch.unique(mask)) for mask in masks), self.preprocessing, self.layer_size)
+        options = attribute_options(self.name, self.method, scene, target)
+        method: Any = self.method
+        # Networks that a method cannot look into make it fail in as many ways as there are networks.
+        try:
+            with _seeded(self.seed, self.device), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                if self.perturbs:
+                    wrapped = SuperpixelGrouped(method, None, reduction=self.reduction)
+                    return wrapped.attribute(inputs, feature_mask=masks, **options)[0].detach().cpu(), None
+                maps: Tensor = method.attribute(inputs.clone().requires_grad_(), **options).detach()
+        except Exception as error:
+            raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
+        if has_layer_output(method):
+            # Added up first: hundreds of channels, each as large as the photograph, would say no more.
+            maps = LayerAttribution.interpolate(
+                maps.sum(dim=1, keepdim=True), inputs.shape[2:], interpolate_mode="bilinear"
+            )
+        if self.reduction == "abs_mean":
+            maps = maps.abs()
+        pooled = torch.stack([pool_segments(maps, mask, self.reduction) for mask in masks]).mean(dim=0)
+        return pooled[0].cpu(), maps[0].cpu()
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed what Captum draws from, PyTorch's and NumPy's global generators, and leave both as they were."""
+    kept = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(kept)  # noqa: NPY002

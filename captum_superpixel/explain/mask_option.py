@@ -1,0 +1,165 @@
+"""``--masks``: from its text to the segments of a photograph, by a generator, an ensemble of them, or from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from captum_superpixel._checks import InputError
+from captum_superpixel.attr._masks import Generators, generate
+from captum_superpixel.datasets.preprocessing import Preprocessing
+from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed, multiscale
+
+__all__ = ["Segmenter", "median_member", "parse_masks"]
+
+_COUNTED: dict[str, Callable[..., Any]] = {
+    "slic": Slic,
+    "skimage_slic": SkimageSlic,
+    "watershed": Watershed,
+    "grid": Grid,
+}
+_UNCOUNTED: dict[str, Callable[..., Any]] = {
+    "multiscale": multiscale,
+    "felzenszwalb": Felzenszwalb,
+    "quickshift": Quickshift,
+}
+_DEFAULT_COUNT = 100
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """Segments photographs as the user asked.
+
+    Attributes:
+        text: What the user wrote.
+        source: What segments inputs, or ids ``(H, W)`` int64 from a file.
+        preprocessing: How photographs become inputs.
+    """
+
+    text: str
+    source: Generators | npt.NDArray[np.int64]
+    preprocessing: Preprocessing
+
+    def __call__(self, inputs: Tensor, photograph_size: tuple[int, int]) -> list[Tensor]:
+        """Segment one photograph.
+
+        Args:
+            inputs: ``(1, 3, H, W)``, what the network is given.
+            photograph_size: Height and width of the photograph.
+
+        Returns:
+            Ids ``(1, 1, H, W)`` int64 on the device of the inputs, one an ensemble's member.
+
+        Raises:
+            InputError: If ids from a file are neither of the size of the inputs nor of that of the photograph.
+        """
+        if isinstance(self.source, np.ndarray):
+            return [torch.from_numpy(self._fit(self.source, photograph_size))[None, None].to(inputs.device)]
+        return [mask for (mask,) in generate(self.source, (inputs,)) if mask is not None]
+
+    def _fit(self, ids: npt.NDArray[np.int64], photograph_size: tuple[int, int]) -> npt.NDArray[np.int64]:
+        height, width = self.preprocessing.shape
+        if ids.shape == (height, width):
+            return ids
+        if ids.shape != photograph_size:
+            raise InputError(
+                f"--masks {self.text} holds {ids.shape[0]} x {ids.shape[1]} ids (height x width), but the photograph "
+                f"has {photograph_size[0]} x {photograph_size[1]} pixels and the network's input {height} x {width}: "
+                "make the mask of either size."
+            )
+        # Pillow has no int64, so that places in the list of ids are resized.
+        names, places = np.unique(ids, return_inverse=True)
+        image = Image.fromarray(places.reshape(ids.shape).astype(np.int32))
+        if self.preprocessing.resize == "crop":
+            image = ImageOps.fit(image, (width, height), method=Image.Resampling.NEAREST)
+        else:
+            image = image.resize((width, height), resample=Image.Resampling.NEAREST)
+        fitted: npt.NDArray[np.int64] = names[np.asarray(image)]
+        return fitted
+
+
+def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
+    """Understand ``--masks``.
+
+    Args:
+        text: ``slic``, ``skimage_slic``, ``watershed`` or ``grid``, each with ``:N`` segments (100 by default);
+            ``multiscale``, ``felzenszwalb`` or ``quickshift``; or a file ``*.npy`` of ids (H, W).
+        preprocessing: What the network wants.
+
+    Raises:
+        InputError: If it is none of these, there are more segments than pixels, or the file holds no ids.
+
+    Examples:
+        >>> from captum_superpixel.datasets.preprocessing import CIFAR10
+        >>> parse_masks("grid:16", CIFAR10).source
+        Grid(n_segments=16, denormalize=((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    """
+    if text.lower().endswith(".npy"):
+        return Segmenter(text, _read_ids(text), preprocessing)
+    name, colon, count = text.partition(":")
+    name = name.lower().replace("-", "_")
+    settings = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
+    if name in _UNCOUNTED:
+        if colon:
+            raise InputError(f"--masks {text}: {name} finds the number of segments itself; write {name}.")
+        return Segmenter(text, _UNCOUNTED[name](**settings), preprocessing)
+    if name not in _COUNTED:
+        choices = ", ".join([*(f"{known}:N" for known in _COUNTED), *_UNCOUNTED])
+        raise InputError(f"--masks {text} is no way to segment; choose one of {choices}, or a file that ends in .npy.")
+    number = int(count) if count.isdecimal() else 0 if colon else _DEFAULT_COUNT
+    height, width = preprocessing.shape
+    if not 1 <= number <= height * width:
+        raise InputError(
+            f"--masks {text}: write {name}:N with N from 1 to {height * width}, the pixels of the network's input."
+        )
+    return Segmenter(text, _COUNTED[name](number, **settings), preprocessing)
+
+
+def median_member(masks: list[Tensor]) -> int:
+    """Choose the member of an ensemble that stands for it where one mask is needed.
+
+    Returns:
+        Index of the mask with the median number of segments; of an even number of members, the lower of the middle two.
+
+    Examples:
+        >>> median_member([torch.arange(count) for count in (20, 70, 30, 45)])
+        2
+    """
+    counts = [len(torch.unique(mask)) for mask in masks]
+    return sorted(range(len(masks)), key=lambda index: (counts[index], index))[(len(masks) - 1) // 2]
+
+
+def _read_ids(text: str) -> npt.NDArray[np.int64]:
+    path = Path(text)
+    if not path.is_file():
+        raise InputError(f"--masks {text} {'is no file' if path.exists() else 'does not exist'}; pass ids (H, W).")
+    # Damaged files fail in as many ways as there are bytes.
+    try:
+        with path.open("rb") as file:
+            ids: Any = np.load(file, allow_pickle=False)
+    except Exception as error:
+        raise InputError(
+            f"--masks {text} cannot be read ({type(error).__name__}: {error}); write it by np.save, as integers (H, W)."
+        ) from error
+    if not isinstance(ids, np.ndarray):
+        raise InputError(f"--masks {text} holds several arrays; pass one, written by np.save.")
+    if ids.dtype.kind not in "iu":
+        what = f"an array of {ids.dtype}"
+        raise InputError(f"--masks {text} holds {what}; segment ids are integers: ids.astype(np.int64).")
+    while ids.ndim > 2 and ids.shape[0] == 1:
+        ids = ids[0]
+    if ids.ndim != 2 or not ids.size:
+        raise InputError(f"--masks {text} is of shape {ids.shape}; pass one id a pixel, (H, W).")
+    if ids.min() < 0 or ids.max() > np.iinfo(np.int64).max:
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise InputError(f"--masks {text} holds the id {wrong}; ids are from 0 to 2**63 - 1.")
+    checked: npt.NDArray[np.int64] = ids.astype(np.int64)
+    return checked

@@ -1,0 +1,110 @@
+"""Runs segmentation engines that take one NumPy image at a time over a batch, in a pool of threads."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_superpixel._checks import checked_integer
+from captum_superpixel._untyped import rgb2lab
+from captum_superpixel.masks.base import ImageMaskGenerator
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PooledMaskGenerator(ImageMaskGenerator):
+    """A mask generator that segments its images one by one, several at the same time.
+
+    Args:
+        num_threads: How many threads to use; with None, as many as there are cores for this process. The result
+            does not depend on it. Of generators that are called together, the largest number counts.
+    """
+
+    num_threads: int | None = None
+
+    expected_warnings: ClassVar[tuple[str, ...]] = ()
+    """How the warnings begin that the engine gives of what is meant here."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_threads is not None:
+            object.__setattr__(self, "num_threads", checked_integer("num_threads", self.num_threads))
+
+    @abstractmethod
+    def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
+        """Segment one image.
+
+        Args:
+            image: Shape ``(*spatial, C)``, in [0, 1], red, green and blue where C is 3. Grey images come with three
+                equal channels, and at least two pixels differ.
+
+        Returns:
+            Labels of shape ``(*spatial)``, non-negative.
+        """
+
+    @classmethod
+    def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
+        """Segment scaled images ``(N, C, *spatial)``, of all generators in one pool of threads; see the base class."""
+        if images.shape[1] == 1:
+            images = images.expand(-1, 3, *images.shape[2:])
+        # Copies of their own, so that the alignment in memory does not depend on the batch either.
+        arrays = [image.movedim(0, -1).numpy().copy(order="C") for image in images.cpu()]
+        tasks = [
+            partial(generator._segment_one, array, is_flat)
+            for generator in generators
+            for array, is_flat in zip(arrays, flat.tolist(), strict=True)
+        ]
+        threads = max(generator.num_threads or _available_cores() for generator in generators)
+        # Threads share one list of filters, so it is changed around them all.
+        with warnings.catch_warnings():
+            for message in {message for generator in generators for message in generator.expected_warnings}:
+                warnings.filterwarnings("ignore", message=message, category=RuntimeWarning)
+            masks = _call_all(tasks, threads)
+        batches = [masks[first : first + len(arrays)] for first in range(0, len(masks), len(arrays))]
+        return [torch.from_numpy(np.stack(batch)[:, None]).to(images.device) for batch in batches]
+
+    def _segment_one(self, image: NDArray[np.float32], flat: bool) -> NDArray[np.int64]:
+        if flat:
+            return np.zeros(image.shape[:-1], dtype=np.int64)
+        labels = self.segment(image)
+        used = np.bincount(labels.ravel()) > 0
+        mask: NDArray[np.int64] = (np.cumsum(used, dtype=np.int64) - 1)[labels]
+        return mask
+
+
+def to_features(image: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Bring colours to CIELAB, and other channels to the range of its lightness, so that distances are comparable.
+
+    Args:
+        image: Shape ``(*spatial, C)``, in [0, 1]; three channels are red, green and blue.
+
+    Returns:
+        Shape ``(*spatial, C)``: CIELAB for three channels, else the image times 100.
+    """
+    return rgb2lab(image) if image.shape[-1] == 3 else image * np.float32(100)
+
+
+def _call_all(tasks: Sequence[Callable[[], NDArray[np.int64]]], threads: int) -> list[NDArray[np.int64]]:
+    """Call functions, several at the same time, and list what they return, in order."""
+    threads = min(threads, len(tasks))
+    if threads == 1:
+        return [task() for task in tasks]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda task: task(), tasks))
+
+
+def _available_cores() -> int:
+    """Count the cores that this process may use, which containers and schedulers limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,131 @@
+"""SLIC of a few images by one or several settings at the same time, which share what they can."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from captum_superpixel.masks.slic._cells import choose_cells, make_cells
+from captum_superpixel.masks.slic._clustering import Clustering
+from captum_superpixel.masks.slic._connectivity import connect
+from captum_superpixel.masks.slic._shared_pixels import SharedPixels
+
+_CELLS = 0.8
+"""Cells for each segment that is asked for: the other segments are pieces that k-means cuts off."""
+
+_ENOUGH = 0.9
+"""The share of ``n_segments`` below which an image is segmented again from more cells."""
+
+_DETAIL = 32
+"""How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels."""
+
+_BLURRED = 12
+"""The side of a cell, in pixels, from which a blur pays: it halves the number of specks and keeps the borders."""
+
+
+class Setting(NamedTuple):
+    """What SLIC is to do; sorted, those stand together that have cells of the same size.
+
+    Args:
+        n_segments: The number of segments.
+        iterations: The number of k-means iterations.
+        compactness: The weight of place against colour.
+    """
+
+    n_segments: int
+    iterations: int
+    compactness: float
+
+
+class AtOnce(NamedTuple):
+    """How many pixels are treated at the same time, which bounds the memory and keeps to caches.
+
+    Args:
+        assigned: How many are compared with centres.
+        segmented: How many, counted once for each setting, go through all steps together.
+    """
+
+    assigned: int
+    segmented: int
+
+
+def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: AtOnce) -> list[Tensor]:
+    """Segment N images by SLIC: ``(N, H, W)`` for each setting, the same as for that setting and image alone."""
+    height, width = pixels.images.shape[2:]
+
+    def shrink_factor(index: int) -> int:
+        return _shrink_factor(math.sqrt(height * width / settings[index].n_segments))
+
+    found: dict[int, Tensor] = {}
+    order = sorted(range(len(settings)), key=settings.__getitem__)
+    with _full_precision(pixels.images.device):
+        for factor, group in groupby(order, shrink_factor):
+            shrunk = pixels.shrunk(factor)
+            indices = list(group)
+            step = max(1, at_once.segmented // shrunk.images[:, 0].numel())
+            for first in range(0, len(indices), step):
+                part = indices[first : first + step]
+                segments = _segment([settings[index] for index in part], shrunk, at_once.assigned)
+                if factor > 1:
+                    segments = segments.repeat_interleave(factor, 2)[:, :, :height]
+                    segments = segments.repeat_interleave(factor, 3)[..., :width]
+                found.update(zip(part, segments, strict=True))
+    return [found[index] for index in range(len(settings))]
+
+
+def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, cells: float = _CELLS) -> Tensor:
+    """Segment N images by G sorted settings.
+
+    Those that differ in compactness alone move their centres as one batch, and what all found is connected as one.
+
+    Args:
+        settings: What to do.
+        pixels: The images.
+        at_once: How many pixels are compared with centres at the same time.
+        cells: How many cells to start from for each segment; images in which these leave too few pieces get more.
+
+    Returns:
+        Shape ``(G, N, H, W)``.
+    """
+    count, channels, height, width = pixels.images.shape
+    device = pixels.images.device
+    clusters, centres = [], []
+    for (n_segments, iterations), group in groupby(settings, lambda setting: setting[:2]):
+        shape = choose_cells(height, width, cells * n_segments)
+        grids = [make_cells(height, width, shape, channels, setting.compactness, device) for setting in group]
+        clustering = Clustering(grids, iterations=iterations, pixels_at_once=at_once, scratch=pixels.scratch)
+        blurred = min(height // shape[0], width // shape[1]) >= _BLURRED
+        assigned, moved = clustering(pixels.colours(blurred=blurred))
+        clusters.append(assigned.flatten(0, 1))
+        centres.append(moved.flatten(0, 1)[..., :channels])
+    most = max(moved.shape[1] for moved in centres)
+    colours = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centres])
+    wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
+    segments, counts = connect(torch.cat(clusters), colours, wanted.repeat_interleave(count))
+    segments = segments.view(len(settings), count, height, width)
+    enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
+    too_few = counts.view(len(settings), count) < enough[:, None]
+    for index in too_few.any(dim=1).nonzero().flatten().tolist():
+        if math.prod(choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
+            chosen = pixels.select(too_few[index])
+            segments[index, too_few[index]] = _segment([settings[index]], chosen, at_once, 1.3 * cells)[0]
+    return segments
+
+
+def _shrink_factor(side: float) -> int:
+    """Say how many pixels wide the blocks are that are treated as one, where a segment is ``side`` pixels wide."""
+    return 1 << max(0, math.floor(math.log2(side / _DETAIL)))
+
+
+def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Keep autocast from rounding the factors of the clustering to 8 bits."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()

@@ -1,0 +1,89 @@
+"""The colours of some images as k-means compares them, computed once for all the generators that ask for them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from captum_superpixel.masks.slic._color import rgb_to_lab_
+from captum_superpixel.masks.slic._scratch import Scratch
+
+_PIXELS_AT_ONCE = 110_000
+"""How many pixels are converted at the same time, where caches count."""
+
+
+class SharedPixels:
+    """A few images, in every form that is asked for: each is computed when it is first asked for, and kept.
+
+    Args:
+        images: Shape ``(N, C, H, W)``, float32 in [0, 1]; three channels are red, green and blue.
+        scratch: Memory for what works on them, one after the other; with None their own.
+    """
+
+    def __init__(self, images: Tensor, scratch: Scratch | None = None) -> None:
+        self.images = images
+        self.scratch = scratch or Scratch(images.device)
+        self._shrunk: dict[int, SharedPixels] = {}
+        self._colours: dict[bool, Tensor] = {}
+
+    def shrunk(self, factor: int) -> SharedPixels:
+        """Average blocks of ``factor`` x ``factor`` pixels, a power of two; at the far edges the last pixels repeat."""
+        if factor == 1:
+            # Not kept among the others: in a cycle the memory would stay until the next garbage collection.
+            return self
+        if factor not in self._shrunk:
+            self._shrunk[factor] = SharedPixels(_halve(self.shrunk(factor // 2).images), self.scratch)
+        return self._shrunk[factor]
+
+    def select(self, chosen: Tensor) -> SharedPixels:
+        """Take some of the images, by a mask ``(N,)``, with the colours that are there already."""
+        selected = SharedPixels(self.images[chosen], self.scratch)
+        selected._colours = {blurred: colours[chosen] for blurred, colours in self._colours.items()}
+        return selected
+
+    def colours(self, *, blurred: bool) -> Tensor:
+        """Bring three channels to CIELAB, and others to the range from 0 to 100; lightness and these less 50.
+
+        Args:
+            blurred: Whether pixels are averaged with their neighbours first, by the weights 1, 2, 1 in both directions.
+
+        Returns:
+            Shape ``(N, C, H, W)``, float32, contiguous. Not to be written to.
+        """
+        if blurred not in self._colours:
+            values = self.images.new_empty(self.images.shape)
+            self._colours[blurred] = self._convert_(
+                _blur(self.images, values) if blurred else values.copy_(self.images)
+            )
+        return self._colours[blurred]
+
+    def _convert_(self, values: Tensor) -> Tensor:
+        if values.shape[1] != 3:
+            return values.mul_(100).sub_(50)
+        flattened = values.flatten(2)
+        images_at_once = max(1, _PIXELS_AT_ONCE // flattened.shape[2])
+        for images in torch.split(flattened, images_at_once):
+            for pixels in torch.split(images, _PIXELS_AT_ONCE, dim=2):
+                rgb_to_lab_(pixels, self.scratch.lend("lab", 3, *pixels.shape))[:, 0].sub_(50)
+        return values
+
+
+def _halve(images: Tensor) -> Tensor:
+    """Average blocks of 2x2 pixels; at the far edges the last pixels repeat."""
+    images = pad(images, (0, images.shape[3] % 2, 0, images.shape[2] % 2), mode="replicate")
+    images = images[:, :, ::2] + images[:, :, 1::2]
+    return (images[..., ::2] + images[..., 1::2]).mul_(0.25)
+
+
+def _blur(images: Tensor, out: Tensor) -> Tensor:
+    """Average pixels with their neighbours, of which those at the edges lack some: then they count themselves."""
+    for axis, blurred in ((2, torch.empty_like(out)), (3, out)):
+        torch.mul(images, 2, out=blurred)
+        last = images.shape[axis] - 1
+        # Before each pixel, then after it: the order of the additions decides how they round.
+        for step in (0, 1):
+            blurred.narrow(axis, 1 - step, last).add_(images.narrow(axis, step, last))
+            blurred.narrow(axis, step * last, 1).add_(images.narrow(axis, step * last, 1))
+        images = blurred
+    return out.mul_(1 / 16)

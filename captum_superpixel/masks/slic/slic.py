@@ -1,0 +1,139 @@
+"""SLIC super-pixels for whole batches, on the device of the images."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._threads import for_each, undivided_operations
+from captum_superpixel.masks.base import CountedMaskGenerator
+from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
+from captum_superpixel.masks.slic._shared_pixels import SharedPixels
+
+_PIXELS_AT_ONCE = {"cpu": AtOnce(assigned=110_000, segmented=220_000)}
+"""How many pixels are treated at the same time where caches count."""
+
+_MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
+
+
+@dataclass(frozen=True, repr=False)
+class Slic(CountedMaskGenerator):
+    """SLIC: k-means on colour and place, for a batch of images ``(N, C, H, W)`` at once, where the batch is.
+
+    Segments are connected. There are ``n_segments`` of them, or up to a tenth fewer in images in which k-means finds no
+    more; images of one colour are one segment. On the CPU an image gets the same mask in any batch, in any order and
+    with any number of threads, bit for bit.
+
+    Args:
+        n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
+        compactness: The weight of place against colour, above 0; the larger, the squarer. It relates to CIELAB, where
+            lightness runs from 0 to 100; channels that are not colours are put on the same range.
+        max_num_iter: The number of k-means iterations.
+        denormalize: ``(mean, std)`` of the model's preprocessing, so that pixels are ``x * std + mean``, clipped to
+            [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum.
+        channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
+
+    Notes:
+        One channel is grey and segmented like the colour image with three such channels.
+
+        The image is cut into somewhat fewer cells than segments are asked for, a cluster each. Pixels are compared with
+        the centres of the 3x3 cells around their own (in the paper, with all centres closer than twice the size of a
+        segment). Centres move on a sample of about 8x8 pixels a cell; every pixel is assigned to one once, in the end.
+        In cells of 12 pixels and more, pixels are averaged with their neighbours first, by the weights 1, 2, 1.
+
+        The paper makes clusters connected by giving pieces smaller than a quarter of a segment to any neighbour, which
+        loses segments. Here the ``n_segments`` largest connected pieces stay, and the others go to the neighbour of the
+        nearest colour. Pieces are labelled by scikit-image, on CUDA by torch, where nothing but a few counts leaves
+        the device; on other devices (MPS) 4 bytes a pixel go to the CPU for it, and 8 come back.
+
+        Colours, places and centres are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
+        the order of its terms.
+
+    References:
+        Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", IEEE TPAMI 34(11), 2012,
+        https://doi.org/10.1109/TPAMI.2012.120
+
+    Examples:
+        >>> images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        >>> feature_mask = Slic(n_segments=20)(images)
+        >>> feature_mask.shape, [len(mask.unique()) for mask in feature_mask]
+        (torch.Size([2, 1, 32, 32]), [20, 20])
+    """
+
+    compactness: float = 10.0
+    max_num_iter: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "compactness", checked_number("compactness", self.compactness, exclusive=True))
+        object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Segment a batch.
+
+        Args:
+            inputs: Images of shape ``(N, C, H, W)``, of any real dtype, finite.
+
+        Returns:
+            A feature mask ``(N, 1, H, W)``, int64, on the device of the inputs.
+
+        Raises:
+            TypeError: If the inputs are not a tensor of real numbers.
+            ValueError: If their shape is not that of a batch of images, nothing is in them, an image has fewer than
+                ``n_segments`` pixels, or a pixel is not finite.
+        """
+        with _cores(inputs) as threads:
+            self.check_inputs(inputs)
+            # Scaled part by part, and not by the base class: the scaled batch would take memory, and one core's time.
+            return _segment_parts([self], inputs, lambda part: self.scale_pixels(inputs[part]), threads)[0]
+
+    @classmethod
+    @torch.no_grad()
+    def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
+        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)`` each; see the base class."""
+        with _cores(images) as threads:
+            return _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
+
+
+def _segment_parts(
+    generators: Sequence[Slic], images: Tensor, scale: Callable[[slice], tuple[Tensor, Tensor]], threads: int
+) -> list[Tensor]:
+    """Segment images ``(N, C, H, W)``, of which ``scale`` gives some and which of them are flat, into a mask each."""
+    count, _, height, width = images.shape
+    masks = [torch.zeros(count, 1, height, width, dtype=torch.int64, device=images.device) for _ in generators]
+    at_once = max(1, _pixels_at_once(images.device).segmented // (height * width))
+    at_once = min(at_once, math.ceil(count / threads))
+    parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
+    for_each(lambda part: _fill(generators, [mask[part, 0] for mask in masks], *scale(part)), parts, threads)
+    return masks
+
+
+def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, flat: Tensor) -> None:
+    """Write the segments of scaled images ``(N, C, H, W)`` into masks ``(N, H, W)`` of zeros."""
+    asked = [(generator, mask) for generator, mask in zip(generators, masks, strict=True) if generator.n_segments > 1]
+    if not asked or flat.all():
+        return
+    settings = [Setting(one.n_segments, one.max_num_iter, one.compactness) for one, _ in asked]
+    uneven = slice(None) if not flat.any() else ~flat
+    pixels = SharedPixels((images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images)[uneven])
+    found = segment_pixels(settings, pixels, _pixels_at_once(images.device))
+    for (_, mask), segments in zip(asked, found, strict=True):
+        mask[uneven] = segments
+
+
+def _cores(images: object) -> contextlib.AbstractContextManager[int]:
+    """Give the number of threads to divide images over, which on the CPU then do not divide their work further."""
+    on_cpu = isinstance(images, Tensor) and images.device.type == "cpu"
+    return undivided_operations() if on_cpu else contextlib.nullcontext(1)
+
+
+def _pixels_at_once(device: torch.device) -> AtOnce:
+    return _PIXELS_AT_ONCE.get(device.type, _MANY_PIXELS_AT_ONCE)

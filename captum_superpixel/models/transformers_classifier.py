@@ -1,0 +1,177 @@
+"""Image classifiers of the ``transformers`` library, from a folder or from the hub, as networks that return logits."""
+
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from captum_superpixel._checks import InputError
+from captum_superpixel.datasets.preprocessing import Preprocessing
+
+__all__ = ["TransformersClassifier", "load_transformers"]
+
+_PREPROCESSING_FILE = "preprocessor_config.json"
+
+
+class TransformersClassifier(nn.Module):
+    """An image classifier of ``transformers``, from images (N, 3, H, W) to logits (N, classes).
+
+    Args:
+        network: What ``AutoModelForImageClassification`` makes.
+        labels: The names of the classes, or None.
+        preprocessing: What the network wants done to photographs, or None.
+    """
+
+    def __init__(self, network: nn.Module, labels: tuple[str, ...] | None, preprocessing: Preprocessing | None) -> None:
+        super().__init__()
+        self.network = network
+        self.labels = labels
+        self.preprocessing = preprocessing
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, 3, H, W)."""
+        logits: Tensor = self.network(pixel_values=images, return_dict=True).logits
+        return logits
+
+
+def load_transformers(name: str, *, option: str = "--model") -> TransformersClassifier:
+    """Load an image classifier that ``save_pretrained`` wrote, or that the hub has.
+
+    Code that comes with a model is not run.
+
+    Args:
+        name: A folder with ``config.json`` and the weights, which is read without any network access; else a name on
+            the hub, ORGANISATION/NAME.
+        option: What to call the name's option in messages.
+
+    Returns:
+        The classifier, in evaluation mode, float32, on the CPU. Its ``labels`` are None if the model has none but
+        LABEL_0, LABEL_1 ...; its ``preprocessing`` is None if there is no ``preprocessor_config.json``, or one without
+        size, mean or standard deviation.
+
+    Raises:
+        InputError: If ``transformers`` is missing, the model cannot be loaded or is no image classifier with trained
+            weights, or its preprocessing makes no sense.
+
+    Notes:
+        A processor that resizes to more than it then cuts out of the middle (``shortest_edge`` 256, ``crop_size`` 224)
+        becomes a :class:`Preprocessing` that resizes to what is cut out: a little more of the photograph is seen.
+    """
+    local = Path(name).is_dir()
+    if local and not (Path(name) / "config.json").is_file():
+        raise InputError(
+            f"{option} {name} is a folder without config.json, so no model of transformers; pass a folder that "
+            "save_pretrained wrote, or MODULE:FACTORY."
+        )
+    transformers = _transformers(f"{option} {name}")
+    # Formats, versions, the hub and the network fail in as many ways as there are bytes.
+    try:
+        network, report = transformers.AutoModelForImageClassification.from_pretrained(
+            name, local_files_only=local, output_loading_info=True, trust_remote_code=False
+        )
+    except Exception as error:
+        cause = (
+            "the folder holds no image classifier that transformers can load"
+            if local
+            else "there is no such folder, and no such image classifier could be had from the hub"
+        )
+        raise InputError(f"{option} {name}: {cause} ({type(error).__name__}: {_shortened(error)}).") from error
+    if report["missing_keys"]:
+        keys = sorted(report["missing_keys"])
+        raise InputError(
+            f"{option} {name} has no weights for {len(keys)} parameters, such as {keys[0]}: it was not trained to "
+            "classify images, and its predictions would be random; pass one that was."
+        )
+    settings = _settings(transformers, name, option, local=local)
+    try:
+        preprocessing = _preprocessing(settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{option} {name}: {_PREPROCESSING_FILE} makes no sense ({error}); correct it.") from error
+    model = TransformersClassifier(network.float(), _labels(network.config.id2label), preprocessing)
+    return model.to("cpu").eval()
+
+
+def _transformers(subject: str) -> Any:
+    try:
+        return import_module("transformers")
+    except ImportError as error:
+        raise InputError(
+            f'{subject} needs the package transformers ({error}): pip install "captum-superpixel[models]".'
+        ) from error
+
+
+def _shortened(error: Exception, limit: int = 300) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else f"{text[:limit]} ..."
+
+
+def _labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
+    """The classes' names by index; None if they are only numbered."""
+    if set(names) != set(range(len(names))) or all(re.fullmatch(r"LABEL_\d+", name) for name in names.values()):
+        return None
+    return tuple(names[index] for index in range(len(names)))
+
+
+def _settings(transformers: Any, name: str, option: str, *, local: bool) -> dict[str, Any]:
+    try:
+        settings, _ = transformers.ImageProcessingMixin.get_image_processor_dict(name, local_files_only=local)
+    except OSError as error:
+        if local and (Path(name) / _PREPROCESSING_FILE).exists():
+            raise InputError(
+                f"{option} {name}: {_PREPROCESSING_FILE} cannot be read ({_shortened(error)}); correct or remove it."
+            ) from error
+        return {}
+    return dict(settings)
+
+
+def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing | None:
+    """What the settings of an image processor come to, ``input = (pixels * scale - mean) / std``; None if incomplete.
+
+    Files of old versions lack the switches: pixels were scaled then, and normalised where there was a mean.
+    """
+    size, resize = _size(settings)
+    flipped = bool(settings.get("do_flip_channel_order"))
+    # MobileViT, the one that flips, has a mean that it does not use, and says so by leaving out the switch.
+    normalised = settings.get("do_normalize", "image_mean" in settings and not flipped)
+    mean = _numbers(settings.get("image_mean") if normalised else 0.0)
+    std = _numbers(settings.get("image_std") if normalised else 1.0)
+    if size is None or not mean or not std:
+        return None
+    if settings.get("rescale_offset"):
+        mean = tuple(value + 1 for value in mean)
+    if normalised and settings.get("include_top"):
+        # EfficientNet divides by the standard deviation twice, as the TensorFlow original does.
+        std = tuple(value**2 for value in std)
+    scale = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    return Preprocessing(
+        size=size,
+        mean=mean * 3 if len(mean) == 1 else mean,
+        std=std * 3 if len(std) == 1 else std,
+        scale=scale,
+        channel_order="bgr" if flipped else "rgb",
+        resize=resize,
+    )
+
+
+def _size(settings: Mapping[str, Any]) -> tuple[int | tuple[int, int] | None, Literal["crop", "stretch"]]:
+    """Size of the input, and whether the photograph is cropped or stretched to get there."""
+    cropped = bool(settings.get("do_center_crop") and settings.get("crop_size"))
+    size = settings["crop_size"] if cropped else settings.get("size")
+    resize: Literal["crop", "stretch"] = "crop" if cropped else "stretch"
+    if isinstance(size, Mapping):
+        if size.get("height") and size.get("width"):
+            return (size["height"], size["width"]), resize
+        size, resize = size.get("shortest_edge"), "crop"
+    if "crop_pct" in settings and isinstance(size, int):
+        # ConvNeXt cuts out the middle of small images only.
+        resize = "crop" if size < 384 else "stretch"
+    return size, resize
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
