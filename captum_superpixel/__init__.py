@@ -1,4 +1,4 @@
-"""Captum attributions averaged within super-pixels."""
+"""Captum attributions averaged within superpixels."""
 
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.xrai import XRAI

@@ -1,13 +1,20 @@
-"""Seeds that depend on what they are for, and on nothing that was drawn before."""
+"""Seeds that depend on what they are for alone, and the global generators seeded for a while."""
+
+from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["derive_seed"]
+import numpy as np
+import torch
+
+__all__ = ["derive_seed", "seeded"]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A seed of 62 bits for one purpose of many.
+    """A seed of 62 bits for one purpose of many, which does not depend on what was drawn before.
 
     Args:
         seed: The seed of the whole.
@@ -21,3 +28,28 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
     """
     digest = hashlib.sha256(json.dumps([seed, *purpose]).encode()).digest()
     return int.from_bytes(digest[:8]) >> 2
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch's and NumPy's global generators for a while, and leave them as they were.
+
+    Captum's NoiseTunnel, Lime and Shapley methods draw from these, and so do dropout and ``reset_parameters``: none of
+    them can be given a generator of its own.
+
+    Examples:
+        >>> with seeded(3):
+        ...     first = torch.rand(2)
+        >>> with seeded(3):
+        ...     bool((torch.rand(2) == first).all())
+        True
+    """
+    kept = np.random.get_state()  # noqa: NPY002
+    # torch.manual_seed seeds every GPU, also those that are not worked on.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(kept)  # noqa: NPY002

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
+__all__ = ["available_cores", "call_each", "undivided_operations"]
+
 Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def available_cores() -> int:
+    """Count the cores that this process may use, which containers and schedulers limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -28,17 +39,25 @@ def undivided_operations() -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def for_each(function: Callable[[Part], object], parts: Sequence[Part], threads: int) -> None:
-    """Call a function with every part, in as many threads, none of which records gradients."""
-    if min(threads, len(parts)) == 1:
-        for part in parts:
-            function(part)
-        return
+def call_each(function: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
+    """Call a function with every part, in as many threads, none of which records gradients.
+
+    Returns:
+        What the calls returned, in the order of the parts.
+
+    Examples:
+        >>> call_each(lambda number: number**2, range(4), threads=2)
+        [0, 1, 4, 9]
+    """
+    threads = min(threads, len(parts))
+    if threads <= 1:
+        with torch.no_grad():
+            return [function(part) for part in parts]
     inference = torch.is_inference_mode_enabled()
 
-    def call(part: Part) -> None:
+    def call(part: Part) -> Result:
         with torch.inference_mode(inference), torch.no_grad():
-            function(part)
+            return function(part)
 
-    with ThreadPoolExecutor(min(threads, len(parts))) as pool:
-        list(pool.map(call, parts))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(call, parts))

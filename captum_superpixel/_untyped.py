@@ -1,14 +1,18 @@
-"""The functions of scikit-image that the generators call, with the types that it leaves out."""
+"""The door to libraries that leave out types: the functions of SciPy and scikit-image that are called, with theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.ndimage
+import scipy.sparse
+import scipy.sparse.linalg
 import skimage.color
 import skimage.filters
 import skimage.measure
+import skimage.metrics
 import skimage.morphology
 import skimage.segmentation
 import skimage.transform
@@ -17,16 +21,33 @@ from numpy.typing import NDArray
 
 ToLabels: TypeAlias = Callable[..., NDArray[np.integer]]
 ToImage: TypeAlias = Callable[..., NDArray[np.floating]]
+ToMask: TypeAlias = Callable[..., NDArray[np.bool_]]
+Sparse: TypeAlias = Any
+ndimage: Any = scipy.ndimage
 
 felzenszwalb: ToLabels = skimage.segmentation.felzenszwalb
+find_boundaries: ToMask = skimage.segmentation.find_boundaries
 label: ToLabels = skimage.measure.label
-local_minima: Callable[..., NDArray[np.bool_]] = skimage.morphology.local_minima
+local_minima: ToMask = skimage.morphology.local_minima
 quickshift: ToLabels = skimage.segmentation.quickshift
 regular_grid: Callable[..., tuple[slice, ...]] = skimage.util.regular_grid
 slic: ToLabels = skimage.segmentation.slic
+structural_similarity: Callable[..., np.float64] = skimage.metrics.structural_similarity
 watershed: ToLabels = skimage.segmentation.watershed
 
 gaussian: ToImage = skimage.filters.gaussian
 resize: ToImage = skimage.transform.resize
 rgb2lab: ToImage = skimage.color.rgb2lab
 sobel: ToImage = skimage.filters.sobel
+
+binary_dilation: ToMask = ndimage.binary_dilation
+distance_transform_edt: Callable[..., NDArray[np.float64]] = ndimage.distance_transform_edt
+find_objects: Callable[..., list[tuple[slice, slice]]] = ndimage.find_objects
+map_coordinates: ToImage = ndimage.map_coordinates
+maximum_filter1d: Callable[..., NDArray[np.uint8]] = ndimage.maximum_filter1d
+zoom: ToImage = ndimage.zoom
+
+csc_array: Callable[..., Sparse] = scipy.sparse.csc_array
+csr_array: Callable[..., Sparse] = scipy.sparse.csr_array
+diags_array: Callable[..., Sparse] = scipy.sparse.diags_array
+splu: Callable[..., Any] = scipy.sparse.linalg.splu

@@ -14,11 +14,11 @@ from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]
 
-_DESCRIPTION = "Explanations of image classifiers, averaged within super-pixels."
+_DESCRIPTION = "Explanations of image classifiers, averaged within superpixels."
 
 _DEMO = """\
 Explain a network's decisions by Saliency, IntegratedGradients and SmoothGrad, pixel by pixel and averaged within
-super-pixels, and draw them side by side.
+superpixels, and draw them side by side.
 
 By default the network is a small one, trained on handwritten digits that lie on photographs (nothing is
 downloaded; about a minute on two cores, and only once: it is cached), and four test images are explained.
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="draw explanations by pixel and by super-pixel side by side",
+        help="draw explanations by pixel and by superpixel side by side",
         description=_DEMO,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -60,7 +60,7 @@ def main() -> None:
             {"abs": False, "nt_samples": 50, "nt_samples_batch_size": 10, "stdevs": noise},
         ),
     }
-    groupings = {"super-pixels": Slic(**like_the_network), "ensemble": multiscale(**like_the_network)}
+    groupings = {"superpixels": Slic(**like_the_network), "ensemble": multiscale(**like_the_network)}
     maps: dict[str, list[torch.Tensor]] = {"pixel by pixel": [], **{label: [] for label in groupings}}
     for method, settings in methods.values():
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Perturbation methods run on super-pixels: each mask handed to Captum in the numbering that its methods can bear."""
+"""Perturbation methods run on superpixels: each mask handed to Captum in the numbering that its methods can bear."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._threads import for_each
+from captum_superpixel._threads import call_each
 from captum_superpixel._untyped import felzenszwalb, resize
 
 SCALES = (50, 100, 150, 250, 500, 1200)
@@ -51,7 +51,7 @@ def segment_at_scales(inputs: Tensor) -> list[list[NDArray[np.integer]]]:
     with warnings.catch_warnings():
         # More channels than three are meant; threads share the filters, which are therefore set around them all.
         warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
-        for_each(segment, parts, torch.get_num_threads())
+        call_each(segment, parts, torch.get_num_threads())
     return result
 
 

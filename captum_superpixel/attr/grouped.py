@@ -1,4 +1,4 @@
-"""SuperpixelGrouped: any Captum attribution, averaged within super-pixels."""
+"""SuperpixelGrouped: any Captum attribution, averaged within superpixels."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _INTERPOLATE_MODES: dict[str, dict[int, str]] = {
 
 
 class SuperpixelGrouped(Attribution):
-    """Averages the maps of an attribution method within super-pixels.
+    """Averages the maps of an attribution method within superpixels.
 
     Averaging within segments lowers the variance of a map over training runs (Gong et al. 2024). The wrapper takes the
     call of the wrapped method and returns what that returns, so that it drops into code written for Captum. It is a
     ``GradientAttribution`` exactly when the wrapped method is one.
 
     Methods that perturb features (those whose ``attribute`` takes ``feature_mask``: FeatureAblation, KernelShap, Lime,
-    ShapleyValueSampling …) are handed the mask instead, so that they perturb whole super-pixels; their maps are
+    ShapleyValueSampling …) are handed the mask instead, so that they perturb whole superpixels; their maps are
     constant inside the segments as they come. Maps of a spatial layer are interpolated to the size of the input first.
 
     Args:
@@ -129,7 +129,7 @@ class SuperpixelGrouped(Attribution):
         feature_mask: FeatureMask | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Attribute with the wrapped method, and average within super-pixels.
+        """Attribute with the wrapped method, and average within superpixels.
 
         Args:
             inputs: Images ``(N, C, *spatial)``, or a tuple of input tensors.

@@ -11,7 +11,7 @@ __all__ = ["add_explain"]
 
 _DESCRIPTION = """\
 What does a network go by in a photograph? Explains its decision by any method of Captum, averages the map within
-super-pixels (or perturbs super-pixels, where the method perturbs), prints the prediction and the top regions, and
+superpixels (or perturbs superpixels, where the method perturbs), prints the prediction and the top regions, and
 writes a picture (.png), a page to look into with a browser (.html) or arrays (.npz)."""
 
 _EXAMPLES = """\
@@ -26,7 +26,7 @@ examples:
 methods:
   without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), IntegratedGradients, InputXGradient, DeepLift,
     DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
-  of super-pixels themselves: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (of 6 at most)
+  of superpixels themselves: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (of 6 at most)
   with --layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
     LayerConductance, InternalInfluence, LayerDeepLift, LayerDeepLiftShap, LayerGradientShap, LayerLRP,
     LayerFeatureAblation
@@ -76,11 +76,11 @@ def add_explain(commands: Any) -> None:
     )
     explained.add_argument("--method", default="IntegratedGradients", help="see below (default: %(default)s)")
     explained.add_argument("--layer", metavar="NAME", help="the module that the method looks at, such as features.12")
-    explained.add_argument("--masks", default="slic:100", help="super-pixels, see below (default: %(default)s)")
+    explained.add_argument("--masks", default="slic:100", help="superpixels, see below (default: %(default)s)")
     explained.add_argument(
         "--reduction",
         choices=("mean", "abs_mean", "sum", "max"),
-        help="of the pixels of a super-pixel (default: abs_mean for SmoothGrad, GuidedBackprop, Deconvolution and "
+        help="of the pixels of a superpixel (default: abs_mean for SmoothGrad, GuidedBackprop, Deconvolution and "
         "GuidedGradCam, whose signs cancel, else mean)",
     )
     explained.add_argument("--seed", type=_seed, default=0, help="of methods that draw at random (default: 0)")

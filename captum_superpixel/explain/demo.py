@@ -1,4 +1,4 @@
-"""The demonstration: explanations by pixel and by super-pixel side by side, of our own network or of the user's."""
+"""The demonstration: explanations by pixel and by superpixel side by side, of our own network or of the user's."""
 
 import hashlib
 import json
@@ -43,8 +43,8 @@ class Explanation:
     """Maps of N images by several methods, as :func:`draw` draws them.
 
     Attributes:
-        feature_mask: (N, 1, H, W) int64, the super-pixels.
-        maps: For every method its map by pixel and its map by super-pixel, (N, C, H, W) each, not negative.
+        feature_mask: (N, 1, H, W) int64, the superpixels.
+        maps: For every method its map by pixel and its map by superpixel, (N, C, H, W) each, not negative.
     """
 
     feature_mask: Tensor
@@ -60,18 +60,18 @@ def explain(
     baseline: float = 0.0,
     seed: int = 0,
 ) -> Explanation:
-    """Explain a network's decisions by Saliency, IntegratedGradients and SmoothGrad, by pixel and by super-pixel.
+    """Explain a network's decisions by Saliency, IntegratedGradients and SmoothGrad, by pixel and by superpixel.
 
     Args:
         model: From images (N, C, H, W) to logits (N, classes), in evaluation mode.
         inputs: (N, C, H, W).
         targets: (N,) int64, the classes to explain.
-        mask_generator: Makes the super-pixels, once for all methods.
+        mask_generator: Makes the superpixels, once for all methods.
         baseline: What all pixels of IntegratedGradients' baseline are.
         seed: Seed of SmoothGrad's noise; the global generator is left as it was.
 
     Returns:
-        Magnitudes of the maps: what is compared is only whether they were averaged over super-pixels.
+        Magnitudes of the maps: what is compared is only whether they were averaged over superpixels.
     """
     inputs = inputs.detach().clone().requires_grad_()
     noise = 0.15 * float(inputs.detach().max() - inputs.detach().min())
@@ -102,7 +102,7 @@ def explain(
 
 
 def draw(images: Tensor, explanation: Explanation, titles: Sequence[str]) -> Figure:
-    """Draw one row an image: the image with its segments' borders, then each method by pixel and by super-pixel.
+    """Draw one row an image: the image with its segments' borders, then each method by pixel and by superpixel.
 
     Args:
         images: (N, 3, H, W) in [0, 1].
@@ -128,7 +128,7 @@ def draw(images: Tensor, explanation: Explanation, titles: Sequence[str]) -> Fig
         for number, pair in enumerate(explanation.maps.values()):
             for offset, maps in enumerate(pair):
                 _draw_map(figure, axes[row, 1 + 2 * number + offset], maps[row])
-    axes[0, 0].set_title("image\nand super-pixels")
+    axes[0, 0].set_title("image\nand superpixels")
     for number, name in enumerate(explanation.maps):
         axes[0, 1 + 2 * number].set_title(f"{name}\npixel by pixel")
         axes[0, 2 + 2 * number].set_title(f"{name}\ngrouped")
@@ -311,7 +311,7 @@ def _choose(labels: Tensor, right: Tensor) -> list[int]:
 def _describe_columns(explanation: Explanation) -> str:
     segments = np.mean([len(mask.unique()) for mask in explanation.feature_mask])
     return (
-        f"columns: the image with the borders of its super-pixels (about {segments:.0f}); then "
+        f"columns: the image with the borders of its superpixels (about {segments:.0f}); then "
         f"{', '.join(explanation.maps)}, each pixel by pixel and grouped (magnitudes; the brighter, the more the "
         "decision depends on it)"
     )

@@ -1,4 +1,4 @@
-"""The explanation of one photograph: prediction, maps by pixel and by super-pixel, and the table of regions."""
+"""The explanation of one photograph: prediction, maps by pixel and by superpixel, and the table of regions."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Explanation:
     Attributes:
         photograph: The file.
         picture: ``(3, H, W)`` uint8, what the network saw.
-        grouped: ``(C, H, W)``, the map by super-pixel; one channel for the map of a layer, whose channels are added.
-        pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb super-pixels.
+        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer, whose channels are added.
+        pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
         masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
         member: Index of the mask whose segments the table lists.
         table: The regions by rank.
@@ -45,7 +45,7 @@ class Explanation:
         predictions: All classes, the most probable first.
         method: Name of the method.
         reduction: How the map was pooled.
-        masks_option: What the super-pixels were asked for as.
+        masks_option: What the superpixels were asked for as.
     """
 
     photograph: Path
@@ -88,7 +88,7 @@ class Explainer:
         name: Of the method, in ``RECIPES``.
         method: The method.
         reduction: How maps are pooled.
-        segmenter: Makes the super-pixels.
+        segmenter: Makes the superpixels.
         names: Of the classes, or None.
         target: The class to explain; None for the predicted one.
         device: Where the model is.
@@ -110,7 +110,7 @@ class Explainer:
 
     @property
     def perturbs(self) -> bool:
-        """Whether the method perturbs super-pixels, so that it has no map by pixel."""
+        """Whether the method perturbs superpixels, so that it has no map by pixel."""
         # XRAI, which takes a mask too, has its own segments: what it is known for.
         return self.name != "XRAI" and "feature_mask" in signature_of(self.method).parameters
 
@@ -149,7 +149,7 @@ class Explainer:
         )
 
     def _attribute(self, inputs: Tensor, masks: list[Tensor], target: int) -> tuple[Tensor, Tensor | None]:
-        """The map by super-pixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
+        """The map by superpixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
         scene = Scene(inputs, max(len(torch.unique(mask)) for mask in masks), self.preprocessing, self.layer_size)
         options = attribute_options(self.name, self.method, scene, target)
         method: Any = self.method

@@ -55,7 +55,7 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
 
 
 def draw(explanation: Explanation, top: int) -> Figure:
-    """Draw the photograph, its map over the borders of its super-pixels, and its top regions.
+    """Draw the photograph, its map over the borders of its superpixels, and its top regions.
 
     Args:
         explanation: What to draw.
@@ -73,7 +73,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
     axes[0].set_title(readable(explanation.photograph.name), parse_math=False)
-    visualize_superpixels(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[1]), title="map and super-pixels")
+    visualize_superpixels(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[1]), title="map and superpixels")
     visualize_top_regions(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[2]))
     target = explanation.target
     chance = "" if target.probability is None else f" ({100 * target.probability:.1f} %)"

@@ -1,4 +1,4 @@
-"""Equal cells in rows and columns, whatever the image shows: the baseline for all super-pixels."""
+"""Equal cells in rows and columns, whatever the image shows: the baseline for all superpixels."""
 
 from __future__ import annotations
 

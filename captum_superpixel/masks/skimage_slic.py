@@ -1,4 +1,4 @@
-"""SLIC super-pixels by scikit-image, connected, and as many as asked for."""
+"""SLIC superpixels by scikit-image, connected, and as many as asked for."""
 
 from __future__ import annotations
 

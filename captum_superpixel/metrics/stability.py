@@ -112,7 +112,7 @@ def top_k_intersection(maps_a: Tensor, maps_b: Tensor, k: float = 0.1) -> Tensor
         Tied pixels, as in a segment, are taken together as long as there is room. Of the last tie, which may not fit,
         the first pixels in row-major order are taken, in both maps alike. So two maps that are all zero or constant
         agree perfectly, one with itself always does, and two maps whose last segment is the same take the same part of
-        it, which is more than independent draws would share: for noise pooled over the super-pixels of 32-pixel images
+        it, which is more than independent draws would share: for noise pooled over the superpixels of 32-pixel images
         the rule adds .02 to the intersection over union with 8 segments, .004 with 20, nothing with 70. A null pooled
         over the same segments holds as much. The sign of a score is without effect.
 

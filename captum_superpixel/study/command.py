@@ -39,7 +39,7 @@ def add_study(commands: Any) -> None:
     """Add the command to those of an ``argparse`` parser."""
     parser = commands.add_parser(
         "study",
-        help="measure how stable and faithful explanations are, by pixel and by super-pixel",
+        help="measure how stable and faithful explanations are, by pixel and by superpixel",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -85,7 +85,7 @@ def add_study(commands: Any) -> None:
     pixels.add_argument("--scale", type=float, help="1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255")
     pixels.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the network")
     measures = parser.add_argument_group("methods and measures")
-    measures.add_argument("--segments", type=int, metavar="N", help="super-pixels of Slic (30; imagefolder 100)")
+    measures.add_argument("--segments", type=int, metavar="N", help="superpixels of Slic (30; imagefolder 100)")
     measures.add_argument("--steps", type=int, default=20, metavar="N", help="of IntegratedGradients (default: 20)")
     measures.add_argument("--samples", type=int, default=20, metavar="N", help="of SmoothGrad (default: 20)")
     measures.add_argument(

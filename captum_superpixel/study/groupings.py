@@ -83,7 +83,7 @@ def standard_groupings(
     denormalize: tuple[Statistic, Statistic] | None = None,
     channel_order: Literal["rgb", "bgr"] = "rgb",
 ) -> tuple[Grouping, ...]:
-    """Pixels, square cells, an ensemble of cells, Slic, Felzenszwalb, the ensemble of super-pixels, and a blur.
+    """Pixels, square cells, an ensemble of cells, Slic, Felzenszwalb, the ensemble of superpixels, and a blur.
 
     Args:
         n_segments: Segments of ``Slic`` and, as nearly as can be, cells of the grid.

@@ -24,7 +24,7 @@ def size_groupings(
     denormalize: tuple[Statistic, Statistic] | None = None,
     channel_order: Literal["rgb", "bgr"] = "rgb",
 ) -> tuple[Grouping, ...]:
-    """Super-pixels and cells of growing size, down to at least four in an image.
+    """Superpixels and cells of growing size, down to at least four in an image.
 
     Examples:
         >>> [grouping.name for grouping in size_groupings(8, 8)]

@@ -1,4 +1,4 @@
-"""Pictures of explanations that know their super-pixels, beside ``captum.attr.visualization``."""
+"""Pictures of explanations that know their superpixels, beside ``captum.attr.visualization``."""
 
 from captum_superpixel.visualization.comparison import visualize_comparison
 from captum_superpixel.visualization.images import to_image, to_map

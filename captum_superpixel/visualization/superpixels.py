@@ -1,4 +1,4 @@
-"""One picture with its map and its super-pixels, and the most important ones numbered."""
+"""One picture with its map and its superpixels, and the most important ones numbered."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def visualize_superpixels(
     fig_size: tuple[float, float] = (6, 6),
     use_pyplot: bool = False,
 ) -> tuple[Figure, Axes]:
-    """Draw a picture, over it the map, over that the borders of the super-pixels.
+    """Draw a picture, over it the map, over that the borders of the superpixels.
 
     The picture is greyed, and is seen through the map where the map is near zero. If the map is NaN or infinite
     somewhere, stripes and a legend say so; if it is zero or constant throughout, a note does.

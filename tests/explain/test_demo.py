@@ -91,7 +91,7 @@ def test_figure_has_a_row_an_image_and_two_columns_a_method(explanation: Explana
     figure = draw(torch.rand(2, 3, 16, 12), explanation, ["one", "two"])
     titles = [axes.get_title() for axes in figure.axes]
     assert len(titles) == 14
-    assert titles[0] == "image\nand super-pixels"
+    assert titles[0] == "image\nand superpixels"
     assert titles[1:7] == [f"{name}\n{how}" for name in METHODS for how in ("pixel by pixel", "grouped")]
     assert set(titles[7:]) == {""}
     assert [figure.axes[row].get_ylabel() for row in (0, 7)] == ["one", "two"]

@@ -1,4 +1,4 @@
-"""The layers, numbers, scores and colours of a picture with its super-pixels."""
+"""The layers, numbers, scores and colours of a picture with its superpixels."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""SLIC super-pixels for whole batches, on the device of the images."""
+"""SLIC superpixels for whole batches, on the device of the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
-from captum_superpixel._threads import for_each, undivided_operations
+from captum_superpixel._threads import call_each, undivided_operations
 from captum_superpixel.masks.base import CountedMaskGenerator
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
@@ -112,7 +112,7 @@ def _segment_parts(
     at_once = max(1, _pixels_at_once(images.device).segmented // (height * width))
     at_once = min(at_once, math.ceil(count / threads))
     parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
-    for_each(lambda part: _fill(generators, [mask[part, 0] for mask in masks], *scale(part)), parts, threads)
+    call_each(lambda part: _fill(generators, [mask[part, 0] for mask in masks], *scale(part)), parts, threads)
     return masks
 
 

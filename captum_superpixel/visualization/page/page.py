@@ -51,7 +51,7 @@ def save_html(
     """Write a page that shows the explanation of a picture and answers for each of its regions.
 
     Pointing at a region, with the mouse or by the keyboard, outlines it and shows its rank, score and share. A slider
-    leaves only the top regions, choices switch between methods and between super-pixel and pixel maps, and a sortable
+    leaves only the top regions, choices switch between methods and between superpixel and pixel maps, and a sortable
     table of the regions follows the picture as the picture follows the table. The page is one file that needs neither
     a network nor a server, and asks the browser to forbid it any.
 

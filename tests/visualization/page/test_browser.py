@@ -191,7 +191,7 @@ def test_the_choices_switch_methods_and_maps(page: Any) -> None:
     page.get_by_label("Pixels", exact=True).check()
     pixels = page.evaluate(heat)
     assert page.locator("#low").inner_text().startswith(MINUS)
-    page.get_by_label("Super-pixels", exact=True).check()
+    page.get_by_label("Superpixels", exact=True).check()
     assert page.evaluate(heat) == first != pixels
     page.get_by_label("Pixels", exact=True).check()
     page.get_by_label(HOSTILE, exact=True).check()
