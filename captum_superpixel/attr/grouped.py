@@ -1,9 +1,10 @@
-"""SuperpixelGrouped: any Captum attribution, averaged within superpixels."""
+"""SuperpixelGrouped: any Captum attribution, averaged within superpixels; and the functions that it is made of."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -26,7 +27,7 @@ from captum_superpixel.feature_masks import repeat_for_batch
 from captum_superpixel.masks import Slic
 from captum_superpixel.pooling import Reduction, check_reduction, pool_segments
 
-__all__ = ["SuperpixelGrouped"]
+__all__ = ["SuperpixelGrouped", "group_maps", "lay_over"]
 
 _INTERPOLATE_MODES: dict[str, dict[int, str]] = {
     "bilinear": {1: "linear", 2: "bilinear", 3: "trilinear"},
@@ -305,24 +306,69 @@ class SuperpixelGrouped(Attribution):
                 f"a feature_mask of shape {tuple(masks[0].shape)} has the channels of the input, not those of the "
                 "layer: pass a mask with one channel"
             )
-        if part.shape[2:] != spatial:
-            mode = _INTERPOLATE_MODES[self.interpolate_mode].get(len(spatial))
-            if mode is None:
-                raise ValueError(
-                    f"interpolate_mode={self.interpolate_mode!r} is not for {len(spatial)} spatial dimensions"
-                )
-            part = interpolate(part, size=tuple(spatial), mode=mode)
+        part = lay_over(part, spatial, self.interpolate_mode)
         pooled = self._average_over(part, masks)
         return (pooled,) if isinstance(maps, tuple) else pooled
 
     def _average_over(self, maps: Tensor, masks: list[Tensor]) -> Tensor:
-        masks = [repeat_for_batch(mask, maps.shape[0]) for mask in masks]
-        pooled = [pool_segments(maps, mask, self.reduction, self.pool_channels) for mask in masks]
-        return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(dim=0)
+        return group_maps(maps, masks, self.reduction, self.pool_channels)
 
     @property
     def _name(self) -> str:
         return type(innermost(self.attribution_method)).__name__
+
+
+def group_maps(
+    maps: Tensor, feature_masks: Sequence[Tensor], reduction: Reduction = "mean", pool_channels: bool = False
+) -> Tensor:
+    """Pool maps within the segments of each mask, and average over the masks: what ``SuperpixelGrouped`` does to a map.
+
+    For callers that group one map in several ways, and so compute it only once.
+
+    Args:
+        maps: Floating-point maps ``(N, C, *spatial)``.
+        feature_masks: At least one mask ``(M, 1 or C, *spatial)``; N is a multiple of M, and each image's mask then
+            holds for so many maps in a row.
+        reduction: As for ``SuperpixelGrouped``.
+        pool_channels: As for ``SuperpixelGrouped``.
+
+    Returns:
+        ``(N, C, *spatial)``, contiguous.
+
+    Raises:
+        TypeError: If the maps are not floating-point, or a mask is not of integers.
+        ValueError: If a mask does not fit the maps, or the reduction is unknown.
+
+    Examples:
+        >>> maps = torch.tensor([[[1.0, 3.0, 8.0, 8.0]]])
+        >>> group_maps(maps, [torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 0]]])])
+        tensor([[[3.5000, 3.5000, 6.5000, 6.5000]]])
+    """
+    masks = [repeat_for_batch(mask, maps.shape[0]) for mask in feature_masks]
+    pooled = [pool_segments(maps, mask, reduction, pool_channels) for mask in masks]
+    return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(dim=0)
+
+
+def lay_over(maps: Tensor, size: Sequence[int], interpolate_mode: str = "bilinear") -> Tensor:
+    """Interpolate the maps of a layer to the size of the input.
+
+    Args:
+        maps: ``(N, C, *spatial)``, of one to three spatial dimensions.
+        size: The spatial size of the input.
+        interpolate_mode: As for ``SuperpixelGrouped``.
+
+    Returns:
+        ``(N, C, *size)``; the same maps where they are of that size.
+
+    Raises:
+        ValueError: If the mode is not for so many dimensions.
+    """
+    if tuple(maps.shape[2:]) == tuple(size):
+        return maps
+    mode = _INTERPOLATE_MODES[interpolate_mode].get(len(size))
+    if mode is None:
+        raise ValueError(f"interpolate_mode={interpolate_mode!r} is not for {len(size)} spatial dimensions")
+    return interpolate(maps, size=tuple(size), mode=mode)
 
 
 @functools.cache

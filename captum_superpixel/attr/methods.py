@@ -1,0 +1,329 @@
+"""Every method of Captum by its name, with the arguments that it is given, or the reason why it is refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import captum.attr
+import torch
+from captum.attr import Attribution, NoiseTunnel, Saliency
+from torch import Tensor, nn
+
+from captum_superpixel._checks import InputError
+from captum_superpixel._seeds import seeded
+from captum_superpixel.attr._captum import signature_of
+from captum_superpixel.attr.xrai import XRAI
+from captum_superpixel.pooling import Reduction
+
+__all__ = [
+    "METHODS",
+    "REFUSED",
+    "Method",
+    "MethodSettings",
+    "Scene",
+    "attribute_pixels",
+    "find_method",
+    "make_method",
+    "method_options",
+]
+
+_ORDERS = 6
+"""Segments whose orders can all be tried: 7 would be 5040 orders."""
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """How much work a method does, and in which units.
+
+    Args:
+        n_steps: Steps of IntegratedGradients and of what else follows a path.
+        n_samples: Noisy copies of each image for SmoothGrad, samples for GradientShap.
+        noise: Standard deviation of SmoothGrad's noise, in units of the network's input; None for 15 % of the range of
+            the inputs, as its authors advise.
+        baseline: What all pixels of IntegratedGradients' baseline are, in units of the network's input.
+        images_at_once: How many images, steps and noisy copies counted in, the network is given at once; for
+            IntegratedGradients and SmoothGrad never fewer than are explained together.
+        signed: Whether Saliency keeps the signs that Captum takes from it by default.
+
+    References:
+        Smilkov, Thorat, Kim, Viégas, Wattenberg, "SmoothGrad: removing noise by adding noise", 2017, arXiv:1706.03825.
+        Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", ICML 2017, arXiv:1703.01365.
+    """
+
+    n_steps: int = 50
+    n_samples: int = 25
+    noise: float | None = None
+    baseline: float = 0.0
+    images_at_once: int = 16
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the arguments of a method may depend on.
+
+    Args:
+        inputs: ``(N, C, H, W)``, what the network is given.
+        target: The class to explain, or one class per image.
+        settings: How much work is done.
+        segments: The largest number of segments of a mask.
+        baselines: A distribution of baselines ``(B, C, H, W)`` for the methods that need one; None where there is none.
+        layer_size: Height and width of the layer's output; None without a layer.
+    """
+
+    inputs: Tensor
+    target: int | Tensor
+    settings: MethodSettings = field(default_factory=MethodSettings)
+    segments: int = 1
+    baselines: Tensor | None = None
+    layer_size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a method is used.
+
+    Args:
+        options: From the scene to the arguments of ``attribute``, without inputs, target and feature mask.
+        reduction: How its maps are pooled unless the user says otherwise: ``"abs_mean"`` for maps that say how
+            sensitive the class is to a pixel, whose signs cancel within a segment; else ``"mean"``, which keeps signs.
+        layer: Whether it needs a layer.
+    """
+
+    options: Callable[[Scene], dict[str, Any]] = lambda _: {}
+    reduction: Reduction = "mean"
+    layer: bool = False
+
+
+def _path(scene: Scene) -> dict[str, Any]:
+    at_once = max(len(scene.inputs), scene.settings.images_at_once)
+    return {"n_steps": scene.settings.n_steps, "internal_batch_size": at_once}
+
+
+def _path_from_baseline(scene: Scene) -> dict[str, Any]:
+    return {**_path(scene), "baselines": scene.settings.baseline}
+
+
+def _saliency(scene: Scene) -> dict[str, Any]:
+    return {"abs": False} if scene.settings.signed else {}
+
+
+def _smooth_grad(scene: Scene) -> dict[str, Any]:
+    settings, inputs = scene.settings, scene.inputs.detach()
+    noise = 0.15 * float(inputs.max() - inputs.min()) if settings.noise is None else settings.noise
+    return {
+        "abs": False,
+        "nt_type": "smoothgrad",
+        "nt_samples": settings.n_samples,
+        "nt_samples_batch_size": min(settings.n_samples, max(1, settings.images_at_once // len(inputs))),
+        "stdevs": noise,
+    }
+
+
+def _from_distribution(scene: Scene) -> dict[str, Any]:
+    return {} if scene.baselines is None else {"baselines": scene.baselines}
+
+
+def _drawn_from_distribution(scene: Scene) -> dict[str, Any]:
+    return {**_from_distribution(scene), "n_samples": scene.settings.n_samples}
+
+
+def _evaluations(scene: Scene) -> dict[str, Any]:
+    return {"perturbations_per_eval": scene.settings.images_at_once}
+
+
+def _occlusion(scene: Scene) -> dict[str, Any]:
+    """Windows of an eighth of the input's sides over all channels, which move by half of that."""
+    channels, *sides = scene.inputs.shape[1:]
+    window = [max(1, side // 8) for side in sides]
+    strides = [max(1, side // 2) for side in window]
+    return {"sliding_window_shapes": (channels, *window), "strides": (channels, *strides), **_evaluations(scene)}
+
+
+def _permutations(scene: Scene) -> dict[str, Any]:
+    return {"n_samples": 10, **_evaluations(scene)}
+
+
+def _coalitions(scene: Scene) -> dict[str, Any]:
+    """Samples for a linear model over the segments: five per coefficient, and no fewer than 500."""
+    return {"n_samples": max(500, 5 * scene.segments), **_evaluations(scene)}
+
+
+def _orders(scene: Scene) -> dict[str, Any]:
+    if scene.segments > _ORDERS:
+        raise InputError(
+            f"ShapleyValues tries all orders of the segments, too many for {scene.segments}: pass masks with at most "
+            f"{_ORDERS}, such as grid:{_ORDERS}, or use ShapleyValueSampling."
+        )
+    return _evaluations(scene)
+
+
+def _layer_places(scene: Scene) -> dict[str, Any]:
+    """Each place of the layer's map is one feature, all of its channels together."""
+    height, width = scene.layer_size or (1, 1)
+    places = torch.arange(height * width, device=scene.inputs.device).view(1, 1, height, width)
+    return {"layer_mask": places, **_evaluations(scene)}
+
+
+METHODS: Mapping[str, Method] = {
+    "Saliency": Method(_saliency),
+    "SmoothGrad": Method(_smooth_grad, reduction="abs_mean"),
+    "IntegratedGradients": Method(_path_from_baseline),
+    "InputXGradient": Method(),
+    "DeepLift": Method(),
+    "DeepLiftShap": Method(_from_distribution),
+    "GradientShap": Method(_drawn_from_distribution),
+    "GuidedBackprop": Method(reduction="abs_mean"),
+    "Deconvolution": Method(reduction="abs_mean"),
+    "LRP": Method(),
+    "XRAI": Method(_path),
+    "Occlusion": Method(_occlusion),
+    "FeatureAblation": Method(_evaluations),
+    "ShapleyValueSampling": Method(_permutations),
+    "ShapleyValues": Method(_orders),
+    "Lime": Method(_coalitions),
+    "KernelShap": Method(_coalitions),
+    "GuidedGradCam": Method(reduction="abs_mean", layer=True),
+    "LayerGradCam": Method(layer=True),
+    "LayerActivation": Method(layer=True),
+    "LayerGradientXActivation": Method(layer=True),
+    "LayerIntegratedGradients": Method(_path, layer=True),
+    "LayerConductance": Method(_path, layer=True),
+    "InternalInfluence": Method(_path, layer=True),
+    "LayerDeepLift": Method(layer=True),
+    "LayerDeepLiftShap": Method(_from_distribution, layer=True),
+    "LayerGradientShap": Method(_drawn_from_distribution, layer=True),
+    "LayerLRP": Method(layer=True),
+    "LayerFeatureAblation": Method(_layer_places, layer=True),
+}
+"""Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
+
+_BATCHWISE = "it exchanges features between the images of a batch, and photographs are explained one by one"
+_TEXT = "it explains text"
+_BASE = "it is a base class, without a method of its own"
+
+REFUSED: Mapping[str, str] = {
+    "NoiseTunnel": "it needs a method to wrap; SmoothGrad is NoiseTunnel(Saliency)",
+    "FeaturePermutation": f"{_BATCHWISE}; use FeatureAblation",
+    "LayerFeaturePermutation": f"{_BATCHWISE}; use LayerFeatureAblation",
+    "LimeBase": "it needs an interpretable space of your own; use Lime",
+    "DataLoaderAttribution": "it explains a whole data loader",
+    "LLMAttribution": _TEXT,
+    "LLMGradientAttribution": _TEXT,
+    "RemoteLLMAttribution": _TEXT,
+    "Attribution": _BASE,
+    "GradientAttribution": _BASE,
+    "PerturbationAttribution": _BASE,
+    "LayerAttribution": _BASE,
+    "NeuronAttribution": _BASE,
+    **{
+        name: "it explains a single neuron of a layer, which this command has no option to name; use Captum itself"
+        for name in captum.attr.__all__
+        if name.startswith("Neuron") and name != "NeuronAttribution"
+    },
+}
+"""The classes of ``captum.attr`` that need more than a name can give, and what that is."""
+
+
+def find_method(name: str) -> str:
+    """Find a method by its name, in whatever case.
+
+    Returns:
+        The key of ``METHODS``.
+
+    Raises:
+        InputError: If there is no such method, or it needs more than a name.
+
+    Examples:
+        >>> find_method("integratedgradients")
+        'IntegratedGradients'
+    """
+    known = {key.casefold(): key for key in (*METHODS, *REFUSED)}
+    found = known.get(name.casefold())
+    if found is None:
+        near = [known[key] for key in difflib.get_close_matches(name.casefold(), known, n=3) if known[key] in METHODS]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(METHODS)}."
+        raise InputError(f"--method {name} is no method of captum.attr that explain knows; {hint}")
+    if found in REFUSED:
+        raise InputError(f"--method {found} cannot be used here: {REFUSED[found]}.")
+    return found
+
+
+def make_method(name: str, model: nn.Module, layer: nn.Module | None = None) -> Attribution:
+    """Make a method of ``METHODS`` for a network, and its layer where it needs one."""
+    if name == "SmoothGrad":
+        return NoiseTunnel(Saliency(model))
+    if name == "XRAI":
+        return XRAI(model)
+    make: Callable[..., Attribution] = getattr(captum.attr, name)
+    return make(model) if layer is None else make(model, layer)
+
+
+def method_options(name: str, method: Attribution, scene: Scene) -> dict[str, Any]:
+    """Settle the arguments of a method's ``attribute``, but for the inputs and the feature mask.
+
+    Args:
+        name: Of the method, in ``METHODS``.
+        method: What ``make_method`` made.
+        scene: What they depend on.
+
+    Returns:
+        The arguments, the target among them where the method has one.
+
+    Raises:
+        InputError: If the masks have more segments than the method can bear.
+    """
+    options = METHODS[name].options(scene)
+    parameters = signature_of(method).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return {**options, "target": scene.target} if "target" in parameters or takes_any else options
+
+
+def attribute_pixels(
+    name: str, model: nn.Module, inputs: Tensor, targets: Tensor, settings: MethodSettings, seed: int
+) -> Tensor:
+    """Explain the logits of the targets, pixel by pixel.
+
+    Saliency and IntegratedGradients explain an image alike whatever its neighbors; the noise of SmoothGrad is drawn for
+    the batch, so an image meets other noise in another one.
+
+    Args:
+        name: A method of ``METHODS`` that needs no layer.
+        model: From images ``(N, C, H, W)`` to logits ``(N, classes)``, in evaluation mode.
+        inputs: ``(N, C, H, W)``.
+        targets: ``(N,)`` int64.
+        settings: How much work is done.
+        seed: Of everything random; the global generators are left as they were.
+
+    Returns:
+        Maps ``(N, C, H, W)``, detached.
+
+    Raises:
+        ValueError: If there is no such method, or it needs a layer.
+
+    Examples:
+        >>> linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
+        >>> inputs, targets = torch.ones(1, 1, 2, 2), torch.tensor([1])
+        >>> settings = MethodSettings(signed=True)
+        >>> names = ("Saliency", "IntegratedGradients", "SmoothGrad")
+        >>> maps = [attribute_pixels(name, linear, inputs, targets, settings, seed=0) for name in names]
+        >>> all(torch.allclose(map, linear[1].weight[1].view(1, 1, 2, 2), atol=1e-6) for map in maps)
+        True
+    """
+    if name not in METHODS or METHODS[name].layer:
+        choices = ", ".join(repr(known) for known, method in METHODS.items() if not method.layer)
+        raise ValueError(f"method={name!r} is unknown or needs a layer: choose one of {choices}")
+    method: Any = make_method(name, model)
+    # Saliency takes all images in one pass; the others divide their passes by themselves.
+    at_once = settings.images_at_once if name == "Saliency" else len(inputs)
+    maps = []
+    with seeded(seed):
+        for part, target in zip(torch.split(inputs, at_once), torch.split(targets, at_once), strict=True):
+            # A part of a batch is no leaf, whose gradient Captum could read without a warning.
+            leaf = part.detach().clone().requires_grad_()
+            options = method_options(name, method, Scene(leaf, target, settings))
+            maps.append(method.attribute(leaf, **options).detach())
+    return torch.cat(maps)
