@@ -6,10 +6,12 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
+
+_Choice = TypeVar("_Choice")
 
 
 class InputError(ValueError):
@@ -37,6 +39,23 @@ def listed(values: Sequence[object], limit: int = 8) -> str:
         ('3, 5', '0, 1, 2, …')
     """
     return ", ".join(map(str, values[:limit])) + (", …" if len(values) > limit else "")
+
+
+def checked_choice(name: str, value: object, choices: Sequence[_Choice]) -> _Choice:
+    """Return ``value``, one of the choices.
+
+    Raises:
+        ValueError: If it is none of them.
+
+    Examples:
+        >>> checked_choice("by", "size", ["score", "magnitude"])
+        Traceback (most recent call last):
+        ValueError: by='size' is unknown: choose one of 'score', 'magnitude'
+    """
+    for choice in choices:
+        if isinstance(value, type(choice)) and value == choice:
+            return choice
+    raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(map(repr, choices))}")
 
 
 def checked_integer(name: str, value: object, *, minimum: int = 1, maximum: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The door to libraries that leave out types: the functions of SciPy and scikit-image that are called, with theirs."""
+"""The door to libraries that leave out types: the functions of theirs that are called, with types."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 import scipy.sparse.linalg
+import scipy.stats
 import skimage.color
 import skimage.filters
 import skimage.measure
@@ -17,13 +18,18 @@ import skimage.morphology
 import skimage.segmentation
 import skimage.transform
 import skimage.util
+import tabulate as tabulate_library
 from numpy.typing import NDArray
 
+Floats: TypeAlias = NDArray[np.float64]
 ToLabels: TypeAlias = Callable[..., NDArray[np.integer]]
 ToImage: TypeAlias = Callable[..., NDArray[np.floating]]
 ToMask: TypeAlias = Callable[..., NDArray[np.bool_]]
 Sparse: TypeAlias = Any
 ndimage: Any = scipy.ndimage
+stats: Any = scipy.stats
+
+tabulate: Callable[..., str] = tabulate_library.tabulate
 
 felzenszwalb: ToLabels = skimage.segmentation.felzenszwalb
 find_boundaries: ToMask = skimage.segmentation.find_boundaries
@@ -41,7 +47,7 @@ rgb2lab: ToImage = skimage.color.rgb2lab
 sobel: ToImage = skimage.filters.sobel
 
 binary_dilation: ToMask = ndimage.binary_dilation
-distance_transform_edt: Callable[..., NDArray[np.float64]] = ndimage.distance_transform_edt
+distance_transform_edt: Callable[..., Floats] = ndimage.distance_transform_edt
 find_objects: Callable[..., list[tuple[slice, slice]]] = ndimage.find_objects
 map_coordinates: ToImage = ndimage.map_coordinates
 maximum_filter1d: Callable[..., NDArray[np.uint8]] = ndimage.maximum_filter1d
@@ -51,3 +57,14 @@ csc_array: Callable[..., Sparse] = scipy.sparse.csc_array
 csr_array: Callable[..., Sparse] = scipy.sparse.csr_array
 diags_array: Callable[..., Sparse] = scipy.sparse.diags_array
 splu: Callable[..., Any] = scipy.sparse.linalg.splu
+
+bootstrap: Callable[..., Any] = stats.bootstrap
+rankdata: Callable[..., Floats] = stats.rankdata
+
+
+def progress_bar(*arguments: Any, **options: Any) -> Any:
+    """A bar of tqdm's, which in notebooks without widgets warns as soon as it is imported: only if one is asked for."""
+    from tqdm import auto
+
+    bar: Any = auto.tqdm
+    return bar(*arguments, **options)

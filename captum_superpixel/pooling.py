@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from captum_superpixel._checks import checked_choice
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows
 
 Reduction = Literal["mean", "abs_mean", "sum", "max"]
@@ -100,10 +101,7 @@ def pool_segments(
 
 def check_reduction(reduction: object) -> Reduction:
     """Return the reduction if its name is known, else raise ValueError."""
-    for known in get_args(Reduction):
-        if reduction == known:
-            return known  # type: ignore[no-any-return]  # get_args is untyped
-    raise ValueError(f"reduction={reduction!r} is unknown: choose one of {', '.join(map(repr, get_args(Reduction)))}")
+    return checked_choice("reduction", reduction, get_args(Reduction))
 
 
 def _flatten(attributions: object, feature_mask: object, reduction: object) -> tuple[Tensor, Tensor]:

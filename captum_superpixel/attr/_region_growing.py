@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
 
 import numpy as np
-import scipy.ndimage
-import scipy.sparse
 from numpy.typing import NDArray
 
-# SciPy states no types.
-_csr_array: Callable[..., Any] = scipy.sparse.csr_array
-# SciPy brings no types.
-_find_objects: Callable[..., list[tuple[slice, slice]]] = scipy.ndimage.find_objects  # type: ignore[attr-defined]
-_maximum_filter1d: Callable[..., NDArray[np.uint8]] = scipy.ndimage.maximum_filter1d  # type: ignore[attr-defined]
+from captum_superpixel._untyped import csr_array, find_objects, maximum_filter1d
 
 _REDUCTION_ERROR = 64
 """NumPy's pairwise sum of n values is off by at most (16 + log2 n) roundings of the sum of the magnitudes."""
@@ -49,7 +42,7 @@ class Regions:
 
         Args:
             segmentations: At least one array of segment ids, each of shape ``(H, W)``.
-            dilation_radius: By how many pixels each segment grows over its neighbours, as a disk; 0 for none.
+            dilation_radius: By how many pixels each segment grows over its neighbors, as a disk; 0 for none.
 
         Returns:
             The regions; those of a dilated segmentation overlap.
@@ -81,7 +74,7 @@ class Regions:
 
 
 def dilate(labels: NDArray[np.int64], radius: int) -> list[NDArray[np.int64]]:
-    """Grow every segment over its neighbours, by all pixels within a distance.
+    """Grow every segment over its neighbors, by all pixels within a distance.
 
     Args:
         labels: Ids from 1 to K, all of them present: ``(H, W)``.
@@ -93,10 +86,10 @@ def dilate(labels: NDArray[np.int64], radius: int) -> list[NDArray[np.int64]]:
     width = labels.shape[1]
     reach = [isqrt(radius**2 - row**2) for row in range(radius + 1)]
     grown = []
-    for index, (rows, columns) in enumerate(_find_objects(labels), start=1):
+    for index, (rows, columns) in enumerate(find_objects(labels), start=1):
         top, left = max(rows.start - radius, 0), max(columns.start - radius, 0)
         crop = labels[top : rows.stop + radius, left : columns.stop + radius] == index
-        wide = {r: _maximum_filter1d(crop.view(np.uint8), 2 * r + 1, axis=1, mode="constant") for r in set(reach)}
+        wide = {r: maximum_filter1d(crop.view(np.uint8), 2 * r + 1, axis=1, mode="constant") for r in set(reach)}
         result = wide[reach[0]].copy()
         for row in range(1, min(radius + 1, len(crop))):
             result[row:] |= wide[reach[row]][:-row]
@@ -194,7 +187,7 @@ def _owners(regions: Regions) -> tuple[NDArray[np.integer], NDArray[np.integer]]
     """Which regions hold each pixel: their indices, pixel by pixel, and where each pixel's begin."""
     size = regions.shape[0] * regions.shape[1]
     entries = np.ones(len(regions.pixels), dtype=bool)
-    matrix = _csr_array((entries, regions.pixels, regions.starts), shape=(len(regions), size)).tocsc()
+    matrix = csr_array((entries, regions.pixels, regions.starts), shape=(len(regions), size)).tocsc()
     return matrix.indices, matrix.indptr
 
 

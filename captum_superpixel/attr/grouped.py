@@ -12,6 +12,7 @@ from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from captum_superpixel._checks import checked_choice
 from captum_superpixel.attr._captum import (
     AttributeCall,
     check_method,
@@ -103,9 +104,6 @@ class SuperpixelGrouped(Attribution):
         if mask_generator is not None:
             check_generators(mask_generator)
         check_reduction(reduction)
-        if interpolate_mode not in _INTERPOLATE_MODES:
-            known = ", ".join(map(repr, _INTERPOLATE_MODES))
-            raise ValueError(f"interpolate_mode={interpolate_mode!r} is unknown: choose one of {known}")
         self._perturbs = "feature_mask" in signature_of(innermost(attribution_method)).parameters
         if self._perturbs and reduction in ("sum", "max"):
             raise ValueError(
@@ -120,7 +118,7 @@ class SuperpixelGrouped(Attribution):
         self.mask_generator = mask_generator
         self.reduction: Reduction = reduction
         self.pool_channels = pool_channels
-        self.interpolate_mode = interpolate_mode
+        self.interpolate_mode = checked_choice("interpolate_mode", interpolate_mode, list(_INTERPOLATE_MODES))
 
     @log_usage
     def attribute(
@@ -327,17 +325,12 @@ def group_maps(
 
     Args:
         maps: Floating-point maps ``(N, C, *spatial)``.
-        feature_masks: At least one mask ``(M, 1 or C, *spatial)``; N is a multiple of M, and each image's mask then
-            holds for so many maps in a row.
+        feature_masks: At least one mask ``(M, 1 or C, *spatial)`` where M divides N; see ``attribute``.
         reduction: As for ``SuperpixelGrouped``.
         pool_channels: As for ``SuperpixelGrouped``.
 
     Returns:
         ``(N, C, *spatial)``, contiguous.
-
-    Raises:
-        TypeError: If the maps are not floating-point, or a mask is not of integers.
-        ValueError: If a mask does not fit the maps, or the reduction is unknown.
 
     Examples:
         >>> maps = torch.tensor([[[1.0, 3.0, 8.0, 8.0]]])

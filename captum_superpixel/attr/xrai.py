@@ -12,7 +12,7 @@ from captum.attr import Attribution, IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number, listed
 from captum_superpixel.attr._captum import AttributeCall, check_method, describe, log_usage
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
 from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
@@ -25,7 +25,7 @@ __all__ = ["XRAI", "Algorithm"]
 
 
 class XRAI(Attribution):
-    """Attributes to regions: of many overlapping segments, those that hold most attribution a pixel come first.
+    """Attributes to regions: of many overlapping segments, those with the highest attribution per pixel come first.
 
     With a(p) the base attribution of pixel p, merged over the channels by their maximum, and U the pixels that no
     region covers yet, ``algorithm="full"`` adds at each step the segment s with the largest
@@ -48,7 +48,7 @@ class XRAI(Attribution):
         algorithm: ``"full"`` or ``"fast"``.
         area_threshold: Stop once a larger fraction of the image is covered, in (0, 1]; ``"fast"`` ignores it.
         min_pixel_diff: The least number of pixels that a segment must add, 0 or more.
-        dilation_radius: By how many pixels XRAI's own segments grow over their neighbours, so that they hold the edges
+        dilation_radius: By how many pixels XRAI's own segments grow over their neighbors, so that they hold the edges
             between them; 0 for none. Masks of a generator or of a caller are taken as they are.
 
     Raises:
@@ -100,14 +100,12 @@ class XRAI(Attribution):
         self.attribution_method = _as_method(attribution_method)
         if mask_generator is not None:
             check_generators(mask_generator)
-        if algorithm not in get_args(Algorithm):
-            raise ValueError(f"algorithm={algorithm!r} is unknown: choose 'full' or 'fast'")
         area_threshold = checked_number("area_threshold", area_threshold, exclusive=True)
         if area_threshold > 1:
             raise ValueError(f"area_threshold is a fraction of the image, in (0, 1], but {area_threshold} was passed")
         super().__init__(self.attribution_method.forward_func)
         self.mask_generator = mask_generator
-        self.algorithm: Algorithm = algorithm
+        self.algorithm: Algorithm = checked_choice("algorithm", algorithm, get_args(Algorithm))
         self.area_threshold = area_threshold
         self.min_pixel_diff = checked_integer("min_pixel_diff", min_pixel_diff, minimum=0)
         self.dilation_radius = checked_integer("dilation_radius", dilation_radius, minimum=0)
@@ -286,7 +284,7 @@ def _as_maps(result: object, method: Attribution) -> Tensor:
         result = result[0]
     if not isinstance(result, Tensor) or not result.is_floating_point():
         what = f"a tensor of {result.dtype}" if isinstance(result, Tensor) else f"a {type(result).__name__}"
-        raise TypeError(f"{describe(method)} returned {what}, but XRAI needs one floating-point map an image")
+        raise TypeError(f"{describe(method)} returned {what}, but XRAI needs one floating-point map per image")
     return result
 
 
@@ -303,5 +301,6 @@ def _check_finite(values: Tensor, what: str, advice: str) -> None:
     finite = torch.isfinite(values.detach()).flatten(1).all(dim=1)
     if not finite.all():
         broken = torch.nonzero(~finite).flatten().tolist()
-        named = ", ".join(map(str, broken[:8])) + (", …" if len(broken) > 8 else "")
-        raise ValueError(f"{len(broken)} of {len(finite)} {what} (index {named}) hold NaN or infinite values: {advice}")
+        raise ValueError(
+            f"{len(broken)} of {len(finite)} {what} (index {listed(broken)}) hold NaN or infinite values: {advice}"
+        )

@@ -119,7 +119,6 @@ class TestReference:
         images = photograph("astronaut", 224)[..., :224, :224]
         maps = base_maps(images, seed=1)
         result = XRAI(Stored(maps), algorithm=algorithm).attribute(images)
-        assert result.shape == (1, 1, 224, 224)
         assert_parity(result, reference(images, maps, algorithm=algorithm))
 
     @pytest.mark.parametrize(
@@ -212,10 +211,11 @@ class TestBaseAttribution:
         torch.manual_seed(0)
         result = XRAI(inner, self.grid, min_pixel_diff=4).attribute(images, **options)
         assert torch.equal(result, self.pooled(images, maps))
-        outer = NoiseTunnel(XRAI(net, self.grid, min_pixel_diff=4))
-        assert outer.attribute(images, **options).shape == (4, 1, 16, 12)
+        xrai = XRAI(net, self.grid, min_pixel_diff=4)
+        without_noise = NoiseTunnel(xrai).attribute(images, **{**options, "stdevs": 0.0})
+        torch.testing.assert_close(without_noise, xrai.attribute(images, target=1))
 
-    def test_around_super_pixels_and_perturbation(self, net, images):
+    def test_around_superpixels_and_perturbation(self, net, images):
         for method in (SuperpixelGrouped(IntegratedGradients(net), Grid(6)), FeatureAblation(net)):
             result = XRAI(method, self.grid, min_pixel_diff=4).attribute(images, target=0)
             assert torch.equal(result, self.pooled(images, method.attribute(images, target=0)))
@@ -225,8 +225,14 @@ class TestBaseAttribution:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Input Tensor", category=UserWarning)  # Saliency, of the copies
             result = sensitivity_max(xrai.attribute, images, target=0, n_perturb_samples=2)
-        assert result.shape == (4,)
+            linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 12, 2))
+            steady = XRAI(Saliency(linear), self.grid, min_pixel_diff=4)
+            none = sensitivity_max(steady.attribute, images, target=0, n_perturb_samples=2)
+        assert result.shape == none.shape == (4,)
         assert torch.isfinite(result).all()
+        assert (result > 0).all()
+        # The gradient of a linear network is the same everywhere, and the cells are too.
+        assert (none == 0).all()
 
 
 class TestConventions:
@@ -322,7 +328,7 @@ class TestConventions:
         assert repr(copy.deepcopy(xrai)) == repr(xrai)
 
 
-def test_grouping_hands_its_super_pixels_to_xrai() -> None:
+def test_grouping_hands_its_superpixels_to_xrai() -> None:
     images = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0)).requires_grad_()
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 24 * 24, 4))
     xrai = XRAI(Saliency(model), min_pixel_diff=1)

@@ -34,7 +34,7 @@ class TestBadSettings:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"algorithm": "slow"}, "algorithm='slow' is unknown: choose 'full' or 'fast'"),
+            ({"algorithm": "slow"}, "algorithm='slow' is unknown: choose one of 'full', 'fast'"),
             ({"area_threshold": 0}, "area_threshold must be finite and above 0, but 0.0"),
             ({"area_threshold": -0.1}, "above 0, but -0.1"),
             ({"area_threshold": 1.5}, r"in \(0, 1\], but 1.5 was passed"),
