@@ -1,5 +1,12 @@
 """Mask generators: callables that segment images ``(N, C, *spatial)`` into feature masks ``(N, 1, *spatial)``."""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from captum_superpixel.masks.base import CountedMaskGenerator
 from captum_superpixel.masks.cached import Cached
 from captum_superpixel.masks.felzenszwalb import Felzenszwalb
 from captum_superpixel.masks.grid import Grid
@@ -12,6 +19,7 @@ from captum_superpixel.masks.slic import Slic
 from captum_superpixel.masks.watershed import Watershed
 
 __all__ = [
+    "GENERATORS",
     "Cached",
     "Felzenszwalb",
     "Grid",
@@ -21,5 +29,26 @@ __all__ = [
     "Slic",
     "Watershed",
     "from_proposals",
+    "is_counted",
     "multiscale",
 ]
+
+GENERATORS: dict[str, Callable[..., Any]] = {
+    re.sub("(?<=[a-z])(?=[A-Z])", "_", generator.__name__).lower(): generator
+    for generator in (Slic, SkimageSlic, Watershed, Grid, multiscale, Felzenszwalb, Quickshift)
+}
+"""What makes masks of images alone, by its name in snake case, as options of a command name it.
+
+Each takes ``denormalize`` and ``channel_order``, and those of :func:`is_counted` the number of segments first.
+"""
+
+
+def is_counted(name: str) -> bool:
+    """Say whether a member of ``GENERATORS`` is told how many segments to make.
+
+    Examples:
+        >>> [name for name in GENERATORS if is_counted(name)]
+        ['slic', 'skimage_slic', 'watershed', 'grid']
+    """
+    generator = GENERATORS[name]
+    return isinstance(generator, type) and issubclass(generator, CountedMaskGenerator)

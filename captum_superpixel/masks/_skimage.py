@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -17,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
+from captum_superpixel._threads import available_cores, call_each, undivided_operations
 from captum_superpixel._untyped import rgb2lab
 from captum_superpixel.masks.base import ImageMaskGenerator
 
@@ -45,7 +43,7 @@ class PooledMaskGenerator(ImageMaskGenerator):
         """Segment one image.
 
         Args:
-            image: Shape ``(*spatial, C)``, in [0, 1], red, green and blue where C is 3. Grey images come with three
+            image: Shape ``(*spatial, C)``, in [0, 1], red, green and blue where C is 3. Gray images come with three
                 equal channels, and at least two pixels differ.
 
         Returns:
@@ -59,17 +57,13 @@ class PooledMaskGenerator(ImageMaskGenerator):
             images = images.expand(-1, 3, *images.shape[2:])
         # Copies of their own, so that the alignment in memory does not depend on the batch either.
         arrays = [image.movedim(0, -1).numpy().copy(order="C") for image in images.cpu()]
-        tasks = [
-            partial(generator._segment_one, array, is_flat)
-            for generator in generators
-            for array, is_flat in zip(arrays, flat.tolist(), strict=True)
-        ]
-        threads = max(generator.num_threads or _available_cores() for generator in generators)
+        tasks = [(generator, *image) for generator in generators for image in zip(arrays, flat.tolist(), strict=True)]
+        threads = max(generator.num_threads or available_cores() for generator in generators)
         # Threads share one list of filters, so it is changed around them all.
-        with warnings.catch_warnings():
+        with undivided_operations(), warnings.catch_warnings():
             for message in {message for generator in generators for message in generator.expected_warnings}:
                 warnings.filterwarnings("ignore", message=message, category=RuntimeWarning)
-            masks = _call_all(tasks, threads)
+            masks = call_each(lambda task: task[0]._segment_one(*task[1:]), tasks, threads)
         batches = [masks[first : first + len(arrays)] for first in range(0, len(masks), len(arrays))]
         return [torch.from_numpy(np.stack(batch)[:, None]).to(images.device) for batch in batches]
 
@@ -83,7 +77,7 @@ class PooledMaskGenerator(ImageMaskGenerator):
 
 
 def to_features(image: NDArray[np.float32]) -> NDArray[np.floating]:
-    """Bring colours to CIELAB, and other channels to the range of its lightness, so that distances are comparable.
+    """Bring colors to CIELAB, and other channels to the range of its lightness, so that distances are comparable.
 
     Args:
         image: Shape ``(*spatial, C)``, in [0, 1]; three channels are red, green and blue.
@@ -92,19 +86,3 @@ def to_features(image: NDArray[np.float32]) -> NDArray[np.floating]:
         Shape ``(*spatial, C)``: CIELAB for three channels, else the image times 100.
     """
     return rgb2lab(image) if image.shape[-1] == 3 else image * np.float32(100)
-
-
-def _call_all(tasks: Sequence[Callable[[], NDArray[np.int64]]], threads: int) -> list[NDArray[np.int64]]:
-    """Call functions, several at the same time, and list what they return, in order."""
-    threads = min(threads, len(tasks))
-    if threads == 1:
-        return [task() for task in tasks]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda task: task(), tasks))
-
-
-def _available_cores() -> int:
-    """Count the cores that this process may use, which containers and schedulers limit."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

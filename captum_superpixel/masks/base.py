@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_denormalize, checked_integer
+from captum_superpixel._checks import checked_denormalize, checked_integer, listed
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
 
@@ -69,11 +69,11 @@ class ImageMaskGenerator(ABC):
         Args:
             generators: Generators that have this method in common.
             images: Shape ``(N, C, *spatial)``, float32 in [0, 1]. Not to be written to: others use them too.
-            flat: Which of them are of one colour, ``(N,)`` bool.
+            flat: Which of them are of one color, ``(N,)`` bool.
 
         Returns:
-            A feature mask ``(N, 1, *spatial)`` a generator, int64, on the device of the images: the same, bit for bit,
-            as from that generator alone.
+            A feature mask ``(N, 1, *spatial)`` for each generator, int64, on the device of the images: the same,
+            bit for bit, as from that generator alone.
         """
 
     def __repr__(self) -> str:
@@ -115,10 +115,9 @@ class ImageMaskGenerator(ABC):
         finite = torch.isfinite(flattened.amin(dim=1)) & torch.isfinite(flattened.amax(dim=1))
         if not finite.all():
             broken = torch.nonzero(~finite).flatten().tolist()
-            named = ", ".join(map(str, broken[:8])) + (", …" if len(broken) > 8 else "")
             raise ValueError(
-                f"{len(broken)} of {shape[0]} images (index {named}) hold NaN or infinite pixels: replace them first, "
-                "for example by torch.nan_to_num(inputs)"
+                f"{len(broken)} of {shape[0]} images (index {listed(broken)}) hold NaN or infinite pixels: "
+                "replace them first, for example by torch.nan_to_num(inputs)"
             )
 
     def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,7 +181,7 @@ class CountedMaskGenerator(ImageMaskGenerator):
 def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -> list[Tensor]:
     """Segment a batch with several generators, which share what they can.
 
-    Those that scale alike share the scaled pixels; of these, the ones of ``Slic`` share colours, layout and merging,
+    Those that scale alike share the scaled pixels; of these, the ones of ``Slic`` share colors, layout and merging,
     and those by scikit-image one pool of threads.
 
     Args:
@@ -190,11 +189,11 @@ def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -
         inputs: Images of shape ``(N, C, *spatial)``.
 
     Returns:
-        A feature mask ``(N, 1, *spatial)`` a generator, the same as each gives by itself.
+        A feature mask ``(N, 1, *spatial)`` for each generator, the same as it gives by itself.
 
     Raises:
         TypeError: If the inputs are not a tensor of real numbers.
-        ValueError: If one of the generators cannot segment them.
+        ValueError: If one of the generators cannot segment these images.
     """
     for generator in generators:
         generator.check_inputs(inputs)
@@ -224,6 +223,6 @@ def _channel_bounds(pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _are_flat(lows: Tensor, highs: Tensor) -> Tensor:
-    """Say which images are of one colour, from the bounds ``(N, C)`` of their channels: ``(N,)`` bool."""
+    """Say which images are of one color, from the bounds ``(N, C)`` of their channels: ``(N,)`` bool."""
     tolerance = _FLAT * torch.maximum(lows.abs(), highs.abs()).amax(dim=1)
     return (highs - lows).amax(dim=1) <= tolerance

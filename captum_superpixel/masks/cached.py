@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
 import io
 import os
-import tempfile
 import threading
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-
-_DIGEST = hashlib.sha256().digest_size
+from captum_superpixel._files import read_signed, write_signed
+from captum_superpixel._hashes import hash_tensor
 
 
 class Cached:
@@ -36,8 +33,8 @@ class Cached:
             Then the generator must be a frozen dataclass, as those of this package are: its class and its fields say
             which masks are its own. Several processes may write at once, and a file that was damaged is replaced. With
             None masks are kept in memory.
-        max_images: Of how many images to keep masks in memory; those that were not asked for longest are forgotten.
-            With None, all are kept.
+        max_images: Of how many images to keep masks in memory; the least recently used are forgotten. With None, all
+            are kept.
 
     Examples:
         >>> from captum_superpixel.masks import Grid
@@ -64,7 +61,7 @@ class Cached:
         if max_images is not None:
             max_images = checked_integer("max_images", max_images)
             if directory is not None:
-                raise ValueError(f"max_images={max_images} is for masks in memory: leave it, or the directory, away")
+                raise ValueError(f"max_images={max_images} is for masks in memory: omit it, or the directory")
         self.generator = generator
         self.directory = None if directory is None else Path(directory)
         self.max_images = max_images
@@ -76,7 +73,7 @@ class Cached:
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Segment a batch, or look its masks up.
+        """Segment a batch, or look up its masks.
 
         Args:
             inputs: What the generator takes, ``(N, C, *spatial)``.
@@ -90,7 +87,7 @@ class Cached:
         """
         if not isinstance(inputs, Tensor) or inputs.ndim < 3 or inputs.numel() == 0:
             return self.generator(inputs)
-        keys = [_hash_image(image) for image in inputs.detach().cpu()]
+        keys = [hash_tensor(image) for image in inputs.detach().cpu()]
         shape = tuple(inputs.shape[2:])
         masks: dict[str, NDArray[np.integer]] = {}
         missing: dict[str, int] = {}
@@ -177,7 +174,7 @@ def _identify(generator: object) -> str:
     if not dataclasses.is_dataclass(generator) or not vars(type(generator))["__dataclass_params__"].frozen:
         raise TypeError(
             f"masks in a directory need a generator that is a frozen dataclass, as Slic() is, but {generator!r} was "
-            "passed: without its fields, nobody could tell whose masks they are; leave directory away"
+            "passed: without its fields, nothing tells whose masks they are; omit directory"
         )
     cls = type(generator)
     fields = [(field.name, getattr(generator, field.name)) for field in dataclasses.fields(generator) if field.compare]
@@ -185,41 +182,21 @@ def _identify(generator: object) -> str:
     return f"{cls.__name__}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _hash_image(image: Tensor) -> str:
-    """Hash the pixels, dtype and shape of an image ``(C, *spatial)`` on the CPU."""
-    header = f"{image.dtype} {tuple(image.shape)} ".encode()
-    content = image.contiguous().flatten().view(torch.uint8).numpy()
-    return hashlib.sha256(header + content.tobytes()).hexdigest()
-
-
 def _write(path: Path, mask: NDArray[np.integer]) -> None:
-    """Write a mask with its checksum, such that other processes see the whole file or none."""
-    packed = io.BytesIO()
-    np.save(packed, mask, allow_pickle=False)
-    content = zlib.compress(packed.getvalue(), level=1)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    content = io.BytesIO()
+    np.save(content, mask, allow_pickle=False)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_checksum(path, content) + content)
+        write_signed(path, content.getvalue())
+    except PermissionError:
         # On Windows a file cannot be replaced while it is read; then it holds this mask already.
-        with contextlib.suppress(PermissionError):
-            Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _checksum(path: Path, content: bytes) -> bytes:
-    """Sign the content of a file and the image that it is for, which its name tells."""
-    return hashlib.sha256(path.name.encode() + content).digest()
+        if not path.exists():
+            raise
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.integer] | None:
     """Read a mask; None if there is none, or not the whole, or not of this shape."""
     try:
-        packed = path.read_bytes()
-        if _checksum(path, packed[_DIGEST:]) != packed[:_DIGEST]:
-            return None
-        mask: NDArray[np.integer] = np.load(io.BytesIO(zlib.decompress(packed[_DIGEST:])), allow_pickle=False)
-    except (OSError, ValueError, EOFError, zlib.error):
+        mask: NDArray[np.integer] = np.load(io.BytesIO(read_signed(path)), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
         return None
     return mask if mask.shape == shape else None

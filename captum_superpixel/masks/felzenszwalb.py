@@ -15,26 +15,26 @@ from captum_superpixel.masks._skimage import PooledMaskGenerator
 
 @dataclass(frozen=True, repr=False)
 class Felzenszwalb(PooledMaskGenerator):
-    """Regions that grow where colour varies little, by ``skimage.segmentation.felzenszwalb``.
+    """Regions that grow where color varies little, by ``skimage.segmentation.felzenszwalb``.
 
     Segments are connected (diagonally too), their sizes vary widely, and their number follows the image: with the
     defaults, in the median of sixteen photographs, 45 at 32 pixels a side, 140 at 224 and 80 at 1024; in extreme ones a
     third of that or three times as many. Images ``(N, C, H, W)`` only.
 
     Args:
-        scale: The larger, the larger the segments, above 0. As in the paper it relates to colours from 0 to 255, here
+        scale: The larger, the larger the segments, above 0. As in the paper it relates to colors from 0 to 255, here
             to CIELAB with its lightness on that range. None for ``5 * (H * W) ** 0.25``.
         sigma: Standard deviation, in pixels, of a Gaussian blur beforehand; 0 for none.
-        min_size: The least number of pixels of a segment. None for a 1500th of the image, at least 4.
+        min_size: The least number of pixels per segment. None for a 1500th of the image, at least 4.
         denormalize: ``(mean, std)`` of the model's preprocessing; see Notes.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
         num_threads: How many threads segment a batch; None for as many as there are cores.
 
     Notes:
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. One channel is grey and segmented like the colour image with three
-        such channels; channels that are not colours are compared as they are, from 0 to 255. At the same number of
-        segments, CIELAB and the RGB of the paper explain the same part of the colours' variance.
+        [0, 1] by its own minimum and maximum. One channel is gray and segmented like the color image with three
+        such channels; channels that are not colors are compared as they are, from 0 to 255. At the same number of
+        segments, CIELAB and the RGB of the paper explain the same part of the colors' variance.
 
     References:
         Felzenszwalb and Huttenlocher, "Efficient Graph-Based Image Segmentation", IJCV 59(2), 2004,

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from captum_superpixel.masks.base import CountedMaskGenerator
 
+_ELONGATION = 0.22
+"""A cell twice as long as wide weighs as much as a number of cells that is 16 % off."""
+
 
 @dataclass(frozen=True, repr=False)
 class Grid(CountedMaskGenerator):
@@ -50,23 +53,41 @@ class Grid(CountedMaskGenerator):
 
     def _divide(self, images: Tensor) -> Tensor:
         spatial = tuple(images.shape[2:])
+        counts = choose_cells(spatial, self.n_segments, elongation=_ELONGATION)
         mask = torch.zeros((), dtype=torch.int64, device=images.device)
-        for length, count in zip(spatial, _cells(spatial, self.n_segments), strict=True):
+        for length, count in zip(spatial, counts, strict=True):
             mask = mask[..., None] * count + torch.arange(length, device=images.device) * count // length
         return mask.repeat(images.shape[0], 1, *[1] * len(spatial))
 
 
 @lru_cache(maxsize=256)
-def _cells(spatial: tuple[int, ...], n_segments: int) -> tuple[int, ...]:
-    """Find the number of cells along each dimension: near to ``n_segments`` in all, and near to square."""
+def choose_cells(
+    spatial: tuple[int, ...], count: float, *, elongation: float, symmetric: bool = True
+) -> tuple[int, ...]:
+    """Choose how many cells along each dimension make about ``count`` of them, near to square.
 
-    def cost(counts: tuple[int, ...]) -> float:
-        sides = [math.log(length / count) for length, count in zip(spatial, counts, strict=True)]
-        # A cell twice as long as wide weighs as much as a number of cells that is 16 % off.
-        return abs(math.log(math.prod(counts) / n_segments)) + 0.22 * (max(sides) - min(sides))
+    Args:
+        spatial: How many pixels long each dimension is.
+        count: How many cells to come near to.
+        elongation: How much a cell that is e times as long as wide weighs against a number that is e times too large.
+        symmetric: Whether, of choices that fit equally well, such as 4 by 5 and 5 by 4 cells in a square, the one with
+            fewer rows is taken, and not the one that the rounding of logarithms favors. The labels of ``Slic`` depend
+            on the latter.
+
+    Examples:
+        >>> choose_cells((60, 100), 15, elongation=0.3)
+        (3, 5)
+    """
+    pairs = itertools.permutations if symmetric else itertools.combinations
+
+    def misfit(counts: tuple[int, ...]) -> float:
+        axes = zip(spatial, counts, strict=True)
+        ratios = [length * other / (number * width) for (length, number), (width, other) in pairs(axes, 2)]
+        longest = max((abs(math.log(ratio)) for ratio in ratios), default=0.0)
+        return abs(math.log(math.prod(counts) / count)) / elongation + longest
 
     candidates = []
-    for leading in itertools.product(*(range(1, min(length, n_segments) + 1) for length in spatial[:-1])):
-        exact = n_segments / math.prod(leading)
+    for leading in itertools.product(*(range(1, min(length, math.ceil(count)) + 1) for length in spatial[:-1])):
+        exact = count / math.prod(leading)
         candidates += [(*leading, min(spatial[-1], max(1, last))) for last in (math.floor(exact), math.ceil(exact))]
-    return min(candidates, key=cost)
+    return min(candidates, key=misfit)

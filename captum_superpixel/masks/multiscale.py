@@ -25,8 +25,8 @@ def multiscale(
     in any one of them.
 
     Args:
-        n_segments: Numbers of segments, each at least 1 and at most the number of pixels of an image.
-        compactness: Weights of place against colour, each above 0.
+        n_segments: Numbers of segments, each at least 1 and at most the number of pixels per image.
+        compactness: Weights of position against color, each above 0.
         max_num_iter: The number of k-means iterations.
         denormalize: ``(mean, std)`` of the model's preprocessing, as for :class:`Slic`.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
@@ -35,7 +35,7 @@ def multiscale(
         ``len(n_segments) * len(compactness)`` generators, the numbers of segments in the outer loop.
 
     Raises:
-        TypeError: If a number is none, or ``n_segments`` or ``compactness`` is no sequence.
+        TypeError: If a value is not a number, or ``n_segments`` or ``compactness`` is not a sequence.
         ValueError: If one of them is empty, names a value twice, or holds one that :class:`Slic` refuses.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Masks that exist already, handed out by the content of the images or by their index in a data set."""
+"""Masks that exist already, looked up by the content of the images or by their index in a data set."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._checks import listed
+from captum_superpixel._files import replacing
+from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows
-from captum_superpixel.masks.cached import _hash_image
 
 __all__ = ["Precomputed"]
 
 
 class Precomputed:
-    """Hands out masks that were made before: a mask generator for a data set with its own segments.
+    """A mask generator that looks up masks made before, for a data set with segments of its own.
 
     Called with images, it finds the mask of each by its pixels, dtype and shape, whatever the order of the batch:
     ``SuperpixelGrouped(method, Precomputed.from_images(images, masks))``. Indexed, it gives the masks at these places
     of the data set: ``attribute(images, feature_mask=precomputed[indices])``.
 
     In each mask the ids are numbered anew from 0, in their order, as for every mask generator. Images are known as they
-    were given: resized, augmented or normalised ones are others, as are those that a NoiseTunnel around the
+    were given: resized, augmented or normalized ones are others, as are those that a NoiseTunnel around the
     SuperpixelGrouped makes noisy (put the tunnel inside).
 
     Args:
@@ -118,20 +120,15 @@ class Precomputed:
         dimensions = sorted({mask.ndim for mask in self._masks})
         if len(dimensions) > 1:
             raise ValueError(f"masks with {dimensions} spatial dimensions cannot be saved together: save them apart")
-        path = Path(path)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    masks=np.concatenate([mask.ravel() for mask in self._masks]),
-                    shapes=np.array([mask.shape for mask in self._masks]),
-                    places=np.array(list(self._places.values()), dtype=np.int64),
-                    keys=np.array(list(self._places), dtype=np.str_),
-                )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        # np.savez appends a suffix to names, but not to open files.
+        with replacing(Path(path)) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                masks=np.concatenate([mask.ravel() for mask in self._masks]),
+                shapes=np.array([mask.shape for mask in self._masks]),
+                places=np.array(list(self._places.values()), dtype=np.int64),
+                keys=np.array(list(self._places), dtype=np.str_),
+            )
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Look up the masks of a batch.
@@ -153,14 +150,13 @@ class Precomputed:
                 "masks), or index them, feature_mask=precomputed[indices]"
             )
         _check_images(inputs)
-        places = [self._places.get(_hash_image(image)) for image in inputs.detach().cpu()]
+        places = [self._places.get(hash_tensor(image)) for image in inputs.detach().cpu()]
         unknown = [index for index, place in enumerate(places) if place is None]
         if unknown:
-            named = ", ".join(map(str, unknown[:8])) + (", …" if len(unknown) > 8 else "")
             raise ValueError(
-                f"{len(unknown)} of {len(inputs)} images (index {named} in the batch of dtype {inputs.dtype} and shape "
-                f"{tuple(inputs.shape)}) are none of the {len(self._places)} that there are masks for: pass the same "
-                "pixels in the same dtype, without augmentation or noise, or feature_mask="
+                f"{len(unknown)} of {len(inputs)} images (index {listed(unknown)} in the batch of dtype {inputs.dtype} "
+                f"and shape {tuple(inputs.shape)}) are not among the {len(self._places)} that have masks: pass the "
+                "same pixels in the same dtype, without augmentation or noise, or feature_mask="
             )
         return self._take([place for place in places if place is not None]).to(inputs.device)
 
@@ -209,7 +205,7 @@ class Precomputed:
                 f"image {index} has shape {tuple(image.shape)}, but its mask {(1, *mask.shape)}: pass masks of the "
                 "size of the images"
             )
-        first = self._places.setdefault(_hash_image(image), index)
+        first = self._places.setdefault(hash_tensor(image), index)
         if not np.array_equal(self._masks[first], mask):
             raise ValueError(
                 f"images {first} and {index} are the same, but their masks differ: keep one of them, or look masks up "
@@ -250,5 +246,5 @@ def _check_images(images: object) -> None:
         raise TypeError(f"images must be a tensor of shape (N, C, *spatial), but a {type(images).__name__} was passed")
     if images.dim() < 3 or images.numel() == 0:
         raise ValueError(
-            f"images of shape {tuple(images.shape)} are no batch of images: pass (N, C, *spatial) with N > 0"
+            f"images of shape {tuple(images.shape)} are not a batch of images: pass (N, C, *spatial) with N > 0"
         )

@@ -10,20 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._untyped import label
+from captum_superpixel._checks import listed
 from captum_superpixel.feature_masks import rank_rows
+from captum_superpixel.masks._components import label_components
 
 __all__ = ["from_proposals"]
 
-Masks: TypeAlias = Tensor | NDArray[np.bool_] | Sequence[Tensor | NDArray[np.bool_] | Mapping[str, Any]]
-Background: TypeAlias = Literal["segment", "components"]
+Proposals: TypeAlias = Tensor | NDArray[np.bool_] | Sequence[Tensor | NDArray[np.bool_] | Mapping[str, Any]]
+BackgroundSegments: TypeAlias = Literal["segment", "components"]
 
 
 def from_proposals(
-    masks: Masks,
+    masks: Proposals,
     scores: Tensor | NDArray[np.number] | Sequence[float | Tensor] | str | None = None,
     *,
-    background: Background = "segment",
+    background: BackgroundSegments = "segment",
 ) -> Tensor:
     """Turn masks that may overlap, and need not cover the image, into a feature mask.
 
@@ -36,8 +37,8 @@ def from_proposals(
         masks: Boolean masks of one image, ``(P, H, W)``, or of N images, ``(N, P, H, W)``: a tensor, an array, a list
             of P masks ``(H, W)``, or the list of dictionaries with the key ``"segmentation"`` that SAM's
             SamAutomaticMaskGenerator returns.
-        scores: A score a mask, ``(P,)`` or ``(N, P)``, higher is better; or, for dictionaries, the key to read it from,
-            such as ``"predicted_iou"``.
+        scores: One score per mask, ``(P,)`` or ``(N, P)``, higher is better; or, for dictionaries, the key to read it
+            from, such as ``"predicted_iou"``.
         background: Whether the pixels in no mask are one ``"segment"``, or as many as they have connected
             ``"components"`` (pixels connect by their sides).
 
@@ -47,8 +48,8 @@ def from_proposals(
 
     Raises:
         TypeError: If the masks are not boolean, or the scores not numbers.
-        ValueError: If there are no masks, their shapes differ or are others than those above, the scores are not one a
-            mask or hold NaN, a dictionary lacks a key, or ``background`` is unknown.
+        ValueError: If there are no masks, their shapes differ or are others than those above, the scores are not one
+            per mask or hold NaN, a dictionary lacks a key, or ``background`` is unknown.
 
     References:
         Kirillov et al., "Segment Anything", ICCV 2023, arXiv:2304.02643.
@@ -61,7 +62,7 @@ def from_proposals(
         >>> from_proposals([part, whole], scores=[0.5, 0.9]).tolist()
         [[[[0, 0, 0, 1], [0, 0, 0, 1]]]]
     """
-    if background not in get_args(Background):
+    if background not in get_args(BackgroundSegments):
         raise ValueError(f"background={background!r} is unknown: choose 'segment' or 'components'")
     if isinstance(scores, str):
         scores = _read_key(masks, scores)
@@ -74,7 +75,9 @@ def from_proposals(
     for place in reversed(ranking.view(count, proposals).unbind(dim=1)):
         owner = torch.where(stack[images, place], place[:, None, None], owner)
     if background == "components":
-        owner += _label_components(owner == proposals)
+        # Numbered in reading order among all components, so that those of the background keep their order.
+        components = torch.stack([label_components(image) for image in owner])
+        owner = torch.where(owner == proposals, proposals + components, owner)
     return rank_rows(owner.flatten(1)).view(count, 1, *stack.shape[2:])
 
 
@@ -149,12 +152,12 @@ def _checked_scores(scores: object, stack: Tensor) -> Tensor | None:
         raise TypeError(f"scores must be numbers, one for each mask, but {scores!r} was passed") from None
     if values.shape != stack.shape[:-2]:
         raise ValueError(
-            f"scores of shape {tuple(values.shape)} were passed for masks of shape {tuple(stack.shape)}: one a mask "
-            f"are of shape {tuple(stack.shape[:-2])}"
+            f"scores of shape {tuple(values.shape)} were passed for masks of shape {tuple(stack.shape)}: one per "
+            f"mask makes {tuple(stack.shape[:-2])}"
         )
     if values.isnan().any():
-        broken = values.isnan().nonzero().squeeze(-1)[:8].tolist()
-        raise ValueError(f"the scores at {broken} are NaN, which says nothing of who wins a pixel: pass numbers")
+        broken = values.isnan().nonzero().squeeze(-1).tolist()
+        raise ValueError(f"the scores at [{listed(broken)}] are NaN, which says nothing of order: pass numbers")
     return values
 
 
@@ -164,9 +167,3 @@ def _rank(stack: Tensor, scores: Tensor | None) -> Tensor:
     if scores is not None:
         order = order.gather(-1, scores.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
     return order.to(stack.device)
-
-
-def _label_components(uncovered: Tensor) -> Tensor:
-    """Number the connected components of each image ``(N, H, W)`` from 0, and what is in none by 0 too."""
-    pieces = [label(image, connectivity=1) for image in uncovered.cpu().numpy()]
-    return torch.from_numpy(np.stack(pieces).astype(np.int64)).to(uncovered.device).sub_(1).clamp_(min=0)

@@ -15,7 +15,7 @@ from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
 
 @dataclass(frozen=True, repr=False)
 class Quickshift(PooledMaskGenerator):
-    """Modes of the density over colour and place, by ``skimage.segmentation.quickshift``: the segments LIME uses.
+    """Modes of the density over color and position, by ``skimage.segmentation.quickshift``: the segments LIME uses.
 
     The number of segments follows the image: with the defaults, in the median of sixteen photographs, 40 at
     32 pixels a side and 120 from 224 pixels on. A segment may lie in several places. Images ``(N, C, H, W)`` only.
@@ -23,10 +23,10 @@ class Quickshift(PooledMaskGenerator):
     Args:
         kernel_size: Standard deviation, in pixels, of the kernel that measures density, at least 1; the larger, the
             fewer segments. None for ``max(1, (H * W) ** 0.25 / 6)``.
-        max_dist: The farthest that a pixel may be from the one it joins, above 0, in pixels and in units of colour
+        max_dist: The farthest that a pixel may be from the one it joins, above 0, in pixels and in units of color
             times ``ratio``; the larger, the fewer segments. None for 7 times ``kernel_size``.
-        ratio: The weight of colour against place, 0 or more. It relates to CIELAB, where lightness runs from 0 to
-            100; channels that are not colours are put on the same range.
+        ratio: The weight of color against position, 0 or more. It relates to CIELAB, where lightness runs from 0 to
+            100; channels that are not colors are put on the same range.
         max_side: Images that have a longer side are reduced to this length, segmented, and their labels enlarged.
             The settings above, H and W among them, are then those of the reduced image.
         denormalize: ``(mean, std)`` of the model's preprocessing; see Notes.
@@ -39,7 +39,7 @@ class Quickshift(PooledMaskGenerator):
         stairs of ``side / max_side`` pixels.
 
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. One channel is grey and segmented like the colour image with three
+        [0, 1] by its own minimum and maximum. One channel is gray and segmented like the color image with three
         such channels.
 
     References:

@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._untyped import slic
-from captum_superpixel.masks._merging import connected_pieces, merge_pieces
+from captum_superpixel.masks._components import label_components, merge_smallest
 from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
 
 
 @dataclass(frozen=True, repr=False)
 class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
-    """SLIC: k-means on colour and place, by ``skimage.segmentation.slic``.
+    """SLIC: k-means on color and position, by ``skimage.segmentation.slic``.
 
-    Segments are connected, and there are exactly ``n_segments`` of them but for images of one colour, which are one
+    Segments are connected, and there are exactly ``n_segments`` of them but for images of one color, which are one
     segment. Images ``(N, C, H, W)`` and volumes ``(N, C, D, H, W)``.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
-        compactness: The weight of place against colour, above 0; the larger, the squarer. It relates to CIELAB, where
-            lightness runs from 0 to 100; channels that are not colours are put on the same range.
+        compactness: The weight of position against color, above 0; the larger, the squarer. It relates to CIELAB, where
+            lightness runs from 0 to 100; channels that are not colors are put on the same range.
         sigma: Standard deviation, in pixels, of a Gaussian blur before clustering; 0 for none.
         max_num_iter: The number of k-means iterations.
         denormalize: ``(mean, std)`` of the model's preprocessing; see Notes.
@@ -33,16 +34,16 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         num_threads: How many threads segment a batch; None for as many as there are cores.
 
     Notes:
-        scikit-image's own way to connect segments merges what is smaller than half the mean size into any neighbour.
+        scikit-image's own way to connect segments merges what is smaller than half the mean size into any neighbor.
         Of 100 segments that leaves 76 in the median of sixteen photographs (14 in the worst), which explain .58 of the
-        variance of their colours at 224 pixels a side; this class leaves 100, which explain .77. It merges the
-        connected pieces of scikit-image's clusters until ``n_segments`` are left, the smallest first, each into the
-        neighbour of the nearest mean colour. Where k-means leaves too few pieces (small or smooth images), it is run
-        again from half as many centres more.
+        variance of their colors at 224 pixels a side; this class leaves 100, which explain .77. It merges the
+        connected components of scikit-image's clusters until ``n_segments`` are left, the smallest first, each into the
+        neighbor of the nearest mean color. Where k-means leaves too few components (small or smooth images), it is run
+        again from half as many centers more.
 
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
         [0, 1] by its own minimum and maximum. scikit-image then stretches the range of each image to [0, 1].
-        One channel is grey and segmented like the colour image with three such channels.
+        One channel is gray and segmented like the color image with three such channels.
 
     References:
         Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", IEEE TPAMI 34(11), 2012,
@@ -79,20 +80,19 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         """
         features = to_features(image)
         pixels = features[..., 0].size
-        centres = self.n_segments
+        centers = self.n_segments
         while True:
-            pieces = connected_pieces(
-                slic(
-                    image,
-                    n_segments=centres,
-                    compactness=self.compactness if image.shape[-1] == 3 else self.compactness / 100,
-                    max_num_iter=self.max_num_iter,
-                    sigma=self.sigma,
-                    enforce_connectivity=False,
-                    start_label=0,
-                    channel_axis=-1,
-                )
+            clusters = slic(
+                image,
+                n_segments=centers,
+                compactness=self.compactness if image.shape[-1] == 3 else self.compactness / 100,
+                max_num_iter=self.max_num_iter,
+                sigma=self.sigma,
+                enforce_connectivity=False,
+                start_label=0,
+                channel_axis=-1,
             )
-            if pieces.max() + 1 >= self.n_segments or centres == pixels:
-                return merge_pieces(pieces, features, self.n_segments)
-            centres = min(pixels, centres + (centres + 1) // 2)
+            components = label_components(torch.from_numpy(clusters))
+            if components.max() + 1 >= self.n_segments or centers == pixels:
+                return merge_smallest(components, torch.from_numpy(features), self.n_segments).numpy()
+            centers = min(pixels, centers + (centers + 1) // 2)

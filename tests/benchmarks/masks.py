@@ -58,8 +58,8 @@ def load_photographs(size: int, count: int | None = None) -> Tensor:
         height, width = image.shape[:2]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        colour = np.atleast_3d(image)[top : top + side, left : left + side] * np.ones(3)
-        images.append(resize(colour / 255, (size, size), anti_aliasing=size < side).clip(0, 1))
+        color = np.atleast_3d(image)[top : top + side, left : left + side] * np.ones(3)
+        images.append(resize(color / 255, (size, size), anti_aliasing=size < side).clip(0, 1))
     return torch.from_numpy(np.stack(images)).float().movedim(-1, 1).contiguous()
 
 
@@ -204,13 +204,13 @@ def saliency_rows(batches: list[int], rounds: int, device: torch.device) -> Iter
 
 
 def explained_variation(image: Tensor, segments: Labels) -> float:
-    """Tell how much of the variance of CIELAB colours the mean colours of the segments explain."""
-    colours = rgb2lab(image.movedim(0, -1).numpy()).reshape(-1, 3)
+    """Tell how much of the variance of CIELAB colors the mean colors of the segments explain."""
+    colors = rgb2lab(image.movedim(0, -1).numpy()).reshape(-1, 3)
     number = np.unique(segments.ravel(), return_inverse=True)[1]
     sizes = np.bincount(number)
-    means = np.stack([np.bincount(number, colour) for colour in colours.T], axis=1) / sizes[:, None]
-    total = np.square(colours - colours.mean(axis=0)).sum()
-    return float((sizes[:, None] * np.square(means - colours.mean(axis=0))).sum() / total)
+    means = np.stack([np.bincount(number, color) for color in colors.T], axis=1) / sizes[:, None]
+    total = np.square(colors - colors.mean(axis=0)).sum()
+    return float((sizes[:, None] * np.square(means - colors.mean(axis=0))).sum() / total)
 
 
 def boundary_recall(segments: Labels, reference: Labels) -> float:
@@ -246,7 +246,7 @@ def quality_rows(sizes: list[int], n_segments: int, device: torch.device) -> Ite
         for name, engine in (engines | other_engines(n_segments)).items():
             segments = list(engine(photographs))
             counts = [len(np.unique(one)) for one in segments]
-            pieces = [int(label(one, connectivity=1, background=-1).max()) for one in segments]
+            components = [int(label(one, connectivity=1, background=-1).max()) for one in segments]
             same = [Slic(count)(image[None])[0, 0].numpy() for count, image in zip(counts, photographs, strict=True)]
             yield [
                 size,
@@ -256,7 +256,7 @@ def quality_rows(sizes: list[int], n_segments: int, device: torch.device) -> Ite
                 statistics.mean(map(explained_variation, photographs, same)),
                 statistics.mean(map(boundary_recall, segments, reference)),
                 statistics.mean(map(compactness, segments)),
-                sum(pieces) / sum(counts),
+                sum(components) / sum(counts),
             ]
 
 
@@ -304,11 +304,11 @@ def profile_rows(rounds: int) -> Iterable[list[object]]:
     stages = {
         "_segment_parts": "all",
         "_assign": "assigning every pixel once",
-        "connect": "connecting",
-        "_label_pieces": "- of which labelling the pieces",
-        "_move_centres": "moving the centres",
+        "keep_largest": "making segments connected",
+        "label_components": "- of which labeling the components",
+        "_move_centers": "moving the centers",
         "scale_pixels": "scaling",
-        "colours": "blurring, and converting to CIELAB",
+        "colors": "blurring, and converting to CIELAB",
     }
     images, generator = load_photographs(224)[:8], Slic()
     threads = torch.get_num_threads()
@@ -357,7 +357,7 @@ def main() -> None:
         alike = (Slic()(photographs.to(device)).cpu() == Slic()(photographs)).float().mean()
         print(f"{100 * alike:.4f} % of the pixels have the label that they have on the CPU\n")
     print("Where the time of Slic goes: 224 pixels, batch of 8, one thread of the CPU\n")
-    print_table(["stage", "ms an image", "%"], profile_rows(rounds))
+    print_table(["stage", "ms per image", "%"], profile_rows(rounds))
     print("Memory above that before, in MB\n")
     print_table(["images", "MB"], memory_rows(device))
     print("Speed of Slic, and how many times its time scikit-image takes\n")
@@ -365,8 +365,8 @@ def main() -> None:
         [
             "pixels",
             "batch",
-            "ms an image",
-            "images a second",
+            "ms per image",
+            "images per second",
             "loop",
             "2 threads",
             "SkimageSlic",
@@ -381,7 +381,7 @@ def main() -> None:
     )
     print("Every generator in per cent of a Saliency pass of a ResNet-18, 224 pixels\n")
     print_table(
-        ["batch", "generator", "ms an image", "%"],
+        ["batch", "generator", "ms per image", "%"],
         saliency_rows([8] if arguments.quick else [1, 8, 32], rounds, device),
     )
     print("Quality: means over photographs\n")
@@ -394,7 +394,7 @@ def main() -> None:
             "that of Slic at as many",
             "boundary recall",
             "compactness",
-            "pieces a segment",
+            "components per segment",
         ],
         quality_rows([32, 224] if arguments.quick else [32, 224, 512], 100, device),
     )

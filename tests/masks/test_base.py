@@ -7,8 +7,8 @@ import torch
 from captum.attr import Saliency
 from torch import Tensor
 
-from captum_superpixel import SuperpixelGrouped
-from captum_superpixel.masks import Felzenszwalb, Grid, SkimageSlic, Slic, Watershed, _skimage
+from captum_superpixel import SuperpixelGrouped, _threads
+from captum_superpixel.masks import Felzenszwalb, Grid, SkimageSlic, Slic, Watershed
 from captum_superpixel.masks.base import ImageMaskGenerator, segment_with_all
 
 
@@ -71,7 +71,7 @@ def test_engines_of_scikit_image_share_one_pool(monkeypatch: pytest.MonkeyPatch)
             pools.append(threads)
             super().__init__(threads)
 
-    monkeypatch.setattr(_skimage, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(_threads, "ThreadPoolExecutor", Pool)
     masks = segment_with_all(generators, batch())
     assert pools == [3]
     for mask, alone in zip(masks, expected, strict=True):

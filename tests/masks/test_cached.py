@@ -15,6 +15,8 @@ from torch import Tensor
 
 from captum_superpixel.masks import Cached, Grid, SkimageSlic, Slic
 
+Noise = Callable[..., Tensor]
+
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
@@ -29,10 +31,6 @@ class Rows:
         return rank.expand(-1, 1, -1, inputs.shape[3]).contiguous()
 
 
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.fixture(params=["memory", "files"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[Tensor], Tensor]], Cached]:
     def build(generator: Callable[[Tensor], Tensor]) -> Cached:
@@ -41,7 +39,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[
     return build
 
 
-def test_masks_are_those_of_the_generator(make: Callable[..., Cached]) -> None:
+def test_masks_are_those_of_the_generator(make: Callable[..., Cached], noise: Noise) -> None:
     images = noise(3, 3, 20, 24)
     for generator in (Slic(12), SkimageSlic(12, num_threads=1), Grid(12)):
         cached = make(generator)
@@ -53,7 +51,7 @@ def test_masks_are_those_of_the_generator(make: Callable[..., Cached]) -> None:
         assert len(cached) == 3
 
 
-def test_only_what_is_missing_is_segmented(make: Callable[..., Cached]) -> None:
+def test_only_what_is_missing_is_segmented(make: Callable[..., Cached], noise: Noise) -> None:
     rows, images = Rows(), noise(5, 2, 6, 7)
     cached = make(rows)
     expected = Rows()(images)
@@ -65,7 +63,7 @@ def test_only_what_is_missing_is_segmented(make: Callable[..., Cached]) -> None:
     assert len(cached) == 5
 
 
-def test_an_image_that_stands_twice_in_a_batch_is_segmented_once(make: Callable[..., Cached]) -> None:
+def test_an_image_that_stands_twice_in_a_batch_is_segmented_once(make: Callable[..., Cached], noise: Noise) -> None:
     rows, images = Rows(), noise(2, 1, 4, 4)
     assert torch.equal(make(rows)(images[[0, 1, 0, 0]]), Rows()(images[[0, 1, 0, 0]]))
     assert rows.seen == [2]
@@ -85,7 +83,7 @@ def test_pixels_dtype_and_shape_make_an_image(make: Callable[..., Cached]) -> No
     assert rows.seen == [1] * 6
 
 
-def test_clear_forgets(make: Callable[..., Cached]) -> None:
+def test_clear_forgets(make: Callable[..., Cached], noise: Noise) -> None:
     rows, images = Rows(), noise(2, 1, 4, 4)
     cached = make(rows)
     cached(images)
@@ -96,7 +94,7 @@ def test_clear_forgets(make: Callable[..., Cached]) -> None:
 
 
 @pytest.mark.parametrize("numbers", [[0, 1], [0, 255], [0, 256], [0, 2**40], [-1, 5]])
-def test_any_integers_come_back(make: Callable[..., Cached], numbers: list[int]) -> None:
+def test_any_integers_come_back(make: Callable[..., Cached], numbers: list[int], noise: Noise) -> None:
     mask = torch.tensor(numbers).view(1, 1, 1, 2)
     cached = make(Constant(tuple(numbers)))
     for _ in range(2):
@@ -111,7 +109,7 @@ class Constant:
         return torch.tensor(self.numbers).view(1, 1, *inputs.shape[2:])
 
 
-def test_memory_is_bounded_by_forgetting_what_was_not_asked_for_longest() -> None:
+def test_memory_is_bounded_by_forgetting_what_was_not_asked_for_longest(noise: Noise) -> None:
     rows, images = Rows(), noise(4, 1, 3, 3)
     cached = Cached(rows, max_images=2)
     for index in (0, 1, 0, 2, 0, 1):
@@ -123,7 +121,7 @@ def test_memory_is_bounded_by_forgetting_what_was_not_asked_for_longest() -> Non
     assert len(cached) == 2
 
 
-def test_files_serve_other_instances_with_the_same_settings_only(tmp_path: Path) -> None:
+def test_files_serve_other_instances_with_the_same_settings_only(tmp_path: Path, noise: Noise) -> None:
     images = noise(2, 1, 4, 4)
     assert torch.equal(Cached(Rows(), tmp_path)(images), Rows()(images))
     rows, other = Rows(), Rows(reverse=True)
@@ -139,7 +137,7 @@ def test_files_serve_other_instances_with_the_same_settings_only(tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", ["empty", "torn", "a bit flipped", "text", "of another image"])
-def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str, noise: Noise) -> None:
     images = noise(2, 1, 30, 30)
     Cached(Rows(), tmp_path)(images)
     paths = sorted(tmp_path.rglob("*.mask"))
@@ -167,10 +165,11 @@ def _write_many(directory: Path, start: int) -> None:
     torch.set_num_threads(1)
     cached = Cached(Slic(8), directory)
     for index in range(20):
-        cached(noise(2, 1, 12, 12, seed=(start + index) % 20))
+        images = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed((start + index) % 20))
+        cached(images)
 
 
-def test_processes_write_at_the_same_time(tmp_path: Path) -> None:
+def test_processes_write_at_the_same_time(tmp_path: Path, noise: Noise) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_write_many, args=(tmp_path, start)) for start in (0, 1, 10)]
     for process in processes:
@@ -186,7 +185,7 @@ def test_processes_write_at_the_same_time(tmp_path: Path) -> None:
         assert torch.equal(cached(images), Slic(8)(images))
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
     def fail(*args: object) -> None:
         raise OSError("disk full")
 
@@ -196,7 +195,24 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_copies_work_and_start_anew(tmp_path: Path) -> None:
+def test_a_file_that_is_being_read_need_not_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses it; the mask is returned all the same. Where nothing can be written, that is an error."""
+    images = torch.arange(18.0).view(2, 1, 3, 3)
+    Cached(Rows(), tmp_path)(images[:1])
+    (path,) = tmp_path.rglob("*.mask")
+    path.write_bytes(b"damaged")
+
+    def refuse(*args: object) -> None:
+        raise PermissionError("the file is open")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert torch.equal(Cached(Rows(), tmp_path)(images[:1]), Rows()(images[:1]))
+    assert [found for found in tmp_path.rglob("*") if found.is_file()] == [path]
+    with pytest.raises(PermissionError, match="the file is open"):
+        Cached(Rows(), tmp_path)(images[1:])
+
+
+def test_copies_work_and_start_anew(tmp_path: Path, noise: Noise) -> None:
     images = noise(1, 3, 8, 8)
     for cached in (Cached(Grid(4), max_images=3), Cached(Grid(4), tmp_path)):
         cached(images)
@@ -208,7 +224,7 @@ def test_copies_work_and_start_anew(tmp_path: Path) -> None:
     assert repr(Cached(Grid(4), tmp_path)) == f"Cached(Grid(n_segments=4), directory={str(tmp_path)!r})"
 
 
-def test_errors_of_the_generator_are_its_own() -> None:
+def test_errors_of_the_generator_are_its_own(noise: Noise) -> None:
     with pytest.raises(TypeError, match=r"inputs must be a tensor .* but a ndarray was passed"):
         Cached(Slic(4))(np.zeros((1, 3, 8, 8)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"inputs of shape \(0, 3, 8, 8\), which hold no pixels"):
@@ -233,7 +249,9 @@ def test_errors_of_the_generator_are_its_own() -> None:
         (lambda x: x[:1, :1].long(), ValueError, "shape (1, 1, 4, 4) for inputs of shape (2, 3, 4, 4): only masks of"),
     ],
 )
-def test_what_is_no_mask(generator: Callable[[Tensor], Tensor], error: type[Exception], message: str) -> None:
+def test_what_is_no_mask(
+    generator: Callable[[Tensor], Tensor], error: type[Exception], message: str, noise: Noise
+) -> None:
     with pytest.raises(error, match=re.escape(message)):
         Cached(generator)(noise(2, 3, 4, 4))
 

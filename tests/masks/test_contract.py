@@ -12,14 +12,13 @@ from torch import Tensor
 
 from captum_superpixel import masks
 from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed
+from captum_superpixel.masks.base import ImageMaskGenerator
 
+CountComponents = Callable[..., int]
+Noise = Callable[..., Tensor]
 Photographs = Callable[[int], Tensor]
 ENGINES = [Slic, SkimageSlic, Watershed, Felzenszwalb, Quickshift]
 ALL = [*ENGINES, Grid]
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(5))
 
 
 def labels_of(mask: Tensor) -> list[list[int]]:
@@ -28,14 +27,43 @@ def labels_of(mask: Tensor) -> list[list[int]]:
 
 def test_the_package_exports_the_generators() -> None:
     assert {cls.__name__ for cls in ALL} <= set(masks.__all__)
-    assert all(callable(getattr(masks, name)) for name in masks.__all__)
+    assert all(hasattr(masks, name) for name in masks.__all__)
+
+
+def test_generators_have_the_names_of_options() -> None:
+    """A class that is public and missing here cannot be chosen by a command."""
+    public = [getattr(masks, name) for name in masks.__all__]
+    classes = [member for member in public if isinstance(member, type) and issubclass(member, ImageMaskGenerator)]
+    assert set(classes) | {masks.multiscale} == set(masks.GENERATORS.values())
+    assert masks.GENERATORS["skimage_slic"] is SkimageSlic
+    assert all(name.replace("_", "") == made.__name__.lower() for name, made in masks.GENERATORS.items())
+    assert {name for name in masks.GENERATORS if masks.is_counted(name)} == {
+        "slic",
+        "skimage_slic",
+        "watershed",
+        "grid",
+    }
+    with pytest.raises(KeyError, match="slick"):
+        masks.is_counted("slick")
+
+
+@pytest.mark.parametrize("name", masks.GENERATORS)
+def test_generators_are_made_alike(name: str) -> None:
+    counts = (9,) if masks.is_counted(name) else ()
+    made = masks.GENERATORS[name](*counts, denormalize=(0.5, 0.25), channel_order="bgr")
+    for generator in made if isinstance(made, list) else [made]:
+        assert generator.denormalize == ((0.5,), (0.25,))
+        assert generator.channel_order == "bgr"
+        assert not counts or generator.n_segments == 9
 
 
 @pytest.mark.parametrize(
     "generator", [Slic(20), SkimageSlic(20), Watershed(20), Felzenszwalb(), Quickshift(), Grid(20)]
 )
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
-def test_labels_are_consecutive_in_each_image(generator: Callable[[Tensor], Tensor], channels: int) -> None:
+def test_labels_are_consecutive_in_each_image(
+    generator: Callable[[Tensor], Tensor], channels: int, noise: Noise
+) -> None:
     inputs = noise(3, channels, 24, 31)
     inputs[1] = torch.linspace(0, 1, 31)
     mask = generator(inputs)
@@ -49,7 +77,7 @@ def test_labels_are_consecutive_in_each_image(generator: Callable[[Tensor], Tens
 @pytest.mark.parametrize("cls", ENGINES[1:])
 @pytest.mark.parametrize("num_threads", [None, 1, 2, 3, 9])
 def test_an_image_gets_the_same_mask_in_any_batch(
-    cls: type[SkimageSlic], num_threads: int | None, photographs: Photographs
+    cls: type[SkimageSlic], num_threads: int | None, photographs: Photographs, noise: Noise
 ) -> None:
     batch = torch.cat([photographs(40).float(), 1e4 * noise(2, 3, 40, 40), torch.zeros(1, 3, 40, 40)])
     together = cls(num_threads=num_threads)(batch)
@@ -95,10 +123,52 @@ def test_without_denormalize_brightness_and_contrast_do_not_matter(
 
 
 @pytest.mark.parametrize("cls", ENGINES)
-def test_a_range_beyond_the_largest_float_is_scaled(cls: type[SkimageSlic]) -> None:
+def test_a_range_beyond_the_largest_float_is_scaled(cls: type[SkimageSlic], noise: Noise) -> None:
     pixels = noise(1, 3, 16, 16).ge(0.5).float()
     extreme = torch.where(pixels > 0, torch.finfo(torch.float32).max, torch.finfo(torch.float32).min)
     assert torch.equal(cls()(extreme), cls()(pixels))
+
+
+@pytest.mark.parametrize("size", [32, 48, 96])
+@pytest.mark.parametrize("n_segments", [1, 10, 50, 100, 300])
+@pytest.mark.parametrize("cls", [SkimageSlic, Watershed])
+def test_segments_are_connected_and_exactly_as_many_as_asked_for(
+    cls: type[SkimageSlic], n_segments: int, size: int, photographs: Photographs, count_components: CountComponents
+) -> None:
+    masks = cls(n_segments)(photographs(size))[:, 0].numpy()
+    assert [int(mask.max()) + 1 for mask in masks] == [n_segments] * 4
+    assert all(count_components(mask) == mask.max() + 1 for mask in masks)
+
+
+@pytest.mark.parametrize("cls", [SkimageSlic, Watershed])
+@pytest.mark.parametrize("n_segments", [2, 3, 64, 500, 1023, 1024])
+def test_so_they_are_in_drawings(
+    cls: type[SkimageSlic], n_segments: int, count_components: CountComponents, noise: Noise
+) -> None:
+    halves = torch.zeros(1, 3, 32, 32)
+    halves[..., 16:] = 1
+    dot = torch.zeros(1, 3, 32, 32)
+    dot[..., 5, 7] = 1
+    ramp = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
+    for mask in cls(n_segments)(torch.cat([halves, dot, ramp, noise(1, 3, 32, 32)]))[:, 0].numpy():
+        assert mask.max() + 1 == n_segments
+        assert count_components(mask) == mask.max() + 1
+
+
+@pytest.mark.parametrize("cls", [SkimageSlic, Watershed])
+def test_two_halves_are_two_segments(cls: type[SkimageSlic]) -> None:
+    halves = torch.zeros(1, 1, 32, 32)
+    halves[..., 16:] = 1
+    assert torch.equal(cls(2)(halves), halves.long())
+
+
+@pytest.mark.parametrize("cls", [Felzenszwalb, Quickshift])
+@pytest.mark.parametrize(("size", "least", "most"), [(32, 15, 90), (224, 40, 320), (320, 40, 320)])
+def test_the_defaults_suit_the_size(
+    cls: type[Quickshift], size: int, least: int, most: int, photographs: Photographs
+) -> None:
+    for mask in cls()(photographs(size)[:2]):
+        assert least <= len(mask.unique()) <= most
 
 
 # Multiples of 1/256 that reach from 0 to 1: so shifting and scaling by the powers of two below is exact.
@@ -144,58 +214,60 @@ def test_bgr_is_the_flipped_rgb(cls: type[SkimageSlic], photographs: Photographs
 
 
 @pytest.mark.parametrize("cls", [Slic, SkimageSlic, Felzenszwalb, Quickshift])
-def test_colours_are_not_what_swapping_red_and_blue_leaves_alone(
+def test_colors_are_not_what_swapping_red_and_blue_leaves_alone(
     cls: type[SkimageSlic], photographs: Photographs
 ) -> None:
     assert not torch.equal(cls(channel_order="bgr")(photographs(48)), cls()(photographs(48)))
 
 
 @pytest.mark.parametrize("cls", ENGINES)
-def test_grey_is_segmented_like_its_colour_copy(cls: type[SkimageSlic], photographs: Photographs) -> None:
-    grey = photographs(48)[:, :1]
-    assert torch.equal(cls()(grey), cls()(grey.expand(-1, 3, -1, -1)))
-    assert torch.equal(cls(denormalize=(0, 1 / 255))(grey), cls(denormalize=(0, 1 / 255))(grey.repeat(1, 3, 1, 1)))
+def test_gray_is_segmented_like_its_color_copy(cls: type[SkimageSlic], photographs: Photographs) -> None:
+    gray = photographs(48)[:, :1]
+    assert torch.equal(cls()(gray), cls()(gray.expand(-1, 3, -1, -1)))
+    assert torch.equal(cls(denormalize=(0, 1 / 255))(gray), cls(denormalize=(0, 1 / 255))(gray.repeat(1, 3, 1, 1)))
 
 
-FLAT = {
-    "black": torch.zeros(1, 3, 16, 16),
-    "one colour": torch.tensor([0.3, -1.7, 2.2]).view(1, 3, 1, 1).repeat(1, 1, 16, 16),
-    "white bytes": torch.full((1, 1, 16, 16), 255, dtype=torch.uint8),
-    "rounding": 0.4 + 1e-7 * noise(1, 3, 16, 16),
-    "rounding in one of five": torch.cat([torch.zeros(1, 4, 16, 16), 7 + 1e-6 * noise(1, 1, 16, 16)], dim=1),
+FLAT: dict[str, Callable[[Noise], Tensor]] = {
+    "black": lambda noise: torch.zeros(1, 3, 16, 16),
+    "one color": lambda noise: torch.tensor([0.3, -1.7, 2.2]).view(1, 3, 1, 1).repeat(1, 1, 16, 16),
+    "white bytes": lambda noise: torch.full((1, 1, 16, 16), 255, dtype=torch.uint8),
+    "rounding": lambda noise: 0.4 + 1e-7 * noise(1, 3, 16, 16),
+    "rounding in one of five": lambda noise: torch.cat(
+        [torch.zeros(1, 4, 16, 16), 7 + 1e-6 * noise(1, 1, 16, 16)], dim=1
+    ),
 }
 
 
 @pytest.mark.parametrize("cls", ENGINES)
 @pytest.mark.parametrize("name", FLAT)
 @pytest.mark.parametrize("denormalize", [None, (0.45, 0.25)])
-def test_an_image_of_one_colour_is_one_segment(
-    cls: type[SkimageSlic], name: str, denormalize: tuple[float, float] | None
+def test_an_image_of_one_color_is_one_segment(
+    cls: type[SkimageSlic], name: str, denormalize: tuple[float, float] | None, noise: Noise
 ) -> None:
-    flat = FLAT[name]
+    flat = FLAT[name](noise)
     inputs = torch.cat([flat.float(), noise(*flat.shape)])
     mask = cls(denormalize=denormalize)(inputs)
     assert mask[0].eq(0).all()
     assert mask[1].max() > 0
 
 
-def test_the_rounding_in_these_images_is_there() -> None:
-    assert all(len(FLAT[name][0, -1].unique()) > 1 for name in ("rounding", "rounding in one of five"))
+def test_the_rounding_in_these_images_is_there(noise: Noise) -> None:
+    assert all(len(FLAT[name](noise)[0, -1].unique()) > 1 for name in ("rounding", "rounding in one of five"))
 
 
-def test_an_image_that_clipping_leaves_without_detail_is_one_segment() -> None:
+def test_an_image_that_clipping_leaves_without_detail_is_one_segment(noise: Noise) -> None:
     inputs = 5 + noise(1, 3, 16, 16)
     for cls in ENGINES:
         assert cls(denormalize=(0.5, 0.5))(inputs).eq(0).all(), cls
 
 
-def test_a_grid_divides_an_image_of_one_colour_too() -> None:
+def test_a_grid_divides_an_image_of_one_color_too() -> None:
     assert len(Grid(4)(torch.zeros(1, 3, 16, 16)).unique()) == 4
 
 
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (1, 9), (9, 1), (2, 3)])
-def test_tiny_images_work(cls: type[SkimageSlic], shape: tuple[int, int]) -> None:
+def test_tiny_images_work(cls: type[SkimageSlic], shape: tuple[int, int], noise: Noise) -> None:
     inputs = noise(2, 3, *shape)
     pixels = shape[0] * shape[1]
     counted = cls in (Slic, SkimageSlic, Watershed, Grid)

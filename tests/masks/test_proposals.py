@@ -99,10 +99,12 @@ def test_components_are_those_of_scikit_image() -> None:
     made = from_proposals(masks, background="components")
     for n in range(2):
         uncovered = ~masks[n].any(dim=0)
-        pieces = np.asarray(label(uncovered.numpy(), connectivity=1))  # type: ignore[no-untyped-call]
+        components = np.asarray(label(uncovered.numpy(), connectivity=1))  # type: ignore[no-untyped-call]
         segments = made[n, 0][uncovered]
-        assert len(set(segments.tolist())) == pieces.max() > 1
-        assert np.unique(np.stack([segments.numpy(), pieces[uncovered.numpy()]]), axis=1).shape[1] == pieces.max()
+        assert len(set(segments.tolist())) == components.max() > 1
+        assert (
+            np.unique(np.stack([segments.numpy(), components[uncovered.numpy()]]), axis=1).shape[1] == components.max()
+        )
         covered = from_proposals(masks[n : n + 1])[0, 0]
         assert torch.equal(made[n, 0][~uncovered], covered[~uncovered])
         assert set(made[n].flatten().tolist()) == set(range(int(made[n].max()) + 1))
@@ -149,7 +151,7 @@ def test_the_mask_can_be_pooled_by() -> None:
         ([WHOLE, PART[:2]], None, "masks[1] has shape (2, 4), but masks[0] (3, 4)"),
         ([WHOLE, PART[None]], None, "masks[1] has shape (1, 3, 4), but each mask of a list"),
         ([WHOLE, PART], [1.0], "scores of shape (1,) were passed for masks of shape (2, 3, 4)"),
-        (torch.stack([WHOLE, PART])[None], [1.0, 2.0], "one a mask are of shape (1, 2)"),
+        (torch.stack([WHOLE, PART])[None], [1.0, 2.0], "one per mask makes (1, 2)"),
         ([WHOLE, PART], [1.0, float("nan")], "the scores at [1] are NaN"),
         (torch.stack([WHOLE, PART])[None], [[float("nan"), 1.0]], "the scores at [[0, 0]] are NaN"),
         ([{"segmentation": WHOLE}, {"mask": PART}], None, "masks[1] has no 'segmentation', but only ['mask']"),

@@ -1,4 +1,4 @@
-"""The cells that an image is cut into, one for each cluster, and the units in which distances are counted."""
+"""The cells that images are cut into, one for each cluster, and the units in which distances are counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 2040
 """No vector of features is longer than so many units, which leaves room for rounding below 2**11."""
 
 _LAB_RADIUS = 137.0
-"""The largest distance of an sRGB colour to middle grey in CIELAB."""
+"""The largest distance of an sRGB color to middle gray in CIELAB."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Axis:
         units = [round((pixel - middle) * self.pixel_units) for pixel in pixels]
         return torch.tensor(units, dtype=torch.float32, device=device)
 
-    def neighbours(self) -> tuple[Tensor, Tensor]:
+    def neighbors(self) -> tuple[Tensor, Tensor]:
         """Compare each cell with the one before it, itself, and the next.
 
         Returns:
@@ -89,7 +89,7 @@ class CellGrid:
         rows: Its vertical axis.
         columns: Its horizontal axis.
         units: How many units a feature (CIELAB, or other channels from 0 to 100) is counted in.
-        offsets: Shape ``(rows, columns, 9, 2)``: how far away, in units, each cell of the 3x3 neighbourhood starts; 0
+        offsets: Shape ``(rows, columns, 9, 2)``: how far away, in units, each cell of the 3x3 neighborhood starts; 0
             for those outside the image.
     """
 
@@ -102,29 +102,6 @@ class CellGrid:
     def shape(self) -> tuple[int, int]:
         """How many rows and columns of cells there are."""
         return self.rows.count, self.columns.count
-
-
-@lru_cache(maxsize=256)
-def choose_cells(height: int, width: int, count: float) -> tuple[int, int]:
-    """Choose how many rows and columns of nearly square cells make about ``count`` of them.
-
-    Examples:
-        >>> choose_cells(60, 100, 15)
-        (3, 5)
-    """
-
-    def misfit(choice: tuple[int, int]) -> float:
-        rows, columns = choice
-        return abs(math.log(height * columns / (rows * width))) + 3 * abs(math.log(rows * columns / count))
-
-    return min(
-        (
-            (rows, min(width, max(1, columns)))
-            for rows in range(1, min(height, math.ceil(count)) + 1)
-            for columns in (math.floor(count / rows), math.ceil(count / rows))
-        ),
-        key=misfit,
-    )
 
 
 @lru_cache(maxsize=64)
@@ -142,16 +119,16 @@ def make_cells(
         width: Their width.
         shape: How many rows and columns of cells.
         channels: How many channels the images have.
-        compactness: How far apart in colour two pixels are as far apart as two cells.
+        compactness: How far apart in color two pixels are as far apart as two cells.
         device: Where the images are.
     """
     weight = compactness / math.sqrt(height * width / math.prod(shape))
     radius = _LAB_RADIUS if channels == 3 else 50 * math.sqrt(channels)
-    # A centre lies among the pixels of 3x3 cells, and is compared with the pixels of those around its own.
+    # A center lies among the pixels of 3x3 cells, and is compared with the pixels of those around its own.
     farthest = [2.5 * weight * (size // count + 2) for size, count in zip((height, width), shape, strict=True)]
     units = _LONGEST / math.hypot(radius, *farthest)
     rows, columns = Axis(height, shape[0], weight * units), Axis(width, shape[1], weight * units)
-    (down, above), (right, left) = rows.neighbours(), columns.neighbours()
+    (down, above), (right, left) = rows.neighbors(), columns.neighbors()
     offsets = torch.stack([down[:, None, :, None].expand(*shape, 3, 3), right[:, None].expand(*shape, 3, 3)], dim=-1)
     outside = (above[:, None, :, None] | left[:, None])[..., None]
     offsets.masked_fill_(outside, 0)

@@ -36,7 +36,7 @@ def rgb_to_lab(images: Tensor) -> Tensor:
         images: Shape ``(N, 3, *spatial)``, float32, red, green and blue in [0, 1].
 
     Returns:
-        Shape ``(N, 3, *spatial)``, float32: lightness from 0 to 100, and two axes of colour, from about -108 to 99.
+        Shape ``(N, 3, *spatial)``, float32: lightness from 0 to 100, and two axes of color, from about -108 to 99.
 
     Examples:
         >>> rgb_to_lab(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1)).round().flatten().tolist()
@@ -49,7 +49,7 @@ def rgb_to_lab_(images: Tensor, scratch: Tensor) -> Tensor:
     """Convert sRGB to CIELAB in place.
 
     Only additions, multiplications and divisions are used, which IEEE 754 rounds in one way. Powers have other last
-    bits in the vectorised part of an array than in its tail, and so would depend on the batch.
+    bits in the vectorized part of an array than in its tail, and so would depend on the batch.
 
     Args:
         images: Shape ``(N, 3, *spatial)``, float32, contiguous, in [0, 1]; overwritten by the result.

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks.slic._cells import choose_cells, make_cells
+from captum_superpixel.masks._components import keep_largest
+from captum_superpixel.masks.grid import choose_cells
+from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import Clustering
-from captum_superpixel.masks.slic._connectivity import connect
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
 _CELLS = 0.8
-"""Cells for each segment that is asked for: the other segments are pieces that k-means cuts off."""
+"""Cells for each segment that is asked for: the other segments are connected components that k-means cuts off."""
 
 _ENOUGH = 0.9
 """The share of ``n_segments`` below which an image is segmented again from more cells."""
@@ -36,7 +37,7 @@ class Setting(NamedTuple):
     Args:
         n_segments: The number of segments.
         iterations: The number of k-means iterations.
-        compactness: The weight of place against colour.
+        compactness: The weight of place against color.
     """
 
     n_segments: int
@@ -48,7 +49,7 @@ class AtOnce(NamedTuple):
     """How many pixels are treated at the same time, which bounds the memory and keeps to caches.
 
     Args:
-        assigned: How many are compared with centres.
+        assigned: How many are compared with centers.
         segmented: How many, counted once for each setting, go through all steps together.
     """
 
@@ -83,40 +84,47 @@ def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: A
 def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, cells: float = _CELLS) -> Tensor:
     """Segment N images by G sorted settings.
 
-    Those that differ in compactness alone move their centres as one batch, and what all found is connected as one.
+    Those that differ in compactness alone move their centers as one batch, and the clusters of all are connected
+    together.
 
     Args:
         settings: What to do.
         pixels: The images.
-        at_once: How many pixels are compared with centres at the same time.
-        cells: How many cells to start from for each segment; images in which these leave too few pieces get more.
+        at_once: How many pixels are compared with centers at the same time.
+        cells: How many cells to start from for each segment; images in which these leave too few components get more.
 
     Returns:
         Shape ``(G, N, H, W)``.
     """
     count, channels, height, width = pixels.images.shape
     device = pixels.images.device
-    clusters, centres = [], []
+    clusters, centers = [], []
     for (n_segments, iterations), group in groupby(settings, lambda setting: setting[:2]):
-        shape = choose_cells(height, width, cells * n_segments)
-        grids = [make_cells(height, width, shape, channels, setting.compactness, device) for setting in group]
+        rows, columns = _choose_cells(height, width, cells * n_segments)
+        grids = [make_cells(height, width, (rows, columns), channels, setting.compactness, device) for setting in group]
         clustering = Clustering(grids, iterations=iterations, pixels_at_once=at_once, scratch=pixels.scratch)
-        blurred = min(height // shape[0], width // shape[1]) >= _BLURRED
-        assigned, moved = clustering(pixels.colours(blurred=blurred))
+        blurred = min(height // rows, width // columns) >= _BLURRED
+        assigned, moved = clustering(pixels.colors(blurred=blurred))
         clusters.append(assigned.flatten(0, 1))
-        centres.append(moved.flatten(0, 1)[..., :channels])
-    most = max(moved.shape[1] for moved in centres)
-    colours = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centres])
+        centers.append(moved.flatten(0, 1)[..., :channels])
+    most = max(moved.shape[1] for moved in centers)
+    colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
     wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
-    segments, counts = connect(torch.cat(clusters), colours, wanted.repeat_interleave(count))
+    segments, counts = keep_largest(torch.cat(clusters), colors, wanted.repeat_interleave(count))
     segments = segments.view(len(settings), count, height, width)
     enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
     too_few = counts.view(len(settings), count) < enough[:, None]
     for index in too_few.any(dim=1).nonzero().flatten().tolist():
-        if math.prod(choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
+        if math.prod(_choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
             chosen = pixels.select(too_few[index])
             segments[index, too_few[index]] = _segment([settings[index]], chosen, at_once, 1.3 * cells)[0]
     return segments
+
+
+def _choose_cells(height: int, width: int, count: float) -> tuple[int, int]:
+    """Choose how many rows and columns of cells an image is cut into, which are about ``count`` cells."""
+    rows, columns = choose_cells((height, width), count, elongation=1 / 3, symmetric=False)
+    return rows, columns
 
 
 def _shrink_factor(side: float) -> int:

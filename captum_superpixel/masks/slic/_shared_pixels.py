@@ -1,16 +1,38 @@
-"""The colours of some images as k-means compares them, computed once for all the generators that ask for them."""
+"""The colors of some images as k-means compares them, computed once for all the generators that ask for them."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from captum_superpixel.masks.slic._color import rgb_to_lab_
-from captum_superpixel.masks.slic._scratch import Scratch
 
 _PIXELS_AT_ONCE = 110_000
 """How many pixels are converted at the same time, where caches count."""
+
+
+class Scratch:
+    """Memory that is used again and again, because to allocate it anew would cost more than to compute with it.
+
+    It is lent by name, the same for the same name: what was borrowed under it before is then overwritten.
+
+    Args:
+        device: Where the memory is.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._memory: dict[str, Tensor] = {}
+
+    def lend(self, name: str, *shape: int) -> Tensor:
+        """Give contiguous float32 memory of some shape, whatever is in it."""
+        size = math.prod(shape)
+        if name not in self._memory or self._memory[name].numel() < size:
+            self._memory[name] = torch.empty(size, dtype=torch.float32, device=self.device)
+        return self._memory[name][:size].view(shape)
 
 
 class SharedPixels:
@@ -25,7 +47,7 @@ class SharedPixels:
         self.images = images
         self.scratch = scratch or Scratch(images.device)
         self._shrunk: dict[int, SharedPixels] = {}
-        self._colours: dict[bool, Tensor] = {}
+        self._colors: dict[bool, Tensor] = {}
 
     def shrunk(self, factor: int) -> SharedPixels:
         """Average blocks of ``factor`` x ``factor`` pixels, a power of two; at the far edges the last pixels repeat."""
@@ -37,26 +59,24 @@ class SharedPixels:
         return self._shrunk[factor]
 
     def select(self, chosen: Tensor) -> SharedPixels:
-        """Take some of the images, by a mask ``(N,)``, with the colours that are there already."""
+        """Take some of the images, by a mask ``(N,)``, with the colors that are there already."""
         selected = SharedPixels(self.images[chosen], self.scratch)
-        selected._colours = {blurred: colours[chosen] for blurred, colours in self._colours.items()}
+        selected._colors = {blurred: colors[chosen] for blurred, colors in self._colors.items()}
         return selected
 
-    def colours(self, *, blurred: bool) -> Tensor:
+    def colors(self, *, blurred: bool) -> Tensor:
         """Bring three channels to CIELAB, and others to the range from 0 to 100; lightness and these less 50.
 
         Args:
-            blurred: Whether pixels are averaged with their neighbours first, by the weights 1, 2, 1 in both directions.
+            blurred: Whether pixels are averaged with their neighbors first, by the weights 1, 2, 1 in both directions.
 
         Returns:
             Shape ``(N, C, H, W)``, float32, contiguous. Not to be written to.
         """
-        if blurred not in self._colours:
+        if blurred not in self._colors:
             values = self.images.new_empty(self.images.shape)
-            self._colours[blurred] = self._convert_(
-                _blur(self.images, values) if blurred else values.copy_(self.images)
-            )
-        return self._colours[blurred]
+            self._colors[blurred] = self._convert_(_blur(self.images, values) if blurred else values.copy_(self.images))
+        return self._colors[blurred]
 
     def _convert_(self, values: Tensor) -> Tensor:
         if values.shape[1] != 3:
@@ -77,7 +97,7 @@ def _halve(images: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor, out: Tensor) -> Tensor:
-    """Average pixels with their neighbours, of which those at the edges lack some: then they count themselves."""
+    """Average pixels with their neighbors, of which those at the edges lack some: then they count themselves."""
     for axis, blurred in ((2, torch.empty_like(out)), (3, out)):
         torch.mul(images, 2, out=blurred)
         last = images.shape[axis] - 1

@@ -25,35 +25,35 @@ _MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
 
 @dataclass(frozen=True, repr=False)
 class Slic(CountedMaskGenerator):
-    """SLIC: k-means on colour and place, for a batch of images ``(N, C, H, W)`` at once, where the batch is.
+    """SLIC: k-means on color and position, for a whole batch of images ``(N, C, H, W)`` on its own device.
 
     Segments are connected. There are ``n_segments`` of them, or up to a tenth fewer in images in which k-means finds no
-    more; images of one colour are one segment. On the CPU an image gets the same mask in any batch, in any order and
-    with any number of threads, bit for bit.
+    more; images of one color are one segment. On the CPU each image gets the same mask in any batch, in any order
+    and with any number of threads, bit for bit.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
-        compactness: The weight of place against colour, above 0; the larger, the squarer. It relates to CIELAB, where
-            lightness runs from 0 to 100; channels that are not colours are put on the same range.
+        compactness: The weight of position against color, above 0; the larger, the squarer. It relates to CIELAB, where
+            lightness runs from 0 to 100; channels that are not colors are put on the same range.
         max_num_iter: The number of k-means iterations.
         denormalize: ``(mean, std)`` of the model's preprocessing, so that pixels are ``x * std + mean``, clipped to
             [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
 
     Notes:
-        One channel is grey and segmented like the colour image with three such channels.
+        One channel is gray and segmented like the color image with three such channels.
 
         The image is cut into somewhat fewer cells than segments are asked for, a cluster each. Pixels are compared with
-        the centres of the 3x3 cells around their own (in the paper, with all centres closer than twice the size of a
-        segment). Centres move on a sample of about 8x8 pixels a cell; every pixel is assigned to one once, in the end.
-        In cells of 12 pixels and more, pixels are averaged with their neighbours first, by the weights 1, 2, 1.
+        the centers of the 3x3 cells around their own (in the paper, with all centers closer than twice the size of a
+        segment). Centers move on a sample of about 8x8 pixels per cell; every pixel is assigned once, in the end.
+        In cells of 12 pixels and more, pixels are averaged with their neighbors first, by the weights 1, 2, 1.
 
-        The paper makes clusters connected by giving pieces smaller than a quarter of a segment to any neighbour, which
-        loses segments. Here the ``n_segments`` largest connected pieces stay, and the others go to the neighbour of the
-        nearest colour. Pieces are labelled by scikit-image, on CUDA by torch, where nothing but a few counts leaves
-        the device; on other devices (MPS) 4 bytes a pixel go to the CPU for it, and 8 come back.
+        The paper makes clusters connected by merging connected components smaller than a quarter of a segment into any
+        neighbor, which loses segments. Here the ``n_segments`` largest components stay, and the others are merged into
+        the neighbor of the nearest color. Components are labeled by scikit-image, on CUDA by torch, where nothing but a
+        few counts leaves the device; on other devices (MPS) 4 bytes per pixel go to the CPU for it, and 8 come back.
 
-        Colours, places and centres are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
+        Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.
 
     References:

@@ -8,16 +8,14 @@ from skimage.color import rgb2lab
 from captum_superpixel.masks.slic._color import rgb_to_lab
 
 
-def test_all_colours_are_those_of_scikit_image() -> None:
+def test_all_colors_are_those_of_scikit_image() -> None:
     level = torch.cat([torch.linspace(0, 1, 33), torch.linspace(0, 0.06, 20)])
-    colours = torch.cartesian_prod(level, level, level).T[None].contiguous()
-    expected = rgb2lab(colours.double().numpy(), channel_axis=1)
-    assert np.abs(rgb_to_lab(colours).numpy() - expected).max(axis=(0, 2)).tolist() == pytest.approx(
-        [0, 0, 0], abs=0.02
-    )
+    colors = torch.cartesian_prod(level, level, level).T[None].contiguous()
+    expected = rgb2lab(colors.double().numpy(), channel_axis=1)
+    assert np.abs(rgb_to_lab(colors).numpy() - expected).max(axis=(0, 2)).tolist() == pytest.approx([0, 0, 0], abs=0.02)
 
 
-def test_greys_have_no_colour() -> None:
+def test_grays_have_no_color() -> None:
     lab = rgb_to_lab(torch.linspace(0, 1, 256).expand(1, 3, 256).contiguous())
     assert lab[0, 1:].abs().max() < 0.02
     assert lab[0, 0].diff().min() > 0

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,17 +12,16 @@ from skimage.color import rgb2lab
 from skimage.measure import block_reduce
 from torch import Tensor
 
-from captum_superpixel.masks.slic._scratch import Scratch
-from captum_superpixel.masks.slic._shared_pixels import SharedPixels
+from captum_superpixel.masks.slic._shared_pixels import Scratch, SharedPixels
 
-
-def noise(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(2))
+Noise = Callable[..., Tensor]
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 7, 5), (1, 3, 1, 4), (2, 4, 6, 1), (1, 1, 1, 1)])
 @pytest.mark.parametrize("blurred", [False, True])
-def test_colours_are_those_of_scikit_image_after_a_blur_by_scipy(shape: tuple[int, ...], blurred: bool) -> None:
+def test_colors_are_those_of_scikit_image_after_a_blur_by_scipy(
+    shape: tuple[int, ...], blurred: bool, noise: Noise
+) -> None:
     images = noise(*shape)
     pixels = images.double().numpy()
     if blurred:
@@ -30,36 +30,36 @@ def test_colours_are_those_of_scikit_image_after_a_blur_by_scipy(shape: tuple[in
         expected = rgb2lab(pixels, channel_axis=1) - np.array([50, 0, 0]).reshape(3, 1, 1)
     else:
         expected = 100 * pixels - 50
-    assert SharedPixels(images).colours(blurred=blurred).numpy() == pytest.approx(expected, abs=0.02)
+    assert SharedPixels(images).colors(blurred=blurred).numpy() == pytest.approx(expected, abs=0.02)
 
 
-def test_an_image_of_many_pixels_is_converted_in_parts() -> None:
+def test_an_image_of_many_pixels_is_converted_in_parts(noise: Noise) -> None:
     images = noise(2, 3, 400, 301)
-    colours = SharedPixels(images).colours(blurred=False)
+    colors = SharedPixels(images).colors(blurred=False)
     for rows in (slice(3), slice(200, 260), slice(399, 400)):
-        assert torch.equal(colours[:, :, rows], SharedPixels(images[:, :, rows]).colours(blurred=False))
+        assert torch.equal(colors[:, :, rows], SharedPixels(images[:, :, rows]).colors(blurred=False))
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_shrinking_averages_blocks(factor: int) -> None:
+def test_shrinking_averages_blocks(factor: int, noise: Noise) -> None:
     images = noise(2, 3, 13, 8)
     padded = np.pad(images.numpy(), ((0, 0), (0, 0), (0, 3), (0, 0)), mode="edge")
     expected = block_reduce(padded, (1, 1, factor, factor), np.mean)[:, :, : -(-13 // factor)]
     assert SharedPixels(images).shrunk(factor).images.numpy() == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_was_computed_is_kept() -> None:
+def test_what_was_computed_is_kept(noise: Noise) -> None:
     pixels = SharedPixels(noise(2, 3, 9, 9))
-    assert pixels.colours(blurred=True) is pixels.colours(blurred=True)
-    assert pixels.colours(blurred=True) is not pixels.colours(blurred=False)
+    assert pixels.colors(blurred=True) is pixels.colors(blurred=True)
+    assert pixels.colors(blurred=True) is not pixels.colors(blurred=False)
     assert pixels.shrunk(4) is pixels.shrunk(4)
     assert pixels.shrunk(1) is pixels
 
 
-def test_memory_is_given_back_at_once() -> None:
+def test_memory_is_given_back_at_once(noise: Noise) -> None:
     pixels = SharedPixels(noise(1, 3, 16, 16))
-    pixels.shrunk(1).colours(blurred=True)
-    pixels.shrunk(4).colours(blurred=False)
+    pixels.shrunk(1).colors(blurred=True)
+    pixels.shrunk(4).colors(blurred=False)
     there = weakref.ref(pixels)
     gc.disable()
     try:
@@ -70,25 +70,25 @@ def test_memory_is_given_back_at_once() -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_some_of_the_images_have_the_colours_that_they_have_among_all(before: bool) -> None:
+def test_some_of_the_images_have_the_colors_that_they_have_among_all(before: bool, noise: Noise) -> None:
     images = noise(4, 3, 6, 7)
     chosen = torch.tensor([True, False, False, True])
     pixels = SharedPixels(images)
     if before:
-        pixels.colours(blurred=True)
+        pixels.colors(blurred=True)
     selected = pixels.select(chosen)
     assert torch.equal(selected.images, images[chosen])
     for blurred in (True, False):
-        assert torch.equal(selected.colours(blurred=blurred), pixels.colours(blurred=blurred)[chosen])
+        assert torch.equal(selected.colors(blurred=blurred), pixels.colors(blurred=blurred)[chosen])
 
 
-def test_the_images_are_left_alone() -> None:
+def test_the_images_are_left_alone(noise: Noise) -> None:
     images = noise(1, 1, 5, 6).expand(2, 3, 5, 6)
     before = images.clone()
     pixels = SharedPixels(images)
-    pixels.colours(blurred=True)
-    pixels.colours(blurred=False)
-    pixels.shrunk(2).colours(blurred=False)
+    pixels.colors(blurred=True)
+    pixels.colors(blurred=False)
+    pixels.shrunk(2).colors(blurred=False)
     assert torch.equal(images, before)
 
 

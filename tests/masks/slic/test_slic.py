@@ -11,9 +11,7 @@ import skimage
 import torch
 from numpy.typing import NDArray
 from skimage import data
-from skimage.color import rgb2lab
 from skimage.io import imread
-from skimage.measure import label
 from skimage.metrics import contingency_table
 from skimage.segmentation import slic
 from skimage.transform import resize
@@ -27,6 +25,9 @@ from captum_superpixel.masks.slic import _shared_pixels as shared_pixels
 from captum_superpixel.masks.slic import slic as slic_module
 from captum_superpixel.masks.slic._segmenting import AtOnce
 
+CountComponents = Callable[..., int]
+ExplainedVariation = Callable[[NDArray[np.floating], NDArray[np.integer]], float]
+Noise = Callable[..., Tensor]
 DEVICES = [
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
@@ -48,31 +49,13 @@ def all_photographs(size: int) -> Tensor:
         height, width = image.shape[:2]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        colour = np.atleast_3d(image)[top : top + side, left : left + side] * np.ones(3)
-        images.append(resize(colour / 255, (size, size), anti_aliasing=size < side).clip(0, 1))
+        color = np.atleast_3d(image)[top : top + side, left : left + side] * np.ones(3)
+        images.append(resize(color / 255, (size, size), anti_aliasing=size < side).clip(0, 1))
     return torch.from_numpy(np.stack(images)).float().movedim(-1, 1).contiguous()
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
 
 
 def counts(mask: Tensor) -> list[int]:
     return [len(image.unique()) for image in mask]
-
-
-def components(mask: Tensor) -> list[int]:
-    return [int(label(image[0].cpu().numpy(), connectivity=1, background=-1).max()) for image in mask]
-
-
-def explained_variation(image: Tensor, segments: NDArray[np.integer]) -> float:
-    """Tell how much of the variance of CIELAB colours the segments' mean colours explain."""
-    colours = rgb2lab(image.movedim(0, -1).numpy()).reshape(-1, 3)
-    number = np.unique(segments.ravel(), return_inverse=True)[1]
-    sizes = np.bincount(number)
-    means = np.stack([np.bincount(number, colour) for colour in colours.T], axis=1) / sizes[:, None]
-    total = np.square(colours - colours.mean(axis=0)).sum()
-    return float((sizes[:, None] * np.square(means - colours.mean(axis=0))).sum() / total)
 
 
 @pytest.fixture
@@ -84,45 +67,49 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize("size", [32, 100, 224])
 @pytest.mark.parametrize("n_segments", [20, 60, 100])
-def test_segments_of_photographs_are_connected_consecutive_and_as_many_as_asked_for(size: int, n_segments: int) -> None:
+def test_segments_of_photographs_are_connected_consecutive_and_as_many_as_asked_for(
+    size: int, n_segments: int, count_components: CountComponents
+) -> None:
     mask = Slic(n_segments)(all_photographs(size))
     found = counts(mask)
     assert mask.amax(dim=(1, 2, 3)).tolist() == [count - 1 for count in found]
-    assert components(mask) == found
+    assert [count_components(image) for image in mask] == found
     assert max(found) <= n_segments
     assert min(found) >= 0.8 * n_segments
     assert np.median(found) >= 0.9 * n_segments
 
 
 @pytest.mark.parametrize("size", [512, 1024])
-def test_large_photographs_too(size: int) -> None:
+def test_large_photographs_too(size: int, count_components: CountComponents) -> None:
     for n_segments in (20, 200):
         mask = Slic(n_segments)(all_photographs(size)[:3])
-        assert counts(mask) == components(mask) == [n_segments] * 3
+        assert counts(mask) == [count_components(image) for image in mask] == [n_segments] * 3
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 @pytest.mark.parametrize("shape", [(37, 501), (64, 64), (200, 9)])
-def test_segments_of_noise_are_connected_and_as_many_as_asked_for(channels: int, shape: tuple[int, int]) -> None:
+def test_segments_of_noise_are_connected_and_as_many_as_asked_for(
+    channels: int, shape: tuple[int, int], noise: Noise, count_components: CountComponents
+) -> None:
     for n_segments in (2, 20, 150):
         mask = Slic(n_segments)(noise(2, channels, *shape))
-        assert counts(mask) == components(mask) == [n_segments] * 2
+        assert counts(mask) == [count_components(image) for image in mask] == [n_segments] * 2
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_mask_is_where_the_images_are(device: str) -> None:
+def test_the_mask_is_where_the_images_are(device: str, count_components: CountComponents) -> None:
     photographs = all_photographs(64)
     mask = Slic(30)(photographs.to(device))
     assert mask.device.type == device
     assert mask.dtype == torch.int64
     assert mask.shape == (11, 1, 64, 64)
-    assert components(mask) == counts(mask)
+    assert [count_components(image) for image in mask] == counts(mask)
     assert (mask.cpu() == Slic(30)(photographs)).float().mean() > 0.99
 
 
 @pytest.mark.parametrize("size", [40, 224])
 def test_batch_order_chunks_and_threads_do_not_matter(
-    size: int, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    size: int, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, noise: Noise
 ) -> None:
     batch = torch.cat([all_photographs(size), noise(2, 3, size, size), torch.ones(1, 3, size, size)])
     threads(1)
@@ -167,8 +154,8 @@ def test_an_ensemble_gives_the_masks_of_its_members(size: int) -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("denormalize", [None, (0.0, 1.0)])
-def test_an_ensemble_of_any_images(channels: int, denormalize: tuple[float, float] | None) -> None:
-    """Flat ones among them, and some that k-means leaves in too few pieces, which are segmented again."""
+def test_an_ensemble_of_any_images(channels: int, denormalize: tuple[float, float] | None, noise: Noise) -> None:
+    """Flat ones among them, and some that k-means leaves in too few components, which are segmented again."""
     images = noise(5, channels, 21, 34)
     images[1] = 0.25
     images[2] = torch.linspace(0, 1, 34)
@@ -194,7 +181,7 @@ def test_an_ensemble_in_parts_and_threads(threads: Callable[[int], None], monkey
         assert all(map(torch.equal, segment_with_all(ENSEMBLE, images), expected)), at_once
 
 
-def test_the_colours_of_an_ensemble_are_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_colors_of_an_ensemble_are_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once blurred and once not, at 48 pixels, where only the cells of the fewest segments are large."""
     converted = []
     original = color.rgb_to_lab_
@@ -227,27 +214,40 @@ def test_what_else_torch_is_set_to_does_not_matter() -> None:
         torch.set_float32_matmul_precision(precision)
 
 
+def test_centers_move_as_often_as_asked_for(explained_variation: ExplainedVariation) -> None:
+    photographs = all_photographs(64)
+    masks = {count: Slic(40, max_num_iter=count)(photographs) for count in (1, 2, 10)}
+    assert not torch.equal(masks[1], masks[2])
+    assert not torch.equal(masks[2], masks[10])
+    images = photographs.movedim(1, -1).numpy()
+    first, last = (
+        np.mean([explained_variation(*pair) for pair in zip(images, masks[count][:, 0].numpy(), strict=True)])
+        for count in (1, 10)
+    )
+    assert last > first + 0.003
+
+
 def test_large_compactness_makes_squares() -> None:
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
     index = torch.arange(64).div(16, rounding_mode="floor")
     assert torch.equal(Slic(16, 1e5)(ramp)[0, 0], index[:, None] * 4 + index)
 
 
-def test_small_compactness_follows_colour() -> None:
-    """Hardly a segment has both colours of a checkerboard, whose fields are smaller than the cells."""
+def test_small_compactness_follows_color() -> None:
+    """Hardly a segment has both colors of a checkerboard, whose fields are smaller than the cells."""
     index = torch.arange(64).div(8, rounding_mode="floor")
     board = (index[:, None] + index) % 2
     inputs = board.float().expand(1, 3, 64, 64)
 
-    def segments_of_two_colours(compactness: float) -> int:
+    def segments_of_two_colors(compactness: float) -> int:
         mask = Slic(64, compactness)(inputs)[0, 0]
         return len(set(mask[board == 0].tolist()) & set(mask[board == 1].tolist()))
 
-    assert segments_of_two_colours(0.1) <= 5
-    assert segments_of_two_colours(100) > 20
+    assert segments_of_two_colors(0.1) <= 5
+    assert segments_of_two_colors(100) > 20
 
 
-def test_an_edge_between_two_colours_is_a_border_of_segments() -> None:
+def test_an_edge_between_two_colors_is_a_border_of_segments() -> None:
     image = torch.zeros(1, 3, 60, 60)
     image[:, 0, :, 23:] = 1
     mask = Slic(9)(image)[0, 0]
@@ -271,7 +271,7 @@ def test_a_mirrored_photograph_has_about_the_mirrored_segments(size: int) -> Non
 
 
 def test_content_that_moves_by_whole_cells_takes_its_segments_along() -> None:
-    """Two cells of 8 pixels, on a plain background. At its edge the picture meets the same grey in both places."""
+    """Two cells of 8 pixels, on a plain background. At its edge the picture meets the same gray in both places."""
     picture = all_photographs(64)[:4]
     first, second = torch.full((2, 4, 3, 128, 128), 0.5)
     first[..., 24:88, 24:88] = picture
@@ -290,13 +290,15 @@ def jaccard(first: Tensor, second: Tensor) -> float:
 
 
 @pytest.mark.parametrize(("size", "n_segments"), [(32, 20), (64, 50), (64, 100), (224, 50), (224, 100)])
-def test_segments_explain_more_than_scikit_images_at_the_same_count(size: int, n_segments: int) -> None:
+def test_segments_explain_more_than_scikit_images_at_the_same_count(
+    size: int, n_segments: int, explained_variation: ExplainedVariation
+) -> None:
     photographs = all_photographs(size)
     theirs = [slic(image.movedim(0, -1).numpy(), n_segments, start_label=0) for image in photographs]
     ours = [Slic(int(mask.max()) + 1)(image[None])[0, 0] for image, mask in zip(photographs, theirs, strict=True)]
     gains = [
         explained_variation(image, mine.numpy()) - explained_variation(image, other)
-        for image, mine, other in zip(photographs, ours, theirs, strict=True)
+        for image, mine, other in zip(photographs.movedim(1, -1).numpy(), ours, theirs, strict=True)
     ]
     assert np.mean(gains) > 0.02
 
@@ -308,11 +310,11 @@ def test_threads_are_as_before_after_an_error() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_a_large_image_is_segmented_in_bounded_memory() -> None:
+def test_a_large_image_is_segmented_in_bounded_memory(count_components: CountComponents) -> None:
     """Blocks of pixels are treated as one, each of which lies in one segment."""
     image = torch.nn.functional.interpolate(all_photographs(64)[:1], (1500, 1021), mode="bilinear")
     mask = Slic(20)(image)
-    assert counts(mask) == components(mask) == [20]
+    assert counts(mask) == [count_components(image) for image in mask] == [20]
     factor = 4
     blocks = mask[..., ::factor, ::factor]
     spread = blocks.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
