@@ -3,7 +3,12 @@
 from captum_superpixel.metrics.across_models import MegeReco, across_model_variance, mege_reco
 from captum_superpixel.metrics.bootstrap import bootstrap_mean
 from captum_superpixel.metrics.fidelity import Curve, deletion_auc, deletion_curve, insertion_auc, insertion_curve
-from captum_superpixel.metrics.localization import pointing_game, relevance_mass_accuracy, relevance_rank_accuracy
+from captum_superpixel.metrics.localization import (
+    LOCALIZATION,
+    pointing_game,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+)
 from captum_superpixel.metrics.null import (
     NullCorrected,
     against_null,
@@ -14,6 +19,7 @@ from captum_superpixel.metrics.null import (
 )
 from captum_superpixel.metrics.road import Road, noisy_linear_imputation, road
 from captum_superpixel.metrics.stability import (
+    SIMILARITIES,
     cosine_similarity,
     rank_correlation,
     ssim,
@@ -22,6 +28,8 @@ from captum_superpixel.metrics.stability import (
 )
 
 __all__ = [
+    "LOCALIZATION",
+    "SIMILARITIES",
     "Curve",
     "MegeReco",
     "NullCorrected",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from captum_superpixel._checks import checked_integer
+from captum_superpixel._untyped import progress_bar
 from captum_superpixel.metrics._maps import check_maps, widen
 
 __all__ = ["Target", "check_images", "check_scores", "forward_scores"]
 
-Target = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
+Target: TypeAlias = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
 
 
 def check_images(name: str, images: object) -> Tensor:
@@ -56,7 +57,7 @@ def check_scores(attributions: object, inputs: Tensor) -> Tensor:
     if scores.shape[0] != count or scores.shape[1] not in (1, channels) or list(scores.shape[2:]) != size:
         raise ValueError(
             f"attributions of shape {tuple(scores.shape)} do not fit inputs of shape {tuple(inputs.shape)}: pass one "
-            f"map an image, of shape ({count}, 1 or {channels}, {size[0]}, {size[1]})"
+            f"map per image, of shape ({count}, 1 or {channels}, {size[0]}, {size[1]})"
         )
     return widen(scores.to(inputs.device)).sum(dim=1)
 
@@ -82,11 +83,11 @@ def forward_scores(
         owners: Of each row the number of the image that it perturbs, ``(E,)`` int64 on the CPU.
         count: Number of images, N.
         target: What to select of the outputs, as in Captum: one int for all images, N ints as a list or tensor, or,
-            for outputs of several dimensions, a tuple or N tuples; None for outputs of one number an image.
+            for outputs of several dimensions, a tuple or N tuples; None for outputs of one number per image.
         additional_forward_args: None, one further argument or a tuple of them. Tensors of N entries go along with
             their images, all else is passed on as it is.
         softmax: Whether to take the softmax over dimension 1 of the outputs first.
-        batch_size: Largest number of images a call.
+        batch_size: Largest number of images per call.
         show_progress: Whether to show a bar.
         description: What the bar is called.
 
@@ -94,12 +95,10 @@ def forward_scores(
         ``(E,)`` float64, where float64 exists.
 
     Raises:
-        TypeError: If the target is of an unknown kind.
+        TypeError: If the target is of an unknown kind, or the batch size not an integer.
         ValueError: If the batch size is not positive, or the target does not fit the images or the outputs.
-        ImportError: If a bar is wanted and tqdm is not installed.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r} must be an integer of at least 1")
+    batch_size = checked_integer("batch_size", batch_size)
     indices = _target_indices(target, count)
     if indices is None and softmax:
         raise ValueError("target=None names no class for the softmax: pass a target, or softmax=False")
@@ -108,7 +107,8 @@ def forward_scores(
     elif not isinstance(additional_forward_args, tuple):
         additional_forward_args = (additional_forward_args,)
     scores = []
-    with torch.no_grad(), _bar(len(owners), description) if show_progress else nullcontext() as bar:
+    wanted = progress_bar(total=len(owners), desc=description, unit="image") if show_progress else nullcontext()
+    with torch.no_grad(), wanted as bar:
         for rows in torch.split(torch.arange(len(owners)), batch_size):
             images = owners[rows]
             further = (_of_images(argument, images, count) for argument in additional_forward_args)
@@ -121,7 +121,7 @@ def forward_scores(
 
 
 def _target_indices(target: Target, count: int) -> Tensor | None:
-    """The target as D indices an image, ``(N, D)`` int64 on the CPU."""
+    """The target as D indices per image, ``(N, D)`` int64 on the CPU."""
     if target is None:
         return None
     indices = target.detach().cpu() if isinstance(target, Tensor) else None
@@ -166,7 +166,7 @@ def _select(output: object, indices: Tensor | None, count: int, softmax: bool) -
         return values.reshape(count)
     if indices.shape[1] != len(shape) - 1:
         raise ValueError(
-            f"forward_func returned outputs of shape {shape}, of which {indices.shape[1]} target indices an image "
+            f"forward_func returned outputs of shape {shape}, of which {indices.shape[1]} target indices per image "
             f"select no single score: pass {len(shape) - 1} of them" + (" (target=None)" if len(shape) == 1 else "")
         )
     outside = ((indices < 0) | (indices >= torch.tensor(shape[1:]))).any(dim=1)
@@ -182,12 +182,3 @@ def _select(output: object, indices: Tensor | None, count: int, softmax: bool) -
         values = values.softmax(dim=1)
     places = indices.to(values.device)
     return values[(torch.arange(count, device=values.device), *places.T)]
-
-
-def _bar(total: int, description: str) -> Any:
-    """A progress bar; tqdm.auto warns in notebooks without widgets, so only those who want a bar import it."""
-    try:
-        tqdm: Any = import_module("tqdm.auto").tqdm
-    except ModuleNotFoundError as error:
-        raise ImportError("show_progress=True needs tqdm: run pip install tqdm, or pass False") from error
-    return tqdm(total=total, desc=description, unit="image")

@@ -1,8 +1,11 @@
-"""What every metric asks of the maps that it is given, and the magnitudes that most of them compare."""
+"""What every metric asks of the maps that it is given, their magnitudes, and the order of their pixels."""
 
+import torch
 from torch import Tensor
 
-__all__ = ["check_alike", "check_maps", "magnitudes", "widen"]
+from captum_superpixel._checks import listed
+
+__all__ = ["check_alike", "check_maps", "descending_ranks", "magnitudes", "widen"]
 
 
 def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
@@ -21,7 +24,6 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
         ValueError: If they have other dimensions, hold nothing, or a value of theirs is NaN or infinite.
 
     Examples:
-        >>> import torch
         >>> check_maps("maps_a", torch.zeros(2, 3, 4))
         Traceback (most recent call last):
         ...
@@ -41,10 +43,9 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
     detached = maps.detach()
     broken = (~detached.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
     if broken:
-        named = ", ".join(map(str, broken[:8])) + (", …" if len(broken) > 8 else "")
         raise ValueError(
-            f"{len(broken)} of {shape[0]} entries of {name} (index {named}) hold NaN or infinite scores: leave them "
-            "out, or find out where they come from"
+            f"{len(broken)} of {shape[0]} entries of {name} (index {listed(broken)}) hold NaN or infinite scores: "
+            "leave them out, or find out where they come from"
         )
     return detached
 
@@ -76,11 +77,23 @@ def magnitudes(maps: Tensor) -> Tensor:
     """Sum |a| over the channels of maps ``(*, C, H, W)``: ``(*, H, W)`` float64, where float64 exists.
 
     Examples:
-        >>> import torch
         >>> magnitudes(torch.tensor([[[[1.0, -2.0]], [[-3.0, 0.0]]]]))
         tensor([[[4., 2.]]], dtype=torch.float64)
     """
     return widen(maps).abs().sum(dim=-3)
+
+
+def descending_ranks(scores: Tensor) -> Tensor:
+    """Rank the scores ``(N, L)`` of each row: int64 ``(N, L)``, 0 for the highest, ties in the order of the columns.
+
+    Examples:
+        >>> descending_ranks(torch.tensor([[1.0, 3.0, 1.0, 2.0]]))
+        tensor([[2, 0, 3, 1]])
+    """
+    # Some sorts take -0.0 for less than 0.0, such as radix sorts of GPUs; the sum is 0.0 for both.
+    order = (scores + 0.0).sort(dim=1, descending=True, stable=True).indices
+    places = torch.arange(scores.shape[1], device=scores.device).expand(order.shape)
+    return torch.empty_like(order).scatter_(1, order, places)
 
 
 def widen(values: Tensor) -> Tensor:

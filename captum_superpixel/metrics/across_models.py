@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel.metrics._maps import check_maps, widen
-from captum_superpixel.metrics.stability import centred_ranks, correlation, to_device
+from captum_superpixel.metrics.stability import centered_ranks, correlation, to_device
 
 __all__ = ["MegeReco", "across_model_variance", "mege_reco"]
 
-Mask = NDArray[np.bool_]
-
 _LAYOUT = "M, N, C, H, W"
 _BLOCK = 2**22
-"""Scores that are compared at a time, at most, in float64 (32 MiB), but always those of one image."""
+"""Scores compared at a time, at most, in float64 (32 MiB), but never fewer than those of one image."""
 
 
 class MegeReco(NamedTuple):
@@ -150,7 +148,7 @@ def _checked_models(maps: object) -> Tensor:
     return checked
 
 
-def _checked_correct(correct: object, models: int, images: int) -> Mask:
+def _checked_correct(correct: object, models: int, images: int) -> NDArray[np.bool_]:
     if not isinstance(correct, Tensor) or correct.dtype != torch.bool:
         kind = f"tensor of {correct.dtype}" if isinstance(correct, Tensor) else type(correct).__name__
         raise TypeError(f"correct must be a boolean tensor, but a {kind} was passed: compare predictions with labels")
@@ -159,7 +157,7 @@ def _checked_correct(correct: object, models: int, images: int) -> Mask:
             f"correct has shape {tuple(correct.shape)}, but the maps are of {models} models and {images} images: pass "
             f"one value each, ({models}, {images})"
         )
-    values: Mask = correct.detach().cpu().numpy()
+    values: NDArray[np.bool_] = correct.detach().cpu().numpy()
     return values
 
 
@@ -198,7 +196,7 @@ def _relative_variance(maps: Tensor) -> Tensor:
 
 def _distances(maps: Tensor) -> NDArray[np.float64]:
     """Compute sqrt(1 - abs(Spearman)) of all pairs of models: ``(M, N, C, H, W)`` to ``(N, M, M)``."""
-    ranks = centred_ranks(maps.transpose(0, 1))
+    ranks = centered_ranks(maps.transpose(0, 1))
     products = ranks @ ranks.transpose(0, 2, 1)
     squares = np.diagonal(products, axis1=1, axis2=2)
     distances: NDArray[np.float64] = np.sqrt(1 - np.abs(correlation(products, squares[:, :, None], squares[:, None])))

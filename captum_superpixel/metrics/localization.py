@@ -1,4 +1,4 @@
-"""Localisation: how much of an explanation lies on the object that a ground-truth mask marks.
+"""Localization: how much of an explanation lies on the object that a ground-truth mask marks.
 
 One convention serves all three metrics, that of Arras et al. called "sum,pos": the attributions are summed over the
 channels with their signs, and negative sums count as 0, because they speak against the class. Where the size of an
@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-import scipy.ndimage
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._checks import checked_number, listed
+from captum_superpixel._untyped import distance_transform_edt
 from captum_superpixel.metrics._maps import check_maps, widen
 
-__all__ = ["pointing_game", "relevance_mass_accuracy", "relevance_rank_accuracy"]
-
-_distances: Callable[..., NDArray[np.float64]] = scipy.ndimage.distance_transform_edt  # type: ignore[attr-defined]
+__all__ = ["LOCALIZATION", "pointing_game", "relevance_mass_accuracy", "relevance_rank_accuracy"]
 
 
 def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: float = 0) -> Tensor:
@@ -46,7 +43,8 @@ def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: floa
     Raises:
         TypeError: If the attributions are not a tensor of real numbers, the masks not a boolean one, or the tolerance
             is no number.
-        ValueError: If the shapes do not fit, scores are NaN or infinite, a mask is empty, or the tolerance is negative.
+        ValueError: If the shapes do not fit, scores are NaN or infinite, a mask is empty, or the tolerance is negative
+            or infinite.
 
     Notes:
         Zhang et al. average the hits within each class first, and the classes then. Do so where the classes are of
@@ -57,7 +55,6 @@ def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: floa
         Journal of Computer Vision 126, 2018, doi:10.1007/s11263-017-1059-x.
 
     Examples:
-        >>> import torch
         >>> attributions = torch.tensor([[[[0.0, 9.0, 1.0, 2.0]]], [[[5.0, 5.0, 0.0, 5.0]]]])
         >>> object_masks = torch.tensor([[[[False, False, True, True]]], [[[False, False, True, True]]]])
         >>> pointing_game(attributions, object_masks)
@@ -65,10 +62,7 @@ def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: floa
         >>> pointing_game(attributions, object_masks, tolerance=1)
         tensor([1.0000, 0.6667], dtype=torch.float64)
     """
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.integer | np.floating):
-        raise TypeError(f"tolerance={tolerance!r} must be a number of pixels")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance={tolerance} must be 0 or more pixels")
+    tolerance = checked_number("tolerance", tolerance)
     relevance, inside = _relevance_and_object(attributions, object_masks)
     if tolerance > 0:
         inside = _within(tolerance, object_masks).flatten(1).to(inside.device)
@@ -104,7 +98,6 @@ def relevance_mass_accuracy(attributions: Tensor, object_masks: Tensor) -> Tenso
         explanations", Information Fusion 81, 2022, doi:10.1016/j.inffus.2021.11.008, arXiv:2003.07258.
 
     Examples:
-        >>> import torch
         >>> attributions = torch.tensor([[[[1.0, -7.0, 3.0, 4.0]]]])
         >>> object_masks = torch.tensor([[[[False, False, True, False]]]])
         >>> relevance_mass_accuracy(attributions, object_masks)
@@ -140,10 +133,9 @@ def relevance_rank_accuracy(attributions: Tensor, object_masks: Tensor) -> Tenso
     References:
         Arras, Osman, Samek, "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network
         explanations", Information Fusion 81, 2022, doi:10.1016/j.inffus.2021.11.008, arXiv:2003.07258. They leave ties
-        to the order of a sort, which favours one side of the image.
+        to the order of a sort, which favors one side of the image.
 
     Examples:
-        >>> import torch
         >>> attributions = torch.tensor([[[[8.0, 5.0, 5.0, 1.0]]]])
         >>> object_masks = torch.tensor([[[[True, True, False, False]]]])
         >>> relevance_rank_accuracy(attributions, object_masks)
@@ -178,10 +170,9 @@ def _relevance_and_object(attributions: object, object_masks: object) -> tuple[T
     inside = object_masks.flatten(1).to(maps.device)
     empty = (~inside.any(dim=1)).nonzero().flatten().tolist()
     if empty:
-        named = ", ".join(map(str, empty[:8])) + (", …" if len(empty) > 8 else "")
         raise ValueError(
-            f"{len(empty)} of {len(inside)} object_masks (index {named}) mark no pixel: leave these images out, for "
-            "there is nothing to find in them"
+            f"{len(empty)} of {len(inside)} object_masks (index {listed(empty)}) mark no pixel: leave these images "
+            "out, for there is nothing to find in them"
         )
     wide = widen(maps)
     return wide.sum(dim=1).clamp(min=0).flatten(1), inside
@@ -190,5 +181,11 @@ def _relevance_and_object(attributions: object, object_masks: object) -> tuple[T
 def _within(tolerance: float, object_masks: Tensor) -> Tensor:
     """Mark the pixels that are no further from the object than the tolerance: ``(N, 1, H, W)``."""
     outside = (~object_masks).cpu().numpy()
-    near = [torch.from_numpy(_distances(mask[0]) <= tolerance) for mask in outside]
+    near = [torch.from_numpy(distance_transform_edt(mask[0]) <= tolerance) for mask in outside]
     return torch.stack(near)[:, None]
+
+
+LOCALIZATION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    metric.__name__: metric for metric in (pointing_game, relevance_mass_accuracy, relevance_rank_accuracy)
+}
+"""The localization metrics by name: a new one is a function above and its name here."""

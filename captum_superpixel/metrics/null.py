@@ -1,9 +1,10 @@
-"""What a similarity of maps is worth: its excess over a null, with bootstrap intervals over the images.
+"""What a similarity of maps is worth: its chance-corrected value, with bootstrap intervals over the images.
 
 Pooled noise looks alike too, and so do the maps of one image whatever the network. A similarity of explanations
-therefore stands beside the similarity of maps that explain nothing. Two such nulls are in use: the permutation null
-(:func:`null_corrected`), and the random-network null, for which a trained network's maps are compared with those of an
-untrained twin and the per-image results go to :func:`against_null`.
+therefore stands beside the similarity of maps that explain nothing, its null, and beside its excess over that null,
+which is the chance-corrected similarity. Two nulls are in use: the permutation null (:func:`null_corrected`), and the
+random-network null, for which a trained network's maps are compared with those of a randomized model (Adebayo et al.),
+the same architecture before training, and the similarities of the images go to :func:`against_null`.
 
 Every interval is a 95 % percentile bootstrap over *images*: it says what other images would change, not what other
 trained networks would. Randomness comes from the generator that is passed. None is a fresh one seeded with 0: calls on
@@ -15,28 +16,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captum_superpixel._checks import checked_integer
 from captum_superpixel.metrics._maps import check_alike, check_maps
 from captum_superpixel.metrics.bootstrap import (
     Interval,
-    check_count,
     check_generator,
     check_per_image,
     interval,
     resampled_means,
 )
+from captum_superpixel.metrics.stability import Similarity
 
 __all__ = ["NullCorrected", "against_null", "excess", "null_corrected", "paired_difference", "permute_pixels"]
 
-Metric = Callable[[Tensor, Tensor], Tensor]
-Pool = Callable[[Tensor], Tensor]
+Pooling: TypeAlias = Callable[[Tensor], Tensor]
+"""From maps ``(N, C, H, W)`` to pooled maps of the same shape."""
 
-# Metrics computed in float32 miss their maximum of 1 by about 1e-7, on either side.
+# Similarities computed in float32 miss their maximum of 1 by about 1e-7, on either side.
 _ROUNDING = 1e-6
 
 
@@ -47,8 +49,9 @@ class NullCorrected:
     Attributes:
         value: Mean similarity over the images.
         null: Mean null over the images.
-        excess: ``(value - null) / (1 - null)`` of these two means. It is *not* the mean of the images' ratios, which a
-            single image with a null near 1 would carry off. NaN where the mean null is 1.
+        excess: ``(value - null) / (1 - null)`` of these two means, the chance-corrected similarity. It is *not* the
+            mean of the images' ratios, which a single image with a null near 1 would dominate. NaN where the mean null
+            is 1.
         ci95_value: 95 % percentile bootstrap interval of ``value``; NaN for one image.
         ci95_excess: The same of ``excess``, value and null of an image resampled together; NaN too if a null nears 1.
         n_images: How many images, N.
@@ -84,6 +87,8 @@ def excess(value: float, null: Tensor) -> Tensor: ...
 def excess(value: Tensor | float, null: Tensor | float) -> Tensor | float:
     """Say how far a similarity lies above its null, as a share of what is possible: ``(value - null) / (1 - null)``.
 
+    This is the correction for chance of Cohen's kappa and of the adjusted Rand index.
+
     Args:
         value: Similarity whose maximum is 1, or a tensor of such.
         null: Its null, or a tensor that broadcasts with ``value``.
@@ -115,10 +120,10 @@ def excess(value: Tensor | float, null: Tensor | float) -> Tensor | float:
 
 
 def null_corrected(
-    metric: Metric,
+    metric: Similarity,
     maps_a: Tensor,
     maps_b: Tensor,
-    pool: Pool | None = None,
+    pool: Pooling | None = None,
     n_draws: int = 10,
     generator: torch.Generator | None = None,
     *,
@@ -130,7 +135,7 @@ def null_corrected(
     ``a`` and of ``b`` permuted at random *before* pooling: what the segments make alike by themselves.
 
     Args:
-        metric: Similarity of two batches ``(N, C, H, W)``, one number an image, ``(N,)``, at most 1, such as
+        metric: Similarity of two batches ``(N, C, H, W)``, one number per image, ``(N,)``, at most 1, such as
             :func:`~captum_superpixel.metrics.stability.ssim`; its options by ``functools.partial``.
         maps_a: *Pixel* maps of shape ``(N, C, H, W)``: not pooled yet.
         maps_b: Pixel maps of the same images, of the same shape.
@@ -159,8 +164,8 @@ def null_corrected(
         (1.0, 0.9, 1.0)
     """
     first, second = check_alike(maps_a, maps_b)
-    check_count("n_draws", n_draws)
-    check_count("n_resamples", n_resamples)
+    n_draws = checked_integer("n_draws", n_draws)
+    n_resamples = checked_integer("n_resamples", n_resamples)
     generator = check_generator(generator)
     values = _measure(metric, pool, first, second)
     nulls = torch.zeros_like(values)
@@ -197,6 +202,8 @@ def against_null(
 ) -> NullCorrected:
     """Set the similarities of N images beside any null of theirs, above all the random-network null.
 
+    The random-network null of an image is the similarity of the trained network's map and a randomized model's.
+
     Args:
         values: Similarity of each image, ``(N,)``, at most 1.
         nulls: Null of each image, ``(N,)``, at most 1, in the same order.
@@ -212,13 +219,13 @@ def against_null(
 
     References:
         Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim, "Sanity Checks for Saliency Maps", NeurIPS 2018,
-        arXiv:1810.03292 (the comparison with an untrained network).
+        arXiv:1810.03292 (the comparison with a randomized model).
         Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, doi:10.1201/9780429246593, chapter 13.
 
     Examples:
         >>> same_task = torch.tensor([0.5, 0.7, 0.6, 0.8])
-        >>> untrained = torch.tensor([0.2, 0.3, 0.3, 0.4])
-        >>> round(against_null(same_task, untrained).excess, 3)
+        >>> randomized = torch.tensor([0.2, 0.3, 0.3, 0.4])
+        >>> round(against_null(same_task, randomized).excess, 3)
         0.5
     """
     found = check_per_image("values", values), check_per_image("nulls", nulls)
@@ -244,7 +251,7 @@ def against_null(
 def paired_difference(
     a: NullCorrected, b: NullCorrected, *, n_resamples: int = 2000, generator: torch.Generator | None = None
 ) -> tuple[float, Interval]:
-    """Say by how much the excess of one result beats that of another on the same images.
+    """Subtract the excess of one result from that of another on the same images, with an interval.
 
     Each image is drawn for both at once, so that what makes it hard for both cancels: the interval can exclude 0 where
     those of the two excesses overlap.
@@ -306,15 +313,15 @@ def _check_maximum(name: str, numbers: Tensor) -> None:
         )
 
 
-def _measure(metric: Metric, pool: Pool | None, first: Tensor, second: Tensor) -> Tensor:
+def _measure(metric: Similarity, pool: Pooling | None, first: Tensor, second: Tensor) -> Tensor:
     """Pool two batches and compare them: ``(N,)`` float64 on the CPU."""
     numbers = check_per_image("the metric's results", metric(_pool(pool, first), _pool(pool, second)))
     if len(numbers) != len(first):
-        raise ValueError(f"metric returned {len(numbers)} numbers for {len(first)} images: it must be one an image")
+        raise ValueError(f"metric returned {len(numbers)} numbers for {len(first)} images: it must be one per image")
     return numbers
 
 
-def _pool(pool: Pool | None, maps: Tensor) -> Tensor:
+def _pool(pool: Pooling | None, maps: Tensor) -> Tensor:
     pooled = maps if pool is None else pool(maps)
     if not isinstance(pooled, Tensor) or pooled.shape != maps.shape:
         what = f"shape {tuple(pooled.shape)}" if isinstance(pooled, Tensor) else type(pooled).__name__

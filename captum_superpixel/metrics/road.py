@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
-import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
+from captum_superpixel._checks import checked_number
+from captum_superpixel._threads import call_each
+from captum_superpixel._untyped import Floats, Sparse, csc_array, csr_array, diags_array, splu
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
-from captum_superpixel.metrics._removal import removal_ranks
+from captum_superpixel.metrics._maps import descending_ranks
+from captum_superpixel.metrics.bootstrap import check_generator
 
 __all__ = ["Road", "noisy_linear_imputation", "road"]
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-Sparse: TypeAlias = Any
-
-# SciPy leaves out the types.
-_csr_array: Callable[..., Sparse] = scipy.sparse.csr_array
-_csc_array: Callable[..., Sparse] = scipy.sparse.csc_array
-_diags_array: Callable[..., Sparse] = scipy.sparse.diags_array
-_factorise: Callable[..., Any] = scipy.sparse.linalg.splu
-
-# Row and column offsets to half of the 8 neighbours, and their weights; the other half mirrors them.
-_NEIGHBOURS = (((0, 1), 1 / 6), ((1, 0), 1 / 6), ((1, 1), 1 / 12), ((1, -1), 1 / 12))
+# Row and column offsets to half of the 8 neighbors, and their weights; the other half mirrors them.
+_NEIGHBORS = (((0, 1), 1 / 6), ((1, 0), 1 / 6), ((1, 1), 1 / 12), ((1, -1), 1 / 12))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +56,7 @@ def road(
     batch_size: int = 64,
     show_progress: bool = False,
 ) -> Road:
-    """Remove and debias: the most and the least relevant pixels are imputed from their neighbours, without retraining.
+    """Remove and debias: the most and the least relevant pixels are imputed from their neighbors, without retraining.
 
     For each fraction q, the q·H·W pixels (rounded, at least one pixel stays) of the highest scores are replaced by
     :func:`noisy_linear_imputation` and the model scores the result, f_MoRF(q); f_LeRF(q) likewise with the lowest.
@@ -78,18 +70,18 @@ def road(
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``). Its mode is not
             touched: put it into evaluation mode first. No gradients are recorded.
         inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
-        attributions: One map an image, ``(N, 1 or C, H, W)``.
+        attributions: One map per image, ``(N, 1 or C, H, W)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
-            outputs of one number an image (and ``softmax=False``).
+            outputs of one number per image (and ``softmax=False``).
         fractions: Parts of the pixels to remove, each above 0 and below 1.
         noise: Standard deviation of the noise on the imputed pixels, at least 0, in the units of the inputs. The
-            authors add 0.01 to images in [0, 1]: for inputs normalised by a deviation of 0.25 that is 0.04.
+            authors add 0.01 to images in [0, 1]: for inputs normalized by a deviation of 0.25 that is 0.04.
         generator: Where the noise comes from, on the CPU; None: a fresh one of seed 0, so that calls repeat.
         softmax: Score the softmax probability of the target; False: the output as it is.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
-        batch_size: Largest number of images a call of the model, and in memory.
-        show_progress: Whether to show a bar (needs tqdm).
+        batch_size: Largest number of images per call of the model, and in memory.
+        show_progress: Whether to show a bar.
 
     Returns:
         The scores, float64 (float32 on a device without float64); NaN where the model's outputs are.
@@ -98,7 +90,6 @@ def road(
         TypeError: If an argument is of the wrong kind, above all inputs that are not floating-point.
         ValueError: If the maps or the target do not fit the inputs or the outputs, if inputs or maps hold NaN or
             infinities, or if a fraction or the noise is out of range.
-        ImportError: If a bar is wanted and tqdm is not installed.
 
     Notes:
         Ties go row by row from the top in both orders. So a constant or all-zero map removes the same pixels in both
@@ -131,7 +122,7 @@ def road(
     count, channels, height, width = inputs.shape
     field = _noise((channels, height, width), noise, generator)
     averaging = _averaging(height, width)
-    ranks = torch.stack([removal_ranks(scores), removal_ranks(-scores)]).cpu()
+    ranks = torch.stack([descending_ranks(scores), descending_ranks(-scores)]).cpu()
     totals = torch.tensor([min(round(fraction * height * width), height * width - 1) for fraction in fractions])
     # Row by row: image, order, fraction.
     owners, orders, places = torch.cartesian_prod(*map(torch.arange, (count, 2, len(fractions)))).T
@@ -160,11 +151,11 @@ def road(
 def noisy_linear_imputation(
     images: Tensor, removed: Tensor, noise: float = 0.01, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Replace the removed pixels by the weighted means of their neighbours, all at once, and add noise to them.
+    """Replace the removed pixels by the weighted means of their neighbors, all at once, and add noise to them.
 
-    Every removed pixel x_i is to be Σ_j w_ij x_j / Σ_j w_ij over its up to 8 neighbours j, removed or not, with weights
+    Every removed pixel x_i is to be Σ_j w_ij x_j / Σ_j w_ij over its up to 8 neighbors j, removed or not, with weights
     1/6 for the four beside it and 1/12 for the four at its corners; at the border of the image the weights that are
-    left are renormalised, as in the authors' code. That is one sparse linear system an image, whose solution without
+    left are renormalized, as in the authors' code. That is one sparse linear system per image, whose solution without
     noise lies between the smallest and the largest kept value of the channel.
 
     Args:
@@ -210,27 +201,26 @@ def noisy_linear_imputation(
 
 
 def _noise(shape: tuple[int, ...], noise: float, generator: torch.Generator | None) -> Tensor:
-    if not 0 <= noise < float("inf"):
-        raise ValueError(f"noise={noise!r} must be a finite standard deviation of at least 0")
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    noise = checked_number("noise", noise)
+    generator = check_generator(generator)
     if generator.device.type != "cpu":
         raise ValueError(f"generator is on {generator.device}: pass one on the CPU, where the noise is drawn")
     return noise * torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def _averaging(height: int, width: int) -> Sparse:
-    """D - W over all pixels ``(H * W, H * W)``: W the weights of the neighbours, D their sums; symmetric."""
+    """D - W over all pixels ``(H * W, H * W)``: W the weights of the neighbors, D their sums; symmetric."""
     pixels = np.arange(height * width).reshape(height, width)
     here, there, weights = [], [], []
-    for (down, right), weight in _NEIGHBOURS:
+    for (down, right), weight in _NEIGHBORS:
         first = pixels[: height - down, max(0, -right) : width - max(0, right)].ravel()
         second = pixels[down:, max(0, right) : width + min(0, right)].ravel()
         here += [first, second]
         there += [second, first]
         weights.append(np.full(2 * len(first), weight))
     places = np.concatenate(here), np.concatenate(there)
-    neighbours = _csr_array((np.concatenate(weights), places), shape=(pixels.size, pixels.size))
-    return (_diags_array(neighbours.sum(axis=1)) - neighbours).tocsr()
+    neighbors = csr_array((np.concatenate(weights), places), shape=(pixels.size, pixels.size))
+    return (diags_array(neighbors.sum(axis=1)) - neighbors).tocsr()
 
 
 def _impute(images: Tensor, removed: npt.NDArray[np.bool_], noise: Tensor, averaging: Sparse) -> Tensor:
@@ -242,8 +232,7 @@ def _impute(images: Tensor, removed: npt.NDArray[np.bool_], noise: Tensor, avera
         return torch.from_numpy(imputed.T).reshape(images.shape[1:])
 
     # SuperLU lets go of the interpreter's lock.
-    with ThreadPoolExecutor(max(1, min(torch.get_num_threads(), len(values)))) as pool:
-        imputed = torch.stack(list(pool.map(solve, range(len(values)))))
+    imputed = torch.stack(call_each(solve, range(len(values)), torch.get_num_threads()))
     places = torch.from_numpy(removed).reshape(len(values), 1, *images.shape[2:])
     return torch.where(places.to(images.device), (imputed + noise).to(images), images)
 
@@ -257,7 +246,7 @@ def _solve(values: Floats, removed: npt.NDArray[np.bool_], averaging: Sparse) ->
     rows = averaging[unknown]
     system = rows[:, unknown]
     # The system is symmetric, so its rows may stand for its columns, and positive definite, so no pivot is needed.
-    columns = _csc_array((system.data, system.indices, system.indptr), shape=system.shape)
-    factors = _factorise(columns, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    columns = csc_array((system.data, system.indices, system.indptr), shape=system.shape)
+    factors = splu(columns, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     kept[unknown] = factors.solve(-(rows @ kept))
     return kept

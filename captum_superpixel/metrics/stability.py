@@ -1,21 +1,28 @@
 """How alike two maps of the same image are: what the explanations of two networks, or of two runs, have in common."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
-import skimage.metrics
 import torch
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
-from captum_superpixel.metrics._maps import check_alike, magnitudes, widen
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._untyped import Floats, rankdata, structural_similarity
+from captum_superpixel.metrics._maps import check_alike, descending_ranks, magnitudes, widen
 
-__all__ = ["cosine_similarity", "rank_correlation", "ssim", "top_k_intersection", "top_k_iou"]
+__all__ = [
+    "SIMILARITIES",
+    "Similarity",
+    "cosine_similarity",
+    "rank_correlation",
+    "ssim",
+    "top_k_intersection",
+    "top_k_iou",
+]
 
-Array = NDArray[np.float64]
-
-_structural_similarity: Callable[..., np.float64] = skimage.metrics.structural_similarity
+Similarity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""From two batches of maps ``(N, C, H, W)`` of the same images to one number per image, ``(N,)``, at most 1."""
 
 
 def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: float = 1.5) -> Tensor:
@@ -72,8 +79,7 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
     first, second = check_alike(maps_a, maps_b)
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile={percentile} is not in (0, 100]: pass 99 to clip the highest 1 % of the pixels")
-    if not 0 < sigma < float("inf"):
-        raise ValueError(f"sigma={sigma} is no width of a Gaussian: pass a finite number of pixels above 0")
+    sigma = checked_number("sigma", sigma, exclusive=True)
     height, width = first.shape[-2:]
     window = 2 * int(3.5 * sigma + 0.5) + 1
     if min(height, width) < window:
@@ -83,7 +89,7 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
         )
     scaled_a, scaled_b = _scaled(first, percentile), _scaled(second, percentile)
     values = [
-        _structural_similarity(a, b, data_range=1.0, gaussian_weights=True, sigma=sigma, use_sample_covariance=False)
+        structural_similarity(a, b, data_range=1.0, gaussian_weights=True, sigma=sigma, use_sample_covariance=False)
         for a, b in zip(scaled_a, scaled_b, strict=True)
     ]
     return to_device(np.array(values), first)
@@ -180,7 +186,7 @@ def cosine_similarity(maps_a: Tensor, maps_b: Tensor) -> Tensor:
         ValueError: If their shapes differ, or they hold NaN or infinity.
 
     Notes:
-        A map that is all zero has cosine 0 with every map, itself included. Nothing is centred: constant maps have 1
+        A map that is all zero has cosine 0 with every map, itself included. Nothing is centered: constant maps have 1
         or -1, and maps of one sign have at least 0. Ties need no rule.
 
     References:
@@ -218,7 +224,7 @@ def rank_correlation(maps_a: Tensor, maps_b: Tensor) -> Tensor:
 
     Notes:
         A map without an order, all zero or constant in magnitude, has correlation 0 with every map, itself included,
-        where ``scipy.stats.spearmanr`` has NaN: nothing was learnt from it. The sign of a score is without effect.
+        where ``scipy.stats.spearmanr`` has NaN: nothing can be learned from it. The sign of a score is without effect.
 
     References:
         C. Spearman, "The Proof and Measurement of Association between Two Things", doi:10.2307/1412159.
@@ -229,7 +235,7 @@ def rank_correlation(maps_a: Tensor, maps_b: Tensor) -> Tensor:
         tensor([1.], dtype=torch.float64)
     """
     first, second = check_alike(maps_a, maps_b)
-    ranks_a, ranks_b = (centred_ranks(maps) for maps in (first, second))
+    ranks_a, ranks_b = (centered_ranks(maps) for maps in (first, second))
     products, squares_a, squares_b = (
         np.einsum("np,np->n", left, right)
         for left, right in ((ranks_a, ranks_b), (ranks_a, ranks_a), (ranks_b, ranks_b))
@@ -244,26 +250,22 @@ def top_pixels(scores: Tensor, k: float) -> Tensor:
         >>> top_pixels(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), 2).int()
         tensor([[0, 1, 1, 0]], dtype=torch.int32)
     """
-    count = _pixel_count(k, scores.shape[1])
-    # Two passes over the scores: a stable sort gives the same pixels and takes several times as long.
-    least = scores.topk(count, dim=1).values[:, -1:]
-    above, tied = scores > least, scores == least
-    return above | (tied & (tied.cumsum(dim=1) <= count - above.sum(dim=1, keepdim=True)))
+    return descending_ranks(scores) < _pixel_count(k, scores.shape[1])
 
 
-def centred_ranks(maps: Tensor) -> Array:
+def centered_ranks(maps: Tensor) -> Floats:
     """Rank the magnitudes of maps ``(*, C, H, W)``: ``(*, H * W)``, ties averaged, less the mean rank."""
     scores = magnitudes(maps).flatten(-2).cpu().numpy()
-    ranks: Array = rankdata(scores, axis=-1)
+    ranks: Floats = rankdata(scores, axis=-1)
     # Multiples of 1/2, whose products add up without rounding for any usual size of image.
     ranks -= (ranks.shape[-1] + 1) / 2
     return ranks
 
 
-def correlation(products: Array, squares_a: Array, squares_b: Array) -> Array:
+def correlation(products: Floats, squares_a: Floats, squares_b: Floats) -> Floats:
     """Divide sums of products by the root of both sums of squares; 0 where one of those is 0."""
     norms = np.sqrt(squares_a * squares_b)  # one root of the product: equal ranks give exactly 1
-    values: Array = np.clip(products / np.where(norms > 0, norms, 1.0), -1.0, 1.0)
+    values: Floats = np.clip(products / np.where(norms > 0, norms, 1.0), -1.0, 1.0)
     return values
 
 
@@ -273,19 +275,19 @@ def unit_peak(rows: Tensor) -> Tensor:
     return rows / peaks.where(peaks > 0, 1)
 
 
-def to_device(values: Array, maps: Tensor) -> Tensor:
+def to_device(values: Floats, maps: Tensor) -> Tensor:
     """Bring an array to the device of the maps, as float64 if the device has it."""
     return torch.as_tensor(values, dtype=torch.float32 if maps.device.type == "mps" else None, device=maps.device)
 
 
-def _scaled(maps: Tensor, percentile: float) -> Array:
+def _scaled(maps: Tensor, percentile: float) -> Floats:
     """Clip the magnitudes of maps ``(N, C, H, W)`` at a percentile and scale them to [0, 1]: ``(N, H, W)``."""
     scores = magnitudes(maps).cpu().numpy().astype(np.float64, copy=False)
     low = scores.min(axis=(1, 2), keepdims=True)
     # Not torch.quantile, which refuses more than 16 million elements and is several times slower.
     high = np.percentile(scores.reshape(len(scores), -1), percentile, axis=1)[:, None, None]
     span = high - low
-    scaled: Array = (np.minimum(scores, high) - low) / np.where(span > 0, span, 1.0)
+    scaled: Floats = (np.minimum(scores, high) - low) / np.where(span > 0, span, 1.0)
     return scaled
 
 
@@ -297,12 +299,14 @@ def _share_in_common(maps_a: Tensor, maps_b: Tensor, k: float) -> Tensor:
 
 def _pixel_count(k: object, n_pixels: int) -> int:
     """Return how many of the pixels ``k`` asks for, a number of them or a share."""
-    if isinstance(k, bool) or not isinstance(k, (int, float, np.integer, np.floating)):
-        raise TypeError(f"k must be an int (pixels) or a float (a share of them), but {k!r} was passed")
-    if isinstance(k, (int, np.integer)):
-        if not 1 <= k <= n_pixels:
-            raise ValueError(f"k={k} pixels were asked for, but the maps have {n_pixels}: pass 1 to {n_pixels}")
-        return int(k)
-    if not 0 < k < 1:
-        raise ValueError(f"k={k} is no share of the pixels in (0, 1): pass 0.1 for a tenth, or an int for a number")
-    return max(1, round(float(k) * n_pixels))
+    if isinstance(k, (float, np.floating)):
+        if not 0 < k < 1:
+            raise ValueError(f"k={k} is no share of the pixels in (0, 1): pass 0.1 for a tenth, or an int for a number")
+        return max(1, round(float(k) * n_pixels))
+    return checked_integer("k as a number of pixels", k, maximum=n_pixels)
+
+
+SIMILARITIES: dict[str, Similarity] = {
+    metric.__name__: metric for metric in (ssim, top_k_intersection, top_k_iou, cosine_similarity, rank_correlation)
+}
+"""The similarities of two batches of maps, by name: a new one is a function above and its name here."""

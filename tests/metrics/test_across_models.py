@@ -16,13 +16,7 @@ from captum_superpixel.metrics import across_models
 from captum_superpixel.metrics.across_models import across_model_variance, mege_reco
 from captum_superpixel.pooling import pool_segments
 
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def tied(*shape: int, seed: int = 0) -> Tensor:
-    return noise(*shape, seed=seed).round()
+Draw = Callable[..., Tensor]
 
 
 def columns(*models: list[float]) -> Tensor:
@@ -40,8 +34,8 @@ def test_variance_by_hand() -> None:
     torch.testing.assert_close(across_model_variance(maps[[0, 2]]), torch.tensor([(2 + 8) / 5]).double())
 
 
-def test_variance_against_numpy() -> None:
-    maps = noise(4, 5, 3, 6, 7) + noise(1, 5, 3, 6, 7, seed=1)
+def test_variance_against_numpy(random: Draw) -> None:
+    maps = random(4, 5, 3, 6, 7) + random(1, 5, 3, 6, 7, seed=1)
     expected = maps.numpy().var(axis=0, ddof=1).sum((1, 2, 3)) / (maps.numpy().mean(axis=0) ** 2).sum((1, 2, 3))
     torch.testing.assert_close(across_model_variance(maps), torch.from_numpy(expected), rtol=1e-12, atol=0)
 
@@ -54,13 +48,13 @@ def test_variance_is_of_the_signed_channels() -> None:
 
 
 @pytest.mark.parametrize("models", [2, 3, 7, 40])
-def test_variance_of_models_that_agree_is_exactly_zero(models: int) -> None:
-    maps = noise(1, 6, 3, 5, 5).expand(models, -1, -1, -1, -1)
+def test_variance_of_models_that_agree_is_exactly_zero(models: int, random: Draw) -> None:
+    maps = random(1, 6, 3, 5, 5).expand(models, -1, -1, -1, -1)
     assert torch.equal(across_model_variance(maps), torch.zeros(6).double())
 
 
-def test_variance_of_maps_that_cancel_and_of_maps_that_are_zero() -> None:
-    cancelling, zero, constant = noise(1, 1, 3, 4, 4), torch.zeros(1, 1, 3, 4, 4), torch.ones(1, 1, 3, 4, 4)
+def test_variance_of_maps_that_cancel_and_of_maps_that_are_zero(random: Draw) -> None:
+    cancelling, zero, constant = random(1, 1, 3, 4, 4), torch.zeros(1, 1, 3, 4, 4), torch.ones(1, 1, 3, 4, 4)
     maps = torch.cat(
         [torch.cat([cancelling, -cancelling]), torch.cat([zero, zero]), torch.cat([constant, zero])], dim=1
     )
@@ -71,55 +65,55 @@ def test_variance_of_maps_that_cancel_and_of_maps_that_are_zero() -> None:
 
 
 @pytest.mark.parametrize("factor", [-3.0, 1e-200, 1e200])
-def test_a_common_factor_does_not_matter(factor: float) -> None:
-    maps = noise(3, 4, 2, 5, 5)
+def test_a_common_factor_does_not_matter(factor: float, random: Draw) -> None:
+    maps = random(3, 4, 2, 5, 5)
     torch.testing.assert_close(across_model_variance(factor * maps), across_model_variance(maps))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int32, torch.uint8])
-def test_variance_of_every_real_dtype_is_float64(dtype: torch.dtype) -> None:
-    maps = (10 * noise(3, 4, 2, 5, 5)).abs().round().to(dtype)
+def test_variance_of_every_real_dtype_is_float64(dtype: torch.dtype, random: Draw) -> None:
+    maps = (10 * random(3, 4, 2, 5, 5)).abs().round().to(dtype)
     value = across_model_variance(maps)
     assert value.dtype == torch.float64
     assert torch.equal(value, across_model_variance(maps.double()))
 
 
-def test_one_image_alone_is_the_same_as_in_a_batch() -> None:
-    maps = noise(3, 5, 2, 6, 6)
+def test_one_image_alone_is_the_same_as_in_a_batch(random: Draw) -> None:
+    maps = random(3, 5, 2, 6, 6)
     singles = torch.cat([across_model_variance(maps[:, n : n + 1]) for n in range(5)])
     torch.testing.assert_close(singles, across_model_variance(maps), rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("block", [1, 3 * 2 * 36 * 2])
-def test_images_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    maps, correct = noise(3, 5, 2, 6, 6), noise(3, 5, seed=1) > -0.5
+def test_images_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch, block: int, random: Draw) -> None:
+    maps, correct = random(3, 5, 2, 6, 6), random(3, 5, seed=1) > -0.5
     variance, scores = across_model_variance(maps), mege_reco(maps, correct)
     monkeypatch.setattr(across_models, "_BLOCK", block)
     torch.testing.assert_close(across_model_variance(maps), variance, rtol=1e-13, atol=0)
     assert mege_reco(maps, correct) == scores
 
 
-def test_pure_noise_tends_to_the_number_of_models() -> None:
+def test_pure_noise_tends_to_the_number_of_models(random: Draw) -> None:
     # The ratio of two means of 30,000 values: its relative standard deviation is below .01.
     for models in (2, 5):
-        maps = noise(models, 1, 3, 100, 100)
+        maps = random(models, 1, 3, 100, 100)
         assert across_model_variance(maps).item() == pytest.approx(models, rel=0.05)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
-def test_grouping_divides_the_variance_of_independent_noise_by_the_size_of_the_segments(size: int) -> None:
+def test_grouping_divides_the_variance_of_independent_noise_by_the_size_of_segments(size: int, random: Draw) -> None:
     cells = torch.arange(64) // size
     mask = (cells[:, None] * 64 + cells).reshape(1, 1, 64, 64)
-    signal = pool_segments(noise(1, 4, 64, 64), mask)  # constant in the segments: grouping leaves it alone
-    maps = 3 * signal + 0.1 * noise(4, 4, 64, 64, seed=1)
+    signal = pool_segments(random(1, 4, 64, 64), mask)  # constant in the segments: grouping leaves it alone
+    maps = 3 * signal + 0.1 * random(4, 4, 64, 64, seed=1)
     grouped = pool_segments(maps, mask)
     ratio = across_model_variance(grouped[:, None]) / across_model_variance(maps[:, None])
     # Chi-squared with 3 * 4 * 4096 / size**2 degrees of freedom, at least 768: a standard deviation of .05.
     assert ratio.item() == pytest.approx(1 / size**2, rel=0.15)
 
 
-def test_grouping_never_raises_the_numerator() -> None:
-    maps, mask = noise(3, 8, 1, 6, 6), torch.randint(0, 5, (8, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+def test_grouping_never_raises_the_numerator(random: Draw) -> None:
+    maps, mask = random(3, 8, 1, 6, 6), torch.randint(0, 5, (8, 1, 6, 6), generator=torch.Generator().manual_seed(0))
     grouped = torch.stack([pool_segments(one, mask) for one in maps])
     numerators = [across_model_variance(one) * one.mean(dim=0).square().sum(dim=(1, 2, 3)) for one in (grouped, maps)]
     assert (numerators[0] < numerators[1]).all()
@@ -195,14 +189,14 @@ def test_the_held_out_model_is_compared_with_each_other_one() -> None:
     assert scores(maps, right, [2])[0] == pytest.approx(1 / (1 + 1))
 
 
-@pytest.mark.parametrize("make", [noise, tied])
+@pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("folds", [True, False])
-def test_mege_and_reco_against_loops_scipy_and_scikit_learn(make: Callable[..., Tensor], folds: bool) -> None:
+def test_mege_and_reco_against_loops_scipy_and_scikit_learn(ties: bool, folds: bool, random: Draw) -> None:
     models, images = 4, 24
-    correct = noise(models, images, seed=2) > -0.6
-    shared = 0.7 * noise(1, images, 3, 6, 5, seed=1)
-    maps = make(models, images, 3, 6, 5) + shared * correct[..., None, None, None]
-    maps = maps.round() if make is tied else maps
+    correct = random(models, images, seed=2) > -0.6
+    shared = 0.7 * random(1, images, 3, 6, 5, seed=1)
+    maps = random(models, images, 3, 6, 5) + shared * correct[..., None, None, None]
+    maps = maps.round() if ties else maps
     held_out = torch.arange(images) % models if folds else None
     agreeing, differing = by_definition(maps, correct, held_out)
     assert min(len(agreeing), len(differing)) > 10
@@ -217,8 +211,8 @@ def test_mege_and_reco_against_loops_scipy_and_scikit_learn(make: Callable[..., 
     assert found.reco.item() == pytest.approx(max(true_rate - false_rate), abs=1e-12)
 
 
-def test_the_order_of_models_and_images_does_not_matter() -> None:
-    maps, correct = noise(3, 9, 1, 5, 5), noise(3, 9, seed=1) > -0.5
+def test_the_order_of_models_and_images_does_not_matter(random: Draw) -> None:
+    maps, correct = random(3, 9, 1, 5, 5), random(3, 9, seed=1) > -0.5
     models, images, held_out = torch.tensor([2, 0, 1]), torch.arange(9) * 4 % 9, torch.arange(9) % 3
     renamed = torch.argsort(models)[held_out]
     expected = mege_reco(maps, correct, held_out)
@@ -227,21 +221,21 @@ def test_the_order_of_models_and_images_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int16])
-def test_mege_and_reco_of_every_real_dtype(dtype: torch.dtype) -> None:
-    maps, correct = (4 * noise(3, 9, 2, 5, 5)).to(dtype), noise(3, 9, seed=1) > -0.5
+def test_mege_and_reco_of_every_real_dtype(dtype: torch.dtype, random: Draw) -> None:
+    maps, correct = (4 * random(3, 9, 2, 5, 5)).to(dtype), random(3, 9, seed=1) > -0.5
     assert mege_reco(maps, correct) == mege_reco(maps.double(), correct)
 
 
-def test_two_models_without_folds_are_two_models_with_either_fold() -> None:
-    maps, correct = noise(2, 8, 1, 5, 5), noise(2, 8, seed=1) > -0.5
+def test_two_models_without_folds_are_two_models_with_either_fold(random: Draw) -> None:
+    maps, correct = random(2, 8, 1, 5, 5), random(2, 8, seed=1) > -0.5
     assert mege_reco(maps, correct) == mege_reco(maps, correct, torch.arange(8, dtype=torch.uint8) % 2)
 
 
 # Bad input
 
 
-def test_maps_that_are_not_those_of_several_models() -> None:
-    one, pair = noise(1, 4, 3, 5, 5), noise(2, 4, 3, 5, 5)
+def test_maps_that_are_not_those_of_several_models(random: Draw) -> None:
+    one, pair = random(1, 4, 3, 5, 5), random(2, 4, 3, 5, 5)
     broken = pair.clone()
     broken[1, 2, 0, 0, 0] = math.inf
     correct = torch.ones(2, 4).bool()
@@ -256,8 +250,8 @@ def test_maps_that_are_not_those_of_several_models() -> None:
             call([pair[0], pair[1]])
 
 
-def test_answers_that_do_not_fit_the_maps() -> None:
-    maps, correct = noise(2, 4, 3, 5, 5), torch.ones(2, 4).bool()
+def test_answers_that_do_not_fit_the_maps(random: Draw) -> None:
+    maps, correct = random(2, 4, 3, 5, 5), torch.ones(2, 4).bool()
     with pytest.raises(ValueError, match=re.escape("correct has shape (4, 2), but the maps are of 2 models and 4 im")):
         mege_reco(maps, correct.T)
     with pytest.raises(TypeError, match=r"correct must be a boolean tensor, but a tensor of torch\.int64 was passed"):

@@ -1,14 +1,18 @@
 """Deletion and insertion curves on models whose curves are known, and against a plain NumPy loop."""
 
+import inspect
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-import scipy.ndimage
 import torch
 from torch import Tensor, nn
 
 from captum_superpixel.masks import Slic
-from captum_superpixel.metrics._removal import blur
+from captum_superpixel.metrics._removal import background
 from captum_superpixel.metrics.fidelity import deletion_auc, deletion_curve, insertion_auc, insertion_curve
+
+Draw = Callable[..., Tensor]
 
 HEIGHT, WIDTH = 10, 8
 
@@ -27,22 +31,18 @@ class Linear:
         return (images * self.weights).sum(dim=(1, 2, 3))
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 @pytest.fixture
-def linear() -> Linear:
+def linear(random: Draw) -> Linear:
     return Linear(random(1, 3, HEIGHT, WIDTH))
 
 
 @pytest.fixture
-def inputs() -> Tensor:
+def inputs(random: Draw) -> Tensor:
     return random(4, 3, HEIGHT, WIDTH, seed=1)
 
 
 @pytest.fixture
-def maps() -> Tensor:
+def maps(random: Draw) -> Tensor:
     return random(4, 1, HEIGHT, WIDTH, seed=2)
 
 
@@ -68,11 +68,43 @@ def test_linear_model_has_its_closed_form_curve(linear: Linear, inputs: Tensor, 
     torch.testing.assert_close(shown.scores, contributions.sum(dim=(1, 2, 3))[:, None] - left + empty)
 
 
-def test_the_area_is_the_trapezoid_rule_of_the_curve(linear: Linear, inputs: Tensor, maps: Tensor) -> None:
-    for curve, area in ((deletion_curve, deletion_auc), (insertion_curve, insertion_auc)):
-        fractions, scores = curve(linear, inputs, maps, softmax=False, n_steps=7)
-        expected = np.trapezoid(scores.numpy(), fractions.numpy(), axis=1)
-        np.testing.assert_allclose(area(linear, inputs, maps, softmax=False, n_steps=7).numpy(), expected)
+def test_the_area_is_the_trapezoid_rule(net: nn.Module, images: Tensor, masks: Tensor, random: Draw) -> None:
+    maps = random(4, 3, 16, 12)
+    options = {"feature_mask": masks, "baselines": "mean", "n_steps": 2, "batch_size": 3}
+    for curve_of, area_of in ((deletion_curve, deletion_auc), (insertion_curve, insertion_auc)):
+        for given in ({}, options, {"softmax": False, "n_steps": None}):
+            curve = curve_of(net, images, maps, [0, 4, 2, 1], **given)
+            expected = np.trapezoid(curve.scores.numpy(), curve.fractions.numpy(), axis=1)
+            np.testing.assert_allclose(curve.area.numpy(), expected)
+            assert torch.equal(area_of(net, images, maps, [0, 4, 2, 1], **given), curve.area)
+
+
+def test_one_signature_serves_all_four() -> None:
+    shown = inspect.signature(deletion_curve)
+    assert len(shown.parameters) == 11
+    defaults = {name: each.default for name, each in shown.parameters.items() if each.default is not each.empty}
+    assert defaults == {
+        "target": None,
+        "feature_mask": None,
+        "baselines": "blur",
+        "n_steps": 20,
+        "softmax": True,
+        "additional_forward_args": None,
+        "batch_size": 64,
+        "show_progress": False,
+    }
+    for function, result in ((insertion_curve, "Curve"), (deletion_auc, "Tensor"), (insertion_auc, "Tensor")):
+        assert inspect.signature(function).parameters == shown.parameters
+        assert inspect.signature(function).return_annotation == result
+
+
+def test_by_default_20_steps_of_probabilities_lead_to_the_blur(net: nn.Module, images: Tensor, random: Draw) -> None:
+    maps = random(4, 3, 16, 12)
+    stated = {"n_steps": 20, "softmax": True, "baselines": background("blur", images.detach()), "batch_size": 64}
+    for curve_of in (deletion_curve, insertion_curve):
+        curve = curve_of(net, images, maps, 1)
+        assert curve.scores.shape == (4, 21)
+        assert torch.equal(curve.scores, curve_of(net, images, maps, 1, **stated).scores)
 
 
 def test_contributions_are_the_best_map_and_their_negative_the_worst(linear: Linear, inputs: Tensor, maps) -> None:
@@ -85,7 +117,7 @@ def test_contributions_are_the_best_map_and_their_negative_the_worst(linear: Lin
 
 
 @pytest.mark.parametrize("baselines", ["zero", "mean", "blur"])
-def test_insertion_is_deletion_of_the_negated_map(net: nn.Module, images: Tensor, baselines: str) -> None:
+def test_insertion_is_deletion_of_the_negated_map(net: nn.Module, images: Tensor, baselines: str, random: Draw) -> None:
     maps = random(4, 3, 16, 12)
     for n_steps in (16, None):
         options = {"target": 2, "baselines": baselines, "n_steps": n_steps}
@@ -98,7 +130,7 @@ def test_insertion_is_deletion_of_the_negated_map(net: nn.Module, images: Tensor
 
 
 @pytest.mark.parametrize("regions", [False, True])
-def test_against_a_loop_in_numpy(net: nn.Module, images: Tensor, masks: Tensor, regions: bool) -> None:
+def test_against_a_loop_in_numpy(net: nn.Module, images: Tensor, masks: Tensor, regions: bool, random: Draw) -> None:
     maps, labels, steps = random(4, 3, 16, 12), [0, 4, 2, 1], 5
     picture, soft = images.detach().numpy(), np.zeros((4, steps + 1))
     fractions = np.zeros((4, steps + 1))
@@ -149,7 +181,7 @@ def test_one_region_a_pixel_is_pixel_by_pixel(linear: Linear, inputs: Tensor, ma
         assert torch.equal(by_pixel.scores, by_region.scores)
 
 
-def test_regions_in_groups_are_points_of_the_whole_curve(net: nn.Module, images: Tensor) -> None:
+def test_regions_in_groups_are_points_of_the_whole_curve(net: nn.Module, images: Tensor, random: Draw) -> None:
     mask, maps = Slic(24)(images), random(4, 1, 16, 12)
     whole = deletion_curve(net, images, maps, 1, feature_mask=mask, n_steps=None)
     grouped = deletion_curve(net, images, maps, 1, feature_mask=mask, n_steps=5)
@@ -179,17 +211,17 @@ def test_constant_maps_wipe_from_the_top_down(linear: Linear, inputs: Tensor, va
         assert torch.equal(curve(linear, inputs, constant, softmax=False, n_steps=HEIGHT).scores, wiped.scores)
 
 
-def test_ends_of_the_curve_are_image_and_baseline(net: nn.Module, images: Tensor) -> None:
+def test_ends_of_the_curve_are_image_and_baseline(net: nn.Module, images: Tensor, random: Draw) -> None:
     maps = random(4, 1, 16, 12)
     curve = deletion_curve(net, images, maps, 3)
     with torch.no_grad():
-        whole, empty = (net(x).double().softmax(dim=1)[:, 3] for x in (images, blur(images)))
+        whole, empty = (net(x).double().softmax(dim=1)[:, 3] for x in (images, background("blur", images.detach())))
     torch.testing.assert_close(curve.scores[:, 0], whole, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(curve.scores[:, -1], empty, atol=1e-6, rtol=1e-6)
     assert ((curve.scores > 0) & (curve.scores < 1)).all()
 
 
-def test_where_the_baseline_is_the_image_the_curve_is_flat(net: nn.Module, images: Tensor) -> None:
+def test_where_the_baseline_is_the_image_the_curve_is_flat(net: nn.Module, images: Tensor, random: Draw) -> None:
     same = {"baselines": images.detach()}
     curve = deletion_curve(net, images, random(4, 1, 16, 12), 0, **same)
     torch.testing.assert_close(curve.scores, curve.scores[:, :1].expand(-1, 21), atol=1e-6, rtol=0)
@@ -224,7 +256,7 @@ def test_states_that_repeat_are_scored_once(linear: Linear, inputs: Tensor, maps
     assert sum(linear.batches) == 3 * 3 + 4
 
 
-def test_mode_and_gradients_of_the_model_are_left_alone(images: Tensor) -> None:
+def test_mode_and_gradients_of_the_model_are_left_alone(images: Tensor, random: Draw) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     state = {name: value.clone() for name, value in model.state_dict().items()}
     area = deletion_auc(model, images, random(4, 3, 16, 12), 1)
@@ -255,9 +287,8 @@ def test_dtypes(dtype: torch.dtype, inputs: Tensor, maps: Tensor) -> None:
         ({"attributions": torch.zeros(4, 10, 8)}, r"attributions must have shape .* but has shape \(4, 10, 8\)"),
         ({"attributions": torch.full((4, 1, 10, 8), torch.nan)}, r"4 of 4 entries of attributions"),
         ({"inputs": torch.full((4, 3, 10, 8), torch.inf)}, r"4 of 4 entries of inputs"),
-        ({"n_steps": 0}, r"n_steps=0 must"),
-        ({"n_steps": 2.5}, r"n_steps=2\.5 must"),
-        ({"batch_size": 0}, r"batch_size=0 must"),
+        ({"n_steps": 0}, r"n_steps must be at least 1, but 0 was passed"),
+        ({"batch_size": 0}, r"batch_size must be at least 1, but 0 was passed"),
         ({"baselines": "black"}, r"baselines='black' is unknown"),
         (
             {"baselines": torch.zeros(2, 3, 10, 8)},
@@ -285,32 +316,15 @@ def test_bad_values(linear: Linear, inputs: Tensor, maps: Tensor, bad: dict, mes
         ({"baselines": None}, r"a NoneType was passed"),
         ({"baselines": True}, r"a bool was passed"),
         ({"feature_mask": torch.zeros(1, 1, 10, 8)}, r"feature_mask has dtype torch\.float32"),
+        ({"n_steps": 2.5}, r"n_steps must be an integer, but 2\.5 \(float\) was passed"),
+        ({"n_steps": True}, r"n_steps must be an integer, but True \(bool\) was passed"),
+        ({"batch_size": 8.0}, r"batch_size must be an integer, but 8\.0 \(float\) was passed"),
+        ({"n_step": 5}, r"unexpected keyword argument 'n_step'"),
     ],
 )
 def test_bad_types(linear: Linear, inputs: Tensor, maps: Tensor, bad: dict, message: str) -> None:
     arguments = {"inputs": inputs, "attributions": maps, "softmax": False} | bad
-    with pytest.raises(TypeError, match=message):
-        deletion_auc(linear, **arguments)
-
-
-@pytest.mark.parametrize("sigma", [0.6, 1.5, 20.0])
-def test_blur_against_scipy(sigma: float) -> None:
-    images = random(2, 3, 9, 14)
-    widths = (0, 0, sigma, sigma)
-    weights = scipy.ndimage.gaussian_filter(np.ones(images.shape), widths, mode="constant", truncate=40)
-    sums = scipy.ndimage.gaussian_filter(images.numpy(), widths, mode="constant", truncate=40)
-    np.testing.assert_allclose(blur(images, sigma).numpy(), sums / weights, atol=1e-12)
-
-
-def test_blur_keeps_constants_and_takes_a_tenth_of_the_shorter_side() -> None:
-    constant = torch.full((1, 2, 20, 31), 0.3)
-    torch.testing.assert_close(blur(constant), constant)
-    images = random(2, 1, 20, 31)
-    assert torch.equal(blur(images), blur(images, sigma=2.0))
-    torch.testing.assert_close(blur(images, 1e9), images.mean(dim=(2, 3), keepdim=True).expand(images.shape))
-
-
-@pytest.mark.parametrize("sigma", [0, -1.0, float("inf")])
-def test_blur_refuses_other_widths(sigma: float) -> None:
-    with pytest.raises(ValueError, match=rf"sigma={sigma}"):
-        blur(torch.zeros(1, 1, 4, 4), sigma)
+    for function in (deletion_auc, insertion_auc, deletion_curve, insertion_curve):
+        with pytest.raises(TypeError, match=message):
+            function(linear, **arguments)
+    assert not linear.batches

@@ -1,7 +1,5 @@
 """Targets, further arguments, the softmax and the bar, through the metric that uses them most plainly."""
 
-import sys
-
 import pytest
 import torch
 from torch import Tensor
@@ -129,9 +127,3 @@ def test_a_bar_counts_the_images(capsys: pytest.CaptureFixture[str]) -> None:
     assert "30/30" in capsys.readouterr().err
     whole(channels, 0)
     assert capsys.readouterr().err == ""
-
-
-def test_a_bar_without_tqdm_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(ImportError, match="pip install tqdm"):
-        whole(channels, 0, show_progress=True)

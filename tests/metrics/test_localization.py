@@ -1,5 +1,7 @@
-"""Localisation: drawings, the published formulas in NumPy, and what ties, signs and empty maps come to."""
+"""Localization: drawings, the published formulas in NumPy, and what ties, signs and empty maps come to."""
 
+import inspect
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel.metrics.localization import pointing_game, relevance_mass_accuracy, relevance_rank_accuracy
+from captum_superpixel import metrics
+from captum_superpixel.metrics.localization import (
+    LOCALIZATION,
+    pointing_game,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+)
 from captum_superpixel.pooling import pool_segments
 
 Metric = Callable[[Tensor, Tensor], Tensor]
@@ -48,6 +56,14 @@ def published_rank(heatmap: NDArray[np.float64], mask: NDArray[np.bool_]) -> flo
     size = int(mask.sum())
     top = set(np.argsort(heatmap.ravel())[::-1][:size].tolist())
     return len(top & set(np.flatnonzero(mask).tolist())) / size
+
+
+def test_every_metric_of_maps_and_object_masks_is_in_the_table() -> None:
+    functions = [each for each in vars(metrics).values() if inspect.isfunction(each)]
+    taken = {each.__name__: list(inspect.signature(each).parameters)[:2] for each in functions}
+    assert set(LOCALIZATION) == {name for name, first in taken.items() if first == ["attributions", "object_masks"]}
+    assert list(LOCALIZATION.values()) == METRICS
+    assert metrics.LOCALIZATION is LOCALIZATION
 
 
 def test_the_metrics_are_the_published_formulas() -> None:
@@ -194,8 +210,10 @@ def test_wrong_arguments_are_named(metric: Metric) -> None:
 
 def test_a_wrong_tolerance_is_named() -> None:
     maps, masks = random_maps(2)
-    for tolerance in (-1, float("nan")):
-        with pytest.raises(ValueError, match=f"tolerance={tolerance} must be 0 or more"):
+    for tolerance in (-1, math.nan, math.inf):
+        with pytest.raises(
+            ValueError, match=f"tolerance must be finite and at least 0, but {float(tolerance)} was passed"
+        ):
             pointing_game(maps, masks, tolerance=tolerance)
-    with pytest.raises(TypeError, match="tolerance='15' must be a number"):
+    with pytest.raises(TypeError, match=r"tolerance must be a number, but '15' \(str\) was passed"):
         pointing_game(maps, masks, tolerance="15")  # type: ignore[arg-type]

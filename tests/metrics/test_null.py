@@ -98,6 +98,7 @@ class TestExcess:
         assert math.isnan(excess(1.0, 1.0))
         assert math.isnan(excess(1.0, 1 - 1e-9))
         assert math.isnan(excess(1.0, 1 + 1e-9))
+        assert excess(1.0, 1 - 2e-6) == pytest.approx(1)
         of_tensor = excess(torch.tensor([1.0, 1.0]), torch.tensor([1.0, 0.5]))
         assert of_tensor.isnan().tolist() == [True, False]
 
@@ -224,6 +225,22 @@ class TestNullCorrected:
         torch.testing.assert_close(result.nulls, torch.stack(draws).mean(dim=0))
         torch.testing.assert_close(result.values, cosine(a, b))
 
+    def test_10_draws_and_2000_resamples_are_the_default(self) -> None:
+        calls: list[int] = []
+
+        def metric(maps_a: Tensor, maps_b: Tensor) -> Tensor:
+            calls.append(len(maps_a))
+            return cosine(maps_a, maps_b)
+
+        result = null_corrected(metric, noise(6, 0), noise(6, 1))
+        assert len(calls) == 1 + 10
+        stated = null_corrected(cosine, noise(6, 0), noise(6, 1), n_draws=10, n_resamples=2000)
+        assert result.ci95_excess == stated.ci95_excess
+        again = against_null(result.values, result.nulls)
+        assert again.ci95_excess == against_null(result.values, result.nulls, n_resamples=2000).ci95_excess
+        other = against_null(result.nulls, result.values)
+        assert paired_difference(result, other) == paired_difference(result, other, n_resamples=2000)
+
     def test_randomness_is_passed_in(self) -> None:
         a, b, before = noise(6, 0), noise(6, 1), torch.random.get_rng_state()
         by_default = null_corrected(cosine, a, b)
@@ -249,9 +266,9 @@ class TestNullCorrected:
             (TypeError, r"results must be a tensor .* but float was passed", {"metric": lambda a, b: 0.5}),
             (ValueError, r"results of image 0, 1, 2, 3 are NaN", {"metric": lambda a, b: cosine(a, b) * torch.nan}),
             (ValueError, r"values exceeds 1 \(2 at index 0\)", {"metric": lambda a, b: cosine(a, a) * 2}),
-            (ValueError, r"n_draws=0 must be 1 or more", {"n_draws": 0}),
-            (TypeError, r"n_draws=2\.5 must be an integer", {"n_draws": 2.5}),
-            (ValueError, r"n_resamples=-1 must be 1 or more", {"n_resamples": -1}),
+            (ValueError, r"n_draws must be at least 1, but 0 was passed", {"n_draws": 0}),
+            (TypeError, r"n_draws must be an integer, but 2\.5 \(float\) was passed", {"n_draws": 2.5}),
+            (ValueError, r"n_resamples must be at least 1, but -1 was passed", {"n_resamples": -1}),
             (TypeError, r"generator=3 is not a torch\.Generator", {"generator": 3}),
             (ValueError, r"maps_a has shape \(4, 1, 12, 12\) and maps_b \(3,", {"maps_b": noise(3, 0)}),
         ],
@@ -282,14 +299,6 @@ class TestAgainstNull:
         low, high = scipy_interval([values, nulls], excess_of_means, paired=False)
         assert high - low > result.ci95_excess[1] - result.ci95_excess[0] + 0.01
 
-    def test_chunks_of_resamples_change_nothing_but_the_draws(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        values, nulls = pair_of_columns(30, 5)
-        whole = against_null(values, nulls, n_resamples=5000)
-        monkeypatch.setattr("captum_superpixel.metrics.bootstrap._RESAMPLED_AT_ONCE", 64)
-        pieces = against_null(values, nulls, n_resamples=5000)
-        assert pieces.ci95_value == pytest.approx(whole.ci95_value, abs=0.01)
-        assert pieces.ci95_excess == pytest.approx(whole.ci95_excess, abs=0.01)
-
     def test_one_image_has_no_interval(self) -> None:
         result = against_null(torch.tensor([0.75]), torch.tensor([0.5]))
         assert result.excess == 0.5
@@ -307,9 +316,9 @@ class TestAgainstNull:
         values, nulls = pair_of_columns(5, 0)
         with pytest.raises(ValueError, match=r"there are 5 values and 4 nulls"):
             against_null(values, nulls[:4])
-        with pytest.raises(ValueError, match=r"values must have shape \(N,\), one number an image, .* \(5, 1\)"):
+        with pytest.raises(ValueError, match=r"values must have shape \(N,\), one number per image, .* \(5, 1\)"):
             against_null(values[:, None], nulls)
-        with pytest.raises(ValueError, match=r"nulls must have shape \(N,\), one number an image, .* \(0,\)"):
+        with pytest.raises(ValueError, match=r"nulls must have shape \(N,\), one number per image, .* \(0,\)"):
             against_null(values, nulls[:0])
         with pytest.raises(ValueError, match=r"nulls exceeds 1 \(1\.25 at index 2\)"):
             against_null(values, torch.tensor([0.0, 0.0, 1.25, 0.0, 0.0]))
@@ -319,7 +328,7 @@ class TestAgainstNull:
             against_null(broken, nulls)
         with pytest.raises(TypeError, match=r"nulls must be a tensor of N real numbers, but list was passed"):
             against_null(values, nulls.tolist())  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match=r"n_resamples=0 must be 1 or more"):
+        with pytest.raises(ValueError, match=r"n_resamples must be at least 1, but 0 was passed"):
             against_null(values, nulls, n_resamples=0)
 
 

@@ -1,5 +1,7 @@
 """The imputation against a dense system written down from the paper, and ROAD on models that are known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,11 @@ from torch import Tensor, nn
 
 from captum_superpixel.metrics.road import noisy_linear_imputation, road
 
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+Draw = Callable[..., Tensor]
 
 
 def dense_imputation(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Every removed pixel is the weighted mean of its neighbours: one equation a pixel, image (C, H, W)."""
+    """Every removed pixel is the weighted mean of its neighbors: one equation per pixel, image (C, H, W)."""
     channels, height, width = image.shape
     system, right = np.zeros((height * width,) * 2), np.zeros((height * width, channels))
     for y in range(height):
@@ -36,7 +36,7 @@ def dense_imputation(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(5, 6), (1, 7), (7, 1), (2, 2), (9, 4)])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_imputation_against_a_dense_system(size: tuple[int, int], share: float) -> None:
+def test_imputation_against_a_dense_system(size: tuple[int, int], share: float, random: Draw) -> None:
     images = random(3, 2, *size)
     removed = torch.rand(3, 1, *size, generator=torch.Generator().manual_seed(3)) < share
     removed[:, :, 0, 0] = False
@@ -53,7 +53,7 @@ def test_imputation_by_hand() -> None:
     assert noisy_linear_imputation(image, middle, noise=0)[0, 0, 1, 1].item() == pytest.approx(4.5)
     corner = torch.zeros(1, 1, 3, 3, dtype=torch.bool)
     corner[..., 0, 2] = True
-    # (0 / 6 + 12 / 6 + 99 / 12) / (1/6 + 1/6 + 1/12): what the border cuts off is renormalised.
+    # (0 / 6 + 12 / 6 + 99 / 12) / (1/6 + 1/6 + 1/12): what the border cuts off is renormalized.
     assert noisy_linear_imputation(image, corner, noise=0)[0, 0, 0, 2].item() == pytest.approx(10.25 / (5 / 12))
 
 
@@ -67,7 +67,7 @@ def test_a_ramp_and_a_constant_are_restored_between_kept_borders() -> None:
     torch.testing.assert_close(noisy_linear_imputation(constant * ~most, most, noise=0), constant)
 
 
-def test_imputed_values_stay_in_the_range_of_those_kept_which_stay_as_they_are() -> None:
+def test_imputed_values_stay_in_the_range_of_those_kept_which_stay_as_they_are(random: Draw) -> None:
     images, removed = random(2, 3, 12, 11), random(2, 1, 12, 11, seed=1) > -0.5
     imputed = noisy_linear_imputation(images, removed, noise=0.5)
     kept = ~removed.expand_as(images)
@@ -91,7 +91,7 @@ def test_the_noise_is_normal_independent_and_repeats() -> None:
     assert not torch.equal(noisy, other)
 
 
-def test_nothing_removed_is_the_image_and_threads_change_nothing() -> None:
+def test_nothing_removed_is_the_image_and_threads_change_nothing(random: Draw) -> None:
     images, removed = random(3, 2, 8, 8), random(3, 1, 8, 8, seed=1) > 0
     removed[1] = False
     expected = noisy_linear_imputation(images, removed)
@@ -105,7 +105,7 @@ def test_nothing_removed_is_the_image_and_threads_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_imputation_keeps_the_dtype(dtype: torch.dtype) -> None:
+def test_imputation_keeps_the_dtype(dtype: torch.dtype, random: Draw) -> None:
     images, removed = random(2, 3, 6, 6).to(dtype), random(2, 1, 6, 6, seed=1) > 0
     imputed = noisy_linear_imputation(images.requires_grad_(), removed, noise=0)
     assert imputed.dtype == dtype
@@ -135,13 +135,15 @@ def test_imputation_refuses_other_types_and_noise() -> None:
         noisy_linear_imputation(torch.zeros(1, 3, 4, 4), [True])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"images has dtype torch\.uint8"):
         noisy_linear_imputation(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), removed)
-    with pytest.raises(ValueError, match=r"noise=-1"):
+    with pytest.raises(ValueError, match=r"noise must be finite and at least 0, but -1.0 was passed"):
         noisy_linear_imputation(torch.zeros(1, 3, 4, 4), removed, noise=-1)
+    with pytest.raises(TypeError, match=r"generator=3 is not a torch\.Generator"):
+        noisy_linear_imputation(torch.zeros(1, 3, 4, 4), removed, generator=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"1 of 1 entries of images"):
         noisy_linear_imputation(torch.full((1, 3, 4, 4), torch.nan), removed)
 
 
-def test_road_against_a_loop(net: nn.Module, images: Tensor) -> None:
+def test_road_against_a_loop(net: nn.Module, images: Tensor, random: Draw) -> None:
     maps, labels, fractions = random(4, 3, 16, 12), [0, 3, 1, 2], (0.2, 0.75)
     result = road(net, images, maps, labels, fractions=fractions, noise=0, batch_size=5)
     for n in range(4):
@@ -159,7 +161,7 @@ def test_road_against_a_loop(net: nn.Module, images: Tensor) -> None:
     assert result.score.dtype == torch.float64
 
 
-def test_the_pixels_that_count_score_highest_and_the_negated_map_minus_that() -> None:
+def test_the_pixels_that_count_score_highest_and_the_negated_map_minus_that(random: Draw) -> None:
     weights = random(1, 1, 10, 9) ** 4
     images = weights.expand(3, -1, -1, -1)
 
@@ -180,7 +182,7 @@ def test_a_map_that_says_nothing_scores_zero(net: nn.Module, images: Tensor, val
     assert result.score.tolist() == [0.0] * 4
 
 
-def test_only_the_order_of_the_map_matters(net: nn.Module, images: Tensor) -> None:
+def test_only_the_order_of_the_map_matters(net: nn.Module, images: Tensor, random: Draw) -> None:
     maps = random(4, 1, 16, 12)
     expected = road(net, images, maps, 1).score
     for same in (maps.exp(), maps - maps.max() - 1, maps.repeat(1, 3, 1, 1)):
@@ -188,7 +190,7 @@ def test_only_the_order_of_the_map_matters(net: nn.Module, images: Tensor) -> No
     assert not torch.equal(road(net, images, maps.abs(), 1).score, expected)
 
 
-def test_a_batch_is_its_images_one_by_one_and_memory_is_bounded(images: Tensor) -> None:
+def test_a_batch_is_its_images_one_by_one_and_memory_is_bounded(images: Tensor, random: Draw) -> None:
     maps, batches = random(4, 1, 16, 12), []
 
     def model(pictures: Tensor) -> Tensor:
@@ -203,7 +205,7 @@ def test_a_batch_is_its_images_one_by_one_and_memory_is_bounded(images: Tensor) 
     torch.testing.assert_close(together.score, torch.cat(single), atol=1e-7, rtol=1e-5)
 
 
-def test_the_generator_gives_the_noise(net: nn.Module, images: Tensor) -> None:
+def test_the_generator_gives_the_noise(net: nn.Module, images: Tensor, random: Draw) -> None:
     maps = random(4, 1, 16, 12)
     first, again, other = (
         road(net, images, maps, 1, noise=0.3, generator=generator).score
@@ -211,6 +213,15 @@ def test_the_generator_gives_the_noise(net: nn.Module, images: Tensor) -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_defaults_are_the_odd_tenths_and_the_noise_of_the_authors(net: nn.Module, images: Tensor, random: Draw) -> None:
+    maps, removed = random(4, 1, 16, 12), random(1, 1, 16, 12) > 0
+    result, stated = road(net, images, maps, 1), (0.1, 0.3, 0.5, 0.7, 0.9)
+    assert result.fractions == stated
+    assert torch.equal(result.score, road(net, images, maps, 1, fractions=stated, noise=0.01).score)
+    imputed = noisy_linear_imputation(images, removed)
+    assert torch.equal(imputed, noisy_linear_imputation(images, removed, noise=0.01))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 2), (2, 1)])
@@ -232,8 +243,8 @@ def test_fractions_outside_of_their_range(net: nn.Module, images: Tensor, fracti
         ({"attributions": torch.zeros(4, 1, 12, 16)}, r"\(4, 1, 12, 16\) do not fit inputs of shape \(4, 3, 16, 12\)"),
         ({"attributions": torch.full((4, 1, 16, 12), torch.nan)}, r"4 of 4 entries of attributions"),
         ({"inputs": torch.full((4, 3, 16, 12), torch.nan)}, r"4 of 4 entries of inputs"),
-        ({"noise": float("nan")}, r"noise=nan"),
-        ({"batch_size": 0}, r"batch_size=0"),
+        ({"noise": float("nan")}, r"noise must be finite and at least 0, but nan was passed"),
+        ({"batch_size": 0}, r"batch_size must be at least 1, but 0 was passed"),
     ],
 )
 def test_bad_values(net: nn.Module, images: Tensor, bad: dict, message: str) -> None:

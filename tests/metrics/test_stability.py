@@ -1,5 +1,6 @@
 """Similarities of two maps: by hand, against NumPy, SciPy and scikit-image, and at their edges."""
 
+import inspect
 import math
 import re
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from captum_superpixel import metrics
 from captum_superpixel.metrics.stability import (
+    SIMILARITIES,
     cosine_similarity,
     rank_correlation,
     ssim,
@@ -52,6 +55,14 @@ def display_scaled(image: np.ndarray, percentile: float = 99) -> np.ndarray:
 
 
 # All metrics
+
+
+def test_every_metric_of_two_batches_of_maps_is_in_the_table() -> None:
+    functions = [each for each in vars(metrics).values() if inspect.isfunction(each)]
+    pairwise = [each for each in functions if list(inspect.signature(each).parameters)[:2] == ["maps_a", "maps_b"]]
+    assert {each.__name__ for each in pairwise} == set(SIMILARITIES)
+    assert list(SIMILARITIES.values()) == METRICS
+    assert metrics.SIMILARITIES is SIMILARITIES
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -193,6 +204,14 @@ def test_ssim_in_one_window_by_the_published_formula() -> None:
     assert ssim(a, b).item() == pytest.approx(luminance * (2 * covariance + 9e-4) / (variances + 9e-4), abs=1e-12)
 
 
+def test_ssim_clips_the_highest_hundredth_and_weighs_by_1_5_pixels_by_default() -> None:
+    a, b = noise(3, 2, 24, 24), noise(3, 2, 24, 24, seed=1)
+    b = a + b
+    assert torch.equal(ssim(a, b), ssim(a, b, percentile=99, sigma=1.5))
+    for other in ({"percentile": 100}, {"percentile": 98}, {"sigma": 3.0}, {"sigma": 1.4}):
+        assert ((ssim(a, b) - ssim(a, b, **other)).abs() > 1e-4).all()
+
+
 def test_ssim_clips_the_highest_pixels_and_ignores_level_and_contrast() -> None:
     maps = torch.arange(400.0).reshape(1, 1, 20, 20)
     spiked = maps.clone()
@@ -235,7 +254,7 @@ def test_ssim_with_a_wrong_percentile(percentile: float) -> None:
 
 @pytest.mark.parametrize("sigma", [0, -1.5, math.nan, math.inf])
 def test_ssim_with_a_wrong_sigma(sigma: float) -> None:
-    with pytest.raises(ValueError, match=f"sigma={sigma} is no width"):
+    with pytest.raises(ValueError, match=re.escape(f"sigma must be finite and above 0, but {float(sigma)} was passed")):
         ssim(noise(1, 1, 12, 12), noise(1, 1, 12, 12), sigma=sigma)
 
 
@@ -274,6 +293,10 @@ def test_top_pixels_are_those_of_a_stable_sort(make: Callable[..., Tensor], k: i
     assert [set(np.flatnonzero(one)) for one in marked] == [set(one) for one in order]
 
 
+def test_zeros_of_both_signs_tie() -> None:
+    assert top_pixels(torch.tensor([[-0.0, 0.0, 0.0, -0.0, 1.0]]), 3).int().tolist() == [[1, 1, 0, 0, 1]]
+
+
 @pytest.mark.parametrize("make", [noise, tied])
 @pytest.mark.parametrize("k", [0.1, 0.25, 17])
 def test_top_k_against_sets(make: Callable[..., Tensor], k: float) -> None:
@@ -288,7 +311,10 @@ def test_top_k_against_sets(make: Callable[..., Tensor], k: float) -> None:
     assert top_k_iou(a, b, k).tolist() == pytest.approx([len(one & other) / len(one | other) for one, other in pairs])
 
 
-def test_a_share_is_rounded_and_at_least_one_pixel() -> None:
+def test_a_share_is_a_tenth_by_default_rounded_and_at_least_one_pixel() -> None:
+    one, other = noise(3, 1, 20, 20), noise(3, 1, 20, 20, seed=1)
+    assert torch.equal(top_k_intersection(one, other), top_k_intersection(one, other, 40))
+    assert torch.equal(top_k_iou(one, other), top_k_iou(one, other, 40))
     a, b = row(5, 4, 3, 2, 1), row(5, 3, 4, 1, 2)
     assert torch.equal(top_k_intersection(a, b, 0.01), top_k_intersection(a, b, 1))
     assert torch.equal(top_k_intersection(a, b, 0.35), top_k_intersection(a, b, 2))
@@ -305,14 +331,14 @@ def test_top_k_of_maps_that_share_no_pixel(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", WITHIN_0_AND_1)
 def test_a_wrong_k(metric: Metric) -> None:
     maps = noise(1, 1, 3, 4)
-    for k in (0, -1, 13, 10**30):
-        with pytest.raises(ValueError, match=re.escape(f"k={k} pixels were asked for, but the maps have 12")):
+    for k, bound in ((0, "least 1"), (-1, "least 1"), (13, "most 12"), (10**30, "most 12")):
+        with pytest.raises(ValueError, match=f"^k as a number of pixels must be at {bound}, but {k} was passed"):
             metric(maps, maps, k)
     for share in (0.0, 1.0, -0.1, 1.5, math.nan):
         with pytest.raises(ValueError, match=re.escape(f"k={share} is no share of the pixels in (0, 1)")):
             metric(maps, maps, share)
     for other in (True, "0.1", None):
-        with pytest.raises(TypeError, match=re.escape(f"but {other!r} was passed")):
+        with pytest.raises(TypeError, match=re.escape(f"k as a number of pixels must be an integer, but {other!r} (")):
             metric(maps, maps, other)
 
 
