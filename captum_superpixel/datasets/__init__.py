@@ -1,8 +1,9 @@
-"""Labelled images to train and explain networks on: an embedded set, and readers of real data on local files."""
+"""Labeled images to train and explain networks on: a built-in set, and readers of real data in local files."""
 
 from captum_superpixel.datasets.cifar import cifar10
+from captum_superpixel.datasets.class_names import read_classes
 from captum_superpixel.datasets.digits import DigitsOnPhotographs
-from captum_superpixel.datasets.folders import image_folder, read_classes
+from captum_superpixel.datasets.folders import image_folder
 from captum_superpixel.datasets.labelled_images import LabelledImages
 from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import Literal
@@ -10,17 +9,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from captum_superpixel.datasets import hugging_face
-from captum_superpixel.datasets.labelled_images import (
-    LabelledImages,
-    OnUnreadable,
-    check_on_unreadable,
-    check_preprocessing,
-    settle_unreadable,
-)
-from captum_superpixel.datasets.preprocessing import CIFAR10, Preprocessing, to_rgb
+from captum_superpixel.datasets.labelled_images import LabelledImages, check_preprocessing
+from captum_superpixel.datasets.photographs import UnreadableImage, read_photograph
+from captum_superpixel.datasets.preprocessing import CIFAR10, Preprocessing
+from captum_superpixel.datasets.unreadable import OnUnreadable, check_on_unreadable, settle_unreadable
 
 __all__ = ["cifar10"]
 
@@ -36,26 +30,26 @@ def cifar10(
     preprocessing: Preprocessing = CIFAR10,
     on_unreadable: OnUnreadable = "raise",
 ) -> LabelledImages:
-    """Read one split of CIFAR-10 into memory, 3 kB an image, from local Parquet files, as ``datasets`` writes them.
+    """Read one split of CIFAR-10 into memory, 3 kB per image, from local Parquet files as ``datasets`` writes them.
 
-    Any other data set of images of one size, in the same columns, is read as well.
+    Any other data set whose images have one size is read as well, if its columns are the same.
 
     Args:
         root: Folder with ``train.parquet`` and ``test.parquet``, or with the files of the hub's ``uoft-cs/cifar10``
-            (``plain_text/train-00000-of-00001.parquet``); the latter may lie in ``data`` or in the root, too. Columns
-            ``img`` or ``image`` (bytes of an image file) and ``label``.
+            (``plain_text/train-00000-of-00001.parquet``), which may also lie in ``data`` or in the root. Their columns
+            are ``img`` or ``image`` (the content of an image file) and ``label``.
         split: ``"train"`` or ``"test"``.
-        preprocessing: What the network wants; images are resized when asked for where it wants another size.
+        preprocessing: What the network wants; if it wants another size, images are resized when they are asked for.
         on_unreadable: ``"raise"`` if an image cannot be decoded, or ``"skip"`` it: ``.skipped`` then names it.
 
     Returns:
-        The images in the order of the files, classes named as the file names them.
+        The images in the order of the files, with the names of the classes that the files give.
 
     Raises:
         ImportError: If ``datasets`` is not installed.
-        TypeError: If the preprocessing is none.
-        ValueError: If the root or the split in it is missing, a file is no Parquet file of images and labels, images
-            cannot be read or differ in size, or a label is none of the classes.
+        TypeError: If the preprocessing is not a :class:`Preprocessing`.
+        ValueError: If the root or the split in it is missing, a file is not a Parquet file of images and labels, images
+            cannot be read or differ in size, or a label has no class.
 
     References:
         Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
@@ -76,18 +70,16 @@ def cifar10(
         rows, classes = _read_rows(file, classes)
         for number, (content, label) in enumerate(rows):
             name = f"{file.name} row {number}"
-            # Decoders meet broken files with a dozen kinds of exception.
             try:
-                with Image.open(io.BytesIO(content)) as image:
-                    array = np.asarray(to_rgb(image))
-            except Exception as error:
-                unreadable[name] = f"{type(error).__name__}: {error}"
+                array = np.asarray(read_photograph(content))
+            except UnreadableImage as error:
+                unreadable[name] = str(error)
                 continue
             if arrays and array.shape != arrays[0].shape:
                 sizes = " and ".join(f"{a.shape[0]} x {a.shape[1]}" for a in (arrays[0], array))
                 raise ValueError(f"{names[0]} and {name} in {root} have {sizes} pixels: images of one size are needed")
             if label is None or not 0 <= label < len(classes):
-                raise ValueError(f"{name} in {root} has the label {label}, which is none of the {len(classes)} classes")
+                raise ValueError(f"{name} in {root} has label {label}, which is not among the {len(classes)} classes")
             arrays.append(array)
             labels.append(label)
             names.append(name)

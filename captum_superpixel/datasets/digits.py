@@ -1,25 +1,28 @@
-"""Image-classification data that need no download, with the truth about where in each image the evidence is."""
+"""Data for image classification that need no download, and that tell where in each image the evidence is."""
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.ndimage
 import skimage.data
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from captum_superpixel._checks import checked_integer
+from captum_superpixel._untyped import map_coordinates, zoom
+from captum_superpixel.datasets.labelled_images import checked_places
+
 __all__ = ["DigitsOnPhotographs"]
 
-ndimage: Any = scipy.ndimage
 Array = npt.NDArray[np.float64]
 
-# Digit images a class and split; 174 is what the rarest digit, the eight, has.
+# Digit images per class in each split; the rarest digit, the eight, has 174 in all.
 _POOL = {"train": slice(0, 110), "validation": slice(110, 130), "test": slice(130, 174)}
 _DEFAULT_LENGTH = {"train": 8000, "validation": 1000, "test": 2000}
-# PNG files only: decoders of JPEG differ by a grey level from one machine to another.
+# PNG files only: decoders of JPEG differ by a gray level from one machine to another.
 _PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "immunohistochemistry")
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 _ZOOM = 8
@@ -28,9 +31,9 @@ _ZOOM = 8
 class DigitsOnPhotographs(Dataset[tuple[Tensor, int]]):
     """Handwritten digits, filled with one photograph's texture, lying on another photograph.
 
-    Ten classes. Every digit of scikit-learn's ``load_digits`` appears in varying size, place, slant and colour, lighter
+    Ten classes. Every digit of scikit-learn's ``load_digits`` appears in varying size, place, slant and color, lighter
     or darker than what it lies on, its strokes filled with a crop of one of scikit-image's photographs, on a crop of
-    another. So neither brightness, nor colour, nor the presence of texture gives the digit away: only the shape of its
+    another. So neither brightness, nor color, nor the presence of texture gives the digit away: only the shape of its
     strokes does, and ``object_masks`` says where they are.
 
     Args:
@@ -47,7 +50,8 @@ class DigitsOnPhotographs(Dataset[tuple[Tensor, int]]):
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If an argument is outside of what is stated above.
+        TypeError: If the size, the length or the seed is not an integer.
+        ValueError: If an argument is out of the range stated above.
 
     Notes:
         Every digit image appears several times, but close by in the order of the data set: its first half and its
@@ -74,11 +78,9 @@ class DigitsOnPhotographs(Dataset[tuple[Tensor, int]]):
     ) -> None:
         if split not in _POOL:
             raise ValueError(f"split={split!r} does not exist; choose from {', '.join(map(repr, _POOL))}.")
-        if length is None:
-            length = _DEFAULT_LENGTH[split]
-        for name, value, low, high in (("size", size, 16, 256), ("length", length, 1, 10**6), ("seed", seed, 0, 2**63)):
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name}={value!r} is not an integer from {low} to {high}.")
+        size = checked_integer("size", size, minimum=16, maximum=256)
+        length = checked_integer("length", _DEFAULT_LENGTH[split] if length is None else length, maximum=10**6)
+        seed = checked_integer("seed", seed, minimum=0, maximum=2**63)
 
         # The name of the split is part of the seed, so that equal seeds do not give equal backgrounds.
         rng = np.random.default_rng([seed, list(_POOL).index(split)])
@@ -106,6 +108,20 @@ class DigitsOnPhotographs(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """The image, (3, size, size) float32, and its label."""
         return self.images[index], int(self.labels[index])
+
+    def batch(self, indices: Iterable[int] | Tensor) -> Tensor:
+        """Several images.
+
+        Args:
+            indices: n integers; those below 0 count from the end.
+
+        Returns:
+            ``(n, 3, size, size)`` float32 in [0, 1].
+
+        Raises:
+            IndexError: If there is no such image.
+        """
+        return self.images[checked_places(indices, len(self))]
 
 
 def _load_digits() -> tuple[Array, npt.NDArray[np.int64]]:
@@ -150,22 +166,22 @@ def _place_digits(bitmaps: Array, size: int, rng: np.random.Generator) -> tuple[
     side = rng.uniform(0.6, 0.95, count) * size
     angle = rng.uniform(-0.25, 0.25, count)
     slant = rng.uniform(-0.2, 0.2, count)
-    centre = (size - 1) / 2 + rng.uniform(-0.5, 0.5, (2, count)) * (size - side)
+    center = (size - 1) / 2 + rng.uniform(-0.5, 0.5, (2, count)) * (size - side)
 
     grid = np.arange(size)
-    down = grid[None, :, None] - centre[0][:, None, None]
-    right = grid[None, None, :] - centre[1][:, None, None]
+    down = grid[None, :, None] - center[0][:, None, None]
+    right = grid[None, None, :] - center[1][:, None, None]
     cos, sin, slant, scale = (a[:, None, None] for a in (np.cos(angle), np.sin(angle), slant, 8 / side))
     rows = (cos * down - sin * right) * scale
     columns = (sin * down + cos * right) * scale + slant * rows
 
-    # A bitmap of 8 x 8 cells gets an empty border, and smooth outlines from a cubic spline.
+    # A bitmap of 8 x 8 gets an empty border, and smooth outlines from a cubic spline.
     padded = np.pad(bitmaps, ((0, 0), (1, 1), (1, 1)))
-    spline = ndimage.zoom(np.eye(10), (_ZOOM, 1), order=3, mode="grid-constant", grid_mode=True)
+    spline = zoom(np.eye(10), (_ZOOM, 1), order=3, mode="grid-constant", grid_mode=True)
     fine = spline @ padded @ spline.T
     image = np.broadcast_to(np.arange(count)[:, None, None], rows.shape)
     coordinates = np.stack([image, (rows + 5) * _ZOOM - 0.5, (columns + 5) * _ZOOM - 0.5])
-    ink = ndimage.map_coordinates(fine, coordinates, order=1, mode="constant")
+    ink = map_coordinates(fine, coordinates, order=1, mode="constant")
     alpha = np.clip((ink - 0.35) / 0.25, 0, 1)
     return alpha, (np.abs(rows) < 4) & (np.abs(columns) < 4)
 
@@ -223,7 +239,7 @@ def _mean_luminance(images: Array, weights: npt.NDArray[np.float64 | np.bool_]) 
 
 
 def _limit_contrast(images: Array, deviation: float) -> Array:
-    """Pull images towards their mean colours until their luminance deviates by at most ``deviation``."""
+    """Pull images towards their mean colors until their luminance deviates by at most ``deviation``."""
     mean = images.mean(axis=(2, 3), keepdims=True)
     spread = _luminance(images).std(axis=(1, 2))
     gain = np.minimum(1, deviation / np.maximum(spread, 1e-6))

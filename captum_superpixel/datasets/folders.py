@@ -1,4 +1,4 @@
-"""Image files sorted into one folder a class, ImageNet's layout."""
+"""Image files sorted into one folder per class, ImageNet's layout."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from captum_superpixel._checks import listed
 from captum_superpixel.datasets import hugging_face
-from captum_superpixel.datasets.labelled_images import (
-    LabelledImages,
-    OnUnreadable,
-    check_on_unreadable,
-    check_preprocessing,
-    find_unreadable,
-    settle_unreadable,
-)
+from captum_superpixel.datasets.class_names import read_classes
+from captum_superpixel.datasets.labelled_images import LabelledImages, check_preprocessing
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.datasets.unreadable import OnUnreadable, check_on_unreadable, find_unreadable, settle_unreadable
 
-__all__ = ["image_folder", "read_classes"]
+__all__ = ["image_folder"]
 
 
 def image_folder(
@@ -33,15 +29,14 @@ def image_folder(
     """Find the images in ``root/<class folder>/<file>``; they are decoded when asked for.
 
     Every file is decoded once here, coarsely, so that a broken one does not end a long run in its middle. Hidden
-    folders and files, what is not named as an image, and what lies deeper are passed over.
+    folders and files, files without the name of an image, and what lies deeper are passed over.
 
     Args:
-        root: The folder whose sub-folders are the classes. Where ImageNet's ``train`` and ``val`` lie side by side,
-            pass one of them, ``root/val``.
+        root: The folder whose subfolders are the classes. Where ImageNet's ``train`` and ``val`` lie side by side, pass
+            one of them, ``root/val``.
         preprocessing: What the network wants.
-        classes: The folder names in the order of the network's outputs: a list, or a file with one name a line, of
-            which only what precedes the first tab counts. Not every class needs a folder. None for the sorted names of
-            the folders.
+        classes: The folder names in the order of the network's outputs, as :func:`read_classes` takes them. Not every
+            class needs a folder. None for the sorted names of the folders.
         on_unreadable: ``"raise"`` if an image cannot be decoded, or ``"skip"`` it: ``.skipped`` then names it.
         progress: Whether to show a bar while the images are checked.
 
@@ -50,16 +45,16 @@ def image_folder(
 
     Raises:
         ImportError: If ``datasets`` is not installed.
-        TypeError: If the preprocessing is none, or the classes are no names.
+        TypeError: If the preprocessing is not a :class:`Preprocessing`, or the classes are not names.
         ValueError: If the root is missing, it (or, without ``classes``, one of its folders) holds no images, a folder
-            with images is none of the classes, the classes are empty or one stands twice, or images cannot be read.
+            with images is not one of the classes, the classes are empty or one stands twice, or images cannot be read.
     """
     root = Path(root)
     check_preprocessing(preprocessing)
     check_on_unreadable(on_unreadable)
     known = None if classes is None else read_classes(classes)
     if not root.is_dir():
-        raise ValueError(f"{root} is no folder: pass the one whose sub-folders are the classes")
+        raise ValueError(f"{root} is no folder: pass the one whose subfolders are the classes")
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
     paths = _list_images(root) if folders else []
     if not paths:
@@ -76,7 +71,7 @@ def image_folder(
     foreign = sorted(with_images - number.keys())
     if foreign:
         raise ValueError(
-            f"the folders {_some(foreign)} in {root} are none of the {len(known)} classes ({_some(known)}): pass a "
+            f"the folders {_some(foreign)} in {root} are not among the {len(known)} classes ({_some(known)}): pass a "
             "list that has them, by their folders' names"
         )
 
@@ -94,46 +89,6 @@ def image_folder(
     )
 
 
-def read_classes(classes: str | os.PathLike[str] | Sequence[str]) -> list[str]:
-    """Read the names of the classes in the order of a network's outputs.
-
-    Args:
-        classes: A list, or a text file (UTF-8) with one name a line, of which only what precedes the first tab counts.
-
-    Returns:
-        The names; line i is class i.
-
-    Raises:
-        TypeError: If a list holds other things than names.
-        ValueError: If the file cannot be read, a line before the last is empty, a name stands twice, or there are none.
-    """
-    where = "classes"
-    if isinstance(classes, (str, os.PathLike)):
-        where = os.fspath(classes)
-        try:
-            lines = Path(classes).read_text(encoding="utf-8-sig").rstrip().split("\n")
-        except (OSError, UnicodeError) as error:
-            raise ValueError(
-                f"the classes cannot be read from {where} ({type(error).__name__}: {error}): pass a text file"
-            ) from error
-        classes = [line.partition("\t")[0].strip() for line in lines]
-    names = list(classes)
-    first: dict[str, int] = {}
-    for place, name in enumerate(names):
-        if not isinstance(name, str):
-            raise TypeError(f"{where} must hold names, but entry {place} is {name!r} ({type(name).__name__})")
-        if not name:
-            raise ValueError(f"line {place + 1} of {where} has no name: line i must name class i, from the first")
-        if name in first:
-            raise ValueError(
-                f"{where} names {name!r} twice, as classes {first[name]} and {place}: name each class once"
-            )
-        first[name] = place
-    if not names:
-        raise ValueError("the list of classes is empty: name at least one")
-    return names
-
-
 def _list_images(root: Path) -> list[Path]:
     """List the images in the class folders, sorted."""
     pattern = f"{hugging_face.literal(root.resolve())}/*/*"
@@ -144,7 +99,7 @@ def _list_images(root: Path) -> list[Path]:
             found = [row["image"]["path"] for row in rows.cast_column("image", datasets.Image(decode=False))]
     except FileNotFoundError:
         return []
-    # It looks into archives as well, and takes "cat.jpg.txt" for an image.
+    # The reader looks into archives as well, and takes "cat.jpg.txt" for an image.
     files = [Path(path) for path in found if "::" not in path]
     return sorted(root / file.parent.name / file.name for file in files if _is_image(file))
 
@@ -173,4 +128,4 @@ def _is_hidden(name: str) -> bool:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return listed([repr(name) for name in names])

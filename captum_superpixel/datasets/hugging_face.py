@@ -1,4 +1,4 @@
-"""Hugging Face ``datasets`` on local files only: without network, cache in the home folder, bars or messages."""
+"""Hugging Face ``datasets`` on local files only, without network, bars, messages or a cache in the home folder."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ def import_datasets() -> Any:
 
 
 def literal(path: str | os.PathLike[str]) -> str:
-    """Turn a path into a pattern that matches it alone, brackets and asterisks in its name included."""
+    """Turn a path into a pattern that matches it alone, even if there are brackets or asterisks in its name."""
     return glob.escape(os.fspath(path))

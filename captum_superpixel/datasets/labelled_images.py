@@ -1,14 +1,11 @@
-"""Labelled images of any origin as a PyTorch data set of network inputs, held in memory or decoded when asked for."""
+"""Labeled images of any origin as a PyTorch data set of network inputs, held in memory or decoded when asked for."""
 
 from __future__ import annotations
 
 import operator
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from pathlib import Path
-from typing import Literal, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -16,11 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from captum_superpixel.datasets.preprocessing import Preprocessing, to_rgb
+from captum_superpixel.datasets.photographs import UnreadableImage, read_photograph
+from captum_superpixel.datasets.preprocessing import Preprocessing
 
 __all__ = ["LabelledImages"]
-
-OnUnreadable = Literal["raise", "skip"]
 
 
 class LabelledImages(Dataset[tuple[Tensor, int]]):
@@ -46,7 +42,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
         skipped: Names of what was left out, empty where nothing was.
 
     Raises:
-        TypeError: If the images are neither a uint8 tensor nor paths, or the preprocessing is none.
+        TypeError: If the images are neither a uint8 tensor nor paths, or the preprocessing is not one.
         ValueError: If there are no images, their shape is wrong, or the lengths or labels do not fit.
 
     Examples:
@@ -105,7 +101,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
 
         Raises:
             IndexError: If there is no such image.
-            TypeError: If the index is no integer.
+            TypeError: If the index is not an integer.
             ValueError: If the file cannot be read (any more).
         """
         place = operator.index(index)
@@ -116,7 +112,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
         return list(zip(self.batch(indices), self.labels[list(indices)].tolist(), strict=True))
 
     def __repr__(self) -> str:
-        """Count the images and classes."""
+        """The number of images and classes, and the shape of the inputs."""
         height, width = self.preprocessing.shape
         return f"LabelledImages({len(self)} images, {len(self.classes)} classes, inputs (3, {height}, {width}))"
 
@@ -133,7 +129,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
             IndexError: If there is no such image.
             ValueError: If a file cannot be read.
         """
-        places = self._places(indices)
+        places = checked_places(indices, len(self))
         shape = self.preprocessing.shape
         if isinstance(self._images, Tensor):
             pixels = self._images[places]
@@ -141,7 +137,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
                 photographs = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in pixels]
                 pixels = _stack([self.preprocessing.fit(image) for image in photographs], shape)
         else:
-            pixels = _stack([self._decode(place) for place in places], shape)
+            pixels = _stack([self._decode(self._images[place], self.names[place]) for place in places], shape)
         return self.preprocessing.from_uint8(pixels)
 
     def subset(self, indices: Iterable[int] | Tensor) -> LabelledImages:
@@ -154,7 +150,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
             IndexError: If there is no such image.
             ValueError: If there are no indices.
         """
-        places = self._places(indices)
+        places = checked_places(indices, len(self))
         if not places:
             raise ValueError("a subset of no images was asked for: pass at least one index")
         images = self._images
@@ -167,20 +163,11 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
             skipped=self.skipped,
         )
 
-    def _places(self, indices: Iterable[int] | Tensor) -> list[int]:
-        places = [operator.index(index) for index in (indices.tolist() if isinstance(indices, Tensor) else indices)]
-        for place in places:
-            if not -len(self) <= place < len(self):
-                raise IndexError(f"index {place} is outside the {len(self)} images: pass 0 to {len(self) - 1}")
-        return places
-
-    def _decode(self, place: int) -> Tensor:
-        # Decoders meet broken files with a dozen kinds of exception.
+    def _decode(self, path: str, name: str) -> Tensor:
         try:
-            with Image.open(self._images[place]) as image:  # type: ignore[arg-type]  # a path: tensors do not come here
-                return self.preprocessing.fit(image)
-        except Exception as error:
-            raise ValueError(f"{self.names[place]} cannot be read ({type(error).__name__}: {error})") from error
+            return self.preprocessing.fit(read_photograph(path))
+        except UnreadableImage as error:
+            raise ValueError(f"{name} cannot be read ({error})") from error
 
     def _check_labels(self) -> None:
         shape, dtype = tuple(self.labels.shape), self.labels.dtype
@@ -192,77 +179,31 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
             wrong = low if low < 0 else high
-            raise ValueError(f"label {wrong} is none of the {len(self.classes)} classes: pass 0 to K-1 for K classes")
+            raise ValueError(f"label {wrong} is not among the {len(self.classes)} classes: pass 0 to K-1 for K classes")
+
+
+def checked_places(indices: Iterable[int] | Tensor, count: int) -> list[int]:
+    """Return the indices of images, of which there are ``count``, as a list of ints.
+
+    Args:
+        indices: Integers; those below 0 count from the end, and stay as they are.
+        count: How many images there are.
+
+    Raises:
+        IndexError: If there is no such image.
+        TypeError: If an index is not an integer.
+    """
+    places = [operator.index(index) for index in (indices.tolist() if isinstance(indices, Tensor) else indices)]
+    for place in places:
+        if not -count <= place < count:
+            raise IndexError(f"index {place} is outside the {count} images: pass 0 to {count - 1}")
+    return places
 
 
 def check_preprocessing(value: object) -> None:
     """Raise TypeError unless the value is a Preprocessing."""
     if not isinstance(value, Preprocessing):
         raise TypeError(f"preprocessing must be a Preprocessing, but a {type(value).__name__} was passed")
-
-
-def check_on_unreadable(value: object) -> None:
-    """Raise ValueError unless the value is one of the two choices."""
-    if value not in ("raise", "skip"):
-        raise ValueError(f"on_unreadable must be 'raise' or 'skip', but {value!r} was passed")
-
-
-def find_unreadable(paths: Sequence[str], *, progress: bool = False) -> dict[int, str]:
-    """Decode every file, as coarsely as its format allows, in as many threads as there are cores.
-
-    Args:
-        paths: N files.
-        progress: Whether to show a bar.
-
-    Returns:
-        For each that cannot be decoded its place in ``paths``, and why.
-    """
-
-    def reason(path: str) -> str | None:
-        try:
-            with Image.open(path) as image:
-                # Reads a JPEG to its end but computes an eighth of its rows and columns only.
-                image.draft(None, (1, 1))
-                to_rgb(image)
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        return None
-
-    # What the system says of affinity is less than the machine has, in containers above all.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
-        reasons: Iterable[str | None] = pool.map(reason, paths)
-        if progress:
-            # Imported by name because mypy takes tqdm for untyped in one environment and typed in another.
-            reasons = import_module("tqdm.auto").tqdm(reasons, total=len(paths), desc="Checking images", unit="image")
-        return {place: why for place, why in enumerate(reasons) if why is not None}
-
-
-def settle_unreadable(unreadable: dict[str, str], count: int, where: Path, on_unreadable: OnUnreadable) -> list[str]:
-    """Raise for unreadable images or let them go, as the user chose.
-
-    Args:
-        unreadable: Names of what cannot be read, and why.
-        count: Of images, these included.
-        where: The root, for the message.
-        on_unreadable: The user's choice.
-
-    Returns:
-        Their names.
-
-    Raises:
-        ValueError: If there are any and the choice is ``"raise"``, or none other is left.
-    """
-    if unreadable and (on_unreadable == "raise" or len(unreadable) == count):
-        shown = "; ".join(f"{name} ({why})" for name, why in list(unreadable.items())[:8])
-        more = f"; and {len(unreadable) - 8} more" if len(unreadable) > 8 else ""
-        advice = (
-            "no image is left: pass another root"
-            if len(unreadable) == count
-            else "repair or remove them, or leave them out by on_unreadable='skip'"
-        )
-        raise ValueError(f"{len(unreadable)} of {count} images in {where} cannot be read: {shown}{more}; {advice}")
-    return list(unreadable)
 
 
 def _stack(images: list[Tensor], shape: tuple[int, int]) -> Tensor:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -14,14 +13,11 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel.datasets.photographs import to_rgb
 
 __all__ = ["CIFAR10", "IMAGENET", "Preprocessing"]
 
 Triple: TypeAlias = tuple[float, float, float]
-
-# With a transparency of bytes, these warn on the way to RGB; over RGBA they do not.
-_TRANSPARENT_PALETTES = ("P", "PA")
-_WIDE_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,8 @@ class Preprocessing:
 
     Raises:
         TypeError: If a number is not a number, or the size not one or two integers.
-        ValueError: If one is out of its range or not finite, there are other than one or three, or a choice is none.
+        ValueError: If a number is out of its range or not finite, there are not one or three of them, or there is no
+            such choice.
 
     Examples:
         >>> from PIL import Image
@@ -109,6 +106,48 @@ class Preprocessing:
         mean, std = self._statistics()
         return (mean[0] / white, mean[1] / white, mean[2] / white), (std[0] / white, std[1] / white, std[2] / white)
 
+    def replaced(self, **given: Any) -> Preprocessing:
+        """What the network wants, corrected by what the caller knows better.
+
+        Args:
+            given: Any of the arguments of :class:`Preprocessing`; None leaves the value as it is.
+
+        Returns:
+            The corrected preprocessing. With another ``channel_order``, a mean and a standard deviation that are not
+            given are put into that order: they belong to colors.
+
+        Raises:
+            TypeError: If there is no such argument, or a value is of the wrong type.
+            ValueError: If a value is out of its range, or ``scale`` is given without ``mean`` and ``std``, which are in
+                its units.
+
+        Examples:
+            >>> IMAGENET.replaced(size=64, mean=None, channel_order="bgr").mean
+            (0.406, 0.456, 0.485)
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        if "scale" in given and not {"mean", "std"} <= given.keys():
+            raise ValueError(f"scale={given['scale']!r} changes the units of mean and std: pass mean and std too")
+        mean, std = self._statistics()
+        if given.get("channel_order", self.channel_order) != self.channel_order:
+            mean, std = mean[::-1], std[::-1]
+        return replace(self, **{"mean": mean, "std": std} | given)
+
+    def describe(self) -> str:
+        """Say in two indented lines what is done to a photograph.
+
+        Examples:
+            >>> print(Preprocessing((48, 64), mean=(104, 117, 123), std=1, scale=1, channel_order="bgr").describe())
+              cropped to 48 x 64, BGR
+              (pixels * 1 - (104, 117, 123)) / (1, 1, 1)
+        """
+        height, width = self.shape
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in self._statistics())
+        return (
+            f"  {'cropped' if self.resize == 'crop' else 'stretched'} to {height} x {width}, "
+            f"{self.channel_order.upper()}\n  (pixels * {self.scale:.4g} - ({mean})) / ({std})"
+        )
+
     def __call__(self, image: Image.Image) -> Tensor:
         """Turn a photograph into an input.
 
@@ -125,10 +164,9 @@ class Preprocessing:
         return self.from_uint8(self.fit(image)[None])[0]
 
     def fit(self, image: Image.Image) -> Tensor:
-        """Bring a photograph to the size of the input and to red, green and blue, but do not normalise it.
+        """Bring a photograph to the size of the input and to red, green and blue, but do not normalize it.
 
-        It is turned as its EXIF orientation says. Grey is repeated, 16 bits become 8 (Pillow's mode I counts as 16), a
-        palette is looked up, CMYK is converted, and transparency is dropped, as torchvision and transformers do.
+        Orientation and color are settled by :func:`~captum_superpixel.datasets.photographs.to_rgb`.
 
         Args:
             image: A Pillow image of any size and mode.
@@ -148,7 +186,7 @@ class Preprocessing:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
     def from_uint8(self, pixels: Tensor) -> Tensor:
-        """Normalise pixels; their size stays.
+        """Normalize pixels; their size stays.
 
         Args:
             pixels: ``(N, 3, H, W)`` uint8, red first.
@@ -168,7 +206,7 @@ class Preprocessing:
         return ordered.float().mul_(self.scale).sub_(mean).div_(std)
 
     def to_pixels(self, inputs: Tensor) -> Tensor:
-        """Undo the normalisation, for plots.
+        """Undo the normalization, for plots.
 
         Args:
             inputs: ``(N, 3, H, W)`` of any real dtype, as ``from_uint8`` returns them.
@@ -188,32 +226,6 @@ class Preprocessing:
     def _statistics(self) -> tuple[Triple, Triple]:
         """The fields mean and std, which hold three numbers each since they were checked."""
         return cast(Triple, self.mean), cast(Triple, self.std)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Decode an image, turn it as its EXIF orientation says, and convert it to mode RGB.
-
-    Raises:
-        TypeError: If it is not a Pillow image.
-        ValueError: If its pixels have no known range (mode F).
-    """
-    if not isinstance(image, Image.Image):
-        raise TypeError(
-            f"a Pillow image is needed, but a {type(image).__name__} was passed: open files by PIL.Image.open, turn "
-            "arrays into images by PIL.Image.fromarray"
-        )
-    with warnings.catch_warnings():
-        # Damaged EXIF data, of which ImageNet has some, are no reason to stop or to speak.
-        warnings.simplefilter("ignore", UserWarning)
-        image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise ValueError("the image has floating-point pixels (mode F) of no known range: convert it to 8 bits first")
-    if image.mode in _WIDE_GREY:
-        # Pillow would clip them at 255 or keep the high byte, as its version and the mode have it.
-        image = Image.fromarray(np.rint(np.clip(np.asarray(image), 0, 65535) / 257).astype(np.uint8))
-    if image.mode in _TRANSPARENT_PALETTES and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
 
 
 def _checked_size(value: object) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""A network from how it is named on a command line: from Python code with a state dict, or from ``transformers``."""
+"""Networks by the names that they have on a command line: Python code with a state dict, or ``transformers``."""
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, listed
 from captum_superpixel.models.transformers_classifier import load_transformers
 
 __all__ = ["load_model", "load_state_dict", "load_weights"]
@@ -28,7 +28,7 @@ def load_model(specification: str, weights: str | Path | None = None, *, option:
             - ``MODULE:FACTORY``, imported from the current folder or from what is installed: the name of a network, or
               of a callable that returns one and needs no arguments;
             - a folder that the ``save_pretrained`` of ``transformers`` wrote, read without any network access;
-            - ORGANISATION/NAME, an image classifier on the hub of ``transformers``.
+            - ORGANIZATION/NAME, an image classifier on the hub of ``transformers``.
         weights: For ``MODULE:FACTORY``, a file with its state dict: ``.safetensors``, or what ``torch.save`` wrote,
             read with ``weights_only=True``. It may lie under the key "state_dict", "model_state_dict" or "model" and
             have the "module." of ``DataParallel`` before every key. None leaves the network as the factory made it.
@@ -36,11 +36,11 @@ def load_model(specification: str, weights: str | Path | None = None, *, option:
 
     Returns:
         The network, in evaluation mode, float32, on the CPU. One of ``transformers`` has the attributes ``labels`` and
-        ``preprocessing``, as :func:`.load_transformers` describes them; one from
-        a factory has them if the factory sets them.
+        ``preprocessing``, as :func:`.load_transformers` describes them; one from a factory has them if the factory
+        sets them.
 
     Raises:
-        InputError: If the specification names no network, the import or the call fails, what comes out is no
+        InputError: If the specification does not name a network, the import or the call fails, what comes out is not a
             ``torch.nn.Module``, or the weights cannot be read or do not fit.
 
     Examples:
@@ -69,13 +69,14 @@ def load_weights(model: nn.Module, path: Path, *, subject: str = "The network") 
         subject: What to call the network in messages.
 
     Raises:
-        InputError: If the file cannot be read, a parameter is missing or has another shape, or there is one too many.
+        InputError: If the file cannot be read, a parameter is missing or has another shape, or there is one that
+            the network does not have.
     """
     state = load_state_dict(path, subject=subject)
     own = model.state_dict()
     if all(key.startswith("module.") for key in state) and not all(key.startswith("module.") for key in own):
         state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    # How many batches a normalisation has seen matters to training alone, and older files do not say.
+    # How many batches a normalization has seen matters to training alone, and older files do not say.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     misshapen = [
@@ -85,15 +86,15 @@ def load_weights(model: nn.Module, path: Path, *, subject: str = "The network") 
     ]
     if missing or unexpected or misshapen:
         faults = [
-            _listed("parameters of the network are not in the file", missing, len(own)),
-            _listed("entries of the file are not in the network", unexpected, len(state)),
-            _listed("have another shape", misshapen, len(own)),
+            _fault("parameters of the network are not in the file", missing, len(own)),
+            _fault("entries of the file are not in the network", unexpected, len(state)),
+            _fault("have another shape", misshapen, len(own)),
         ]
         raise InputError(
             f"{subject}: the weights {path} do not fit: {'; '.join(filter(None, faults))}. Pass the weights of this "
             "network, or the network that they belong to, with as many classes."
         )
-    # What remains to fail is up to the network: a state dict hook of its own, above all.
+    # What can still fail is the network's own doing, above all a hook on its state dict.
     try:
         model.load_state_dict(state, strict=False)
     except Exception as error:
@@ -154,11 +155,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def _listed(what: str, names: Iterable[str], total: int) -> str:
-    names = list(names)
-    if not names:
-        return ""
-    return f"{len(names)} of {total} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+def _fault(what: str, names: list[str], total: int) -> str:
+    return f"{len(names)} of {total} {what} ({listed(names, 3)})" if names else ""
 
 
 def _is_hub_name(specification: str) -> bool:
@@ -176,12 +174,12 @@ def _imported(specification: str, option: str) -> nn.Module:
             )
         raise InputError(
             f"{given} names no network: write MODULE:FACTORY, for example mynet:load for the function load() in "
-            "mynet.py; or a folder of a transformers model; or ORGANISATION/NAME of one on the hub."
+            "mynet.py; or a folder of a transformers model; or ORGANIZATION/NAME of one on the hub."
         )
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    # Whatever the user's module does on import or in the call may raise whatever it likes.
+    # A user's module may do anything when it is imported or called, and raise anything.
     try:
         made: object = import_module(module_name)
     except Exception as error:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from captum_superpixel.models.initialisation import initialise
+from captum_superpixel.models.initialization import initialize, make_initialized
 from captum_superpixel.models.squeezenet import SqueezeNet, squeezenet1_0
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "SmallCNN",
     "SqueezeNet",
     "cifar_resnet",
-    "initialise",
+    "initialize",
     "resnet18",
     "resnet20",
     "resnet32",
@@ -29,10 +29,10 @@ __all__ = [
 
 
 class SmallCNN(nn.Module):
-    """Five convolutions and a linear layer, for colour images of 16 to 96 pixels.
+    """Five convolutions and a linear layer, for color images of 16 to 96 pixels.
 
     Maps images ``(N, 3, H, W)`` to logits ``(N, num_classes)``. Every ReLU is a module of its own and none works in
-    place: DeepLift, LRP and GuidedBackprop hook modules, and go wrong on one that is called twice.
+    place: DeepLift, LRP and GuidedBackprop hook modules, and give wrong values where one is called twice.
 
     Args:
         num_classes: Number of logits.
@@ -47,7 +47,7 @@ class SmallCNN(nn.Module):
     def __init__(self, num_classes: int = 10, width: int = 16) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            # 4x4 at stride 2 covers all pixels equally often; 3x3 would print a chequerboard on every gradient.
+            # 4x4 at stride 2 covers all pixels equally often; 3x3 would print a checkerboard on every gradient.
             nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
@@ -155,7 +155,7 @@ class CifarResNet(nn.Module):
     def __init__(self, depth: int = 20, num_classes: int = 10) -> None:
         if depth < 8 or depth % 6 != 2:
             raise ValueError(
-                f"depth={depth} is no depth of a CIFAR ResNet; it must be 6n + 2, such as 20, 32, 44, 56 or 110."
+                f"depth={depth} is not the depth of a CIFAR ResNet; it must be 6n + 2, such as 20, 32, 44, 56 or 110."
             )
         super().__init__()
         count, widths = depth // 6, (16, 32, 64)
@@ -173,7 +173,7 @@ class CifarResNet(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """Every ``stride``-th pixel, with channels of zeros before and after: option A of He et al.
+    """A shortcut without parameters, option A of He et al.: every ``stride``-th pixel, and more channels, of zeros.
 
     Args:
         before: Channels of zeros in front.
@@ -187,7 +187,7 @@ class PaddedShortcut(nn.Module):
 
     @classmethod
     def between(cls, channels_in: int, channels_out: int, stride: int) -> "PaddedShortcut | None":
-        """The shortcut between these channels, as many zeros before as after; None where the shapes are equal."""
+        """The shortcut that adds as many channels before as after; None where the shapes are equal."""
         if stride == 1 and channels_in == channels_out:
             return None
         before = (channels_out - channels_in) // 2
@@ -207,18 +207,12 @@ def small_cnn(num_classes: int = 10, *, generator: torch.Generator | None = None
         >>> torch.equal(first.classifier.weight, second.classifier.weight)
         True
     """
-    with torch.random.fork_rng(devices=[]):
-        network = SmallCNN(num_classes)
-    initialise(network, generator)
-    return network
+    return make_initialized(lambda: SmallCNN(num_classes), generator)
 
 
 def resnet18(num_classes: int = 1000, *, generator: torch.Generator | None = None) -> ResNet:
     """An untrained ResNet-18 with weights drawn from ``generator`` (None: from PyTorch's global one)."""
-    with torch.random.fork_rng(devices=[]):
-        network = ResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes)
-    initialise(network, generator)
-    return network
+    return make_initialized(lambda: ResNet((2, 2, 2, 2), (64, 128, 256, 512), num_classes), generator)
 
 
 def cifar_resnet(depth: int = 20, num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:
@@ -232,10 +226,7 @@ def cifar_resnet(depth: int = 20, num_classes: int = 10, *, generator: torch.Gen
         >>> cifar_resnet(20)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 10])
     """
-    with torch.random.fork_rng(devices=[]):
-        network = CifarResNet(depth, num_classes)
-    initialise(network, generator)
-    return network
+    return make_initialized(lambda: CifarResNet(depth, num_classes), generator)
 
 
 def resnet20(num_classes: int = 10, *, generator: torch.Generator | None = None) -> CifarResNet:

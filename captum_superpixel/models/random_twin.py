@@ -1,4 +1,4 @@
-"""Untrained twins: networks that differ from a trained one in nothing but what it has learned."""
+"""Randomized models: networks that differ from a trained one in nothing but what it has learned."""
 
 import copy
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from captum_superpixel.models.initialisation import initialise
+from captum_superpixel._seeds import seeded
+from captum_superpixel.models.initialization import initialize
 
 __all__ = ["random_twin"]
 
@@ -14,17 +15,18 @@ __all__ = ["random_twin"]
 def random_twin(
     model: nn.Module, inputs: Tensor, generator: torch.Generator | None = None, *, batch_size: int = 64
 ) -> nn.Module:
-    """A copy of a network with all of its parameters drawn anew.
+    """A randomized model: a copy of a network with all of its parameters drawn anew.
 
-    Explanations of the twin show what a method finds in an image without knowing anything: the random-network null.
+    Explanations of this twin show what a method finds in an image although the network knows nothing; scores are
+    compared with them.
 
     Args:
         model: Any network; it is left as it was.
         inputs: (N, C, H, W), images as the network takes them, on its device, which the statistics of the twin's
-            batch normalisations are taken from: at least 2 if there are such layers.
+            batch normalizations are taken from: at least 2 if there are such layers.
         generator: Where the randomness comes from; None means PyTorch's global generator. The same generator gives the
             same twin on every device.
-        batch_size: Images a forward pass, at least 2.
+        batch_size: Images per forward pass, at least 2.
 
     Returns:
         The twin, on the model's device and of its dtype, in evaluation mode.
@@ -33,18 +35,19 @@ def random_twin(
         ValueError: If ``inputs`` is not (N, C, H, W) or holds too few images, or ``batch_size`` is below 2.
 
     Notes:
-        Weights of convolutions and linear layers are drawn as :func:`~captum_superpixel.models.networks.initialise`
-        draws them, those of other layers by their own ``reset_parameters``. Where there is no such method, or it
-        leaves a parameter as it was (the position embeddings of a transformer, the scales of a ConvNeXt), the
-        parameter's values are shuffled: their size stays, what was learned goes. Statistics of batch normalisations
-        are the averages over the forward passes, in which no other layer is in training mode: there is no dropout.
+        Weights of convolutions and linear layers are drawn as
+        :func:`~captum_superpixel.models.initialization.initialize` draws them, those of other layers by their own
+        ``reset_parameters``. Where there is no such method, or it leaves a parameter as it was (the position embeddings
+        of a transformer, the scales of a ConvNeXt), the parameter's values are shuffled: their distribution stays, what
+        was learned goes. Statistics of batch normalizations are the averages over the forward passes, in which no other
+        layer is in training mode: there is no dropout.
 
     References:
         Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, https://arxiv.org/abs/1810.03292
 
     Examples:
         >>> import torch
-        >>> from captum_superpixel.models.networks import resnet20
+        >>> from captum_superpixel.models import resnet20
         >>> images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         >>> twin = random_twin(resnet20().eval(), images, torch.Generator().manual_seed(1))
         >>> twin(images).shape
@@ -58,11 +61,10 @@ def random_twin(
     device = next((tensor.device for tensor in twin.state_dict().values()), torch.device("cpu"))
     # Drawn on the CPU: every device has its own random numbers.
     twin.to("cpu")
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed), torch.no_grad():
         for module in twin.modules():
             _draw(module)
-        initialise(twin)
+        initialize(twin)
     twin.to(device)
     _set_statistics(twin, norms, inputs, batch_size)
     return twin
@@ -73,7 +75,7 @@ def _check(inputs: Tensor, *, least: int, batch_size: int) -> None:
         raise ValueError(f"inputs has shape {tuple(inputs.shape)}; pass images of shape (N, C, H, W).")
     if len(inputs) < least:
         raise ValueError(
-            f"inputs holds {len(inputs)} images; the batch normalisations of the network need at least {least}, better "
+            f"inputs holds {len(inputs)} images; the batch normalizations of the network need at least {least}, better "
             "some hundreds, to take their statistics from."
         )
     if batch_size < 2:
@@ -94,7 +96,8 @@ def _draw(module: nn.Module) -> None:
 
 
 def _set_statistics(twin: nn.Module, norms: list[_BatchNorm], inputs: Tensor, batch_size: int) -> None:
-    """Set what batch normalisations remember to the average over ``inputs``, in batches of nearly equal size."""
+    """Set what batch normalizations remember to the average over ``inputs``, in batches of nearly equal size."""
+    # torch.optim.swa_utils.update_bn puts the whole network into training mode: dropout would change the statistics.
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

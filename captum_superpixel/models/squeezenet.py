@@ -1,9 +1,9 @@
-"""SqueezeNet 1.0, a network for ImageNet that is small enough to come along with an example."""
+"""SqueezeNet 1.0, a network for ImageNet whose weights are small enough to be kept beside an example."""
 
 import torch
 from torch import Tensor, nn
 
-from captum_superpixel.models.initialisation import initialise
+from captum_superpixel.models.initialization import make_initialized
 
 __all__ = ["Fire", "SqueezeNet", "squeezenet1_0"]
 
@@ -88,10 +88,7 @@ def squeezenet1_0(
         >>> squeezenet1_0(num_classes=20)(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 20])
     """
-    with torch.random.fork_rng(devices=[]):
-        network = SqueezeNet(num_classes, classifier_padding)
-    initialise(network, generator)
-    return network
+    return make_initialized(lambda: SqueezeNet(num_classes, classifier_padding), generator)
 
 
 def _pool() -> nn.MaxPool2d:

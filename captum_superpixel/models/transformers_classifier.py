@@ -44,17 +44,17 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
 
     Args:
         name: A folder with ``config.json`` and the weights, which is read without any network access; else a name on
-            the hub, ORGANISATION/NAME.
-        option: What to call the name's option in messages.
+            the hub, ORGANIZATION/NAME.
+        option: What to call the option that the user named the model with, in messages.
 
     Returns:
-        The classifier, in evaluation mode, float32, on the CPU. Its ``labels`` are None if the model has none but
+        The classifier, in evaluation mode, float32, on the CPU. Its ``labels`` are None if they are only
         LABEL_0, LABEL_1 ...; its ``preprocessing`` is None if there is no ``preprocessor_config.json``, or one without
         size, mean or standard deviation.
 
     Raises:
-        InputError: If ``transformers`` is missing, the model cannot be loaded or is no image classifier with trained
-            weights, or its preprocessing makes no sense.
+        InputError: If ``transformers`` is missing, the model cannot be loaded or is not an image classifier with
+            trained weights, or its preprocessing cannot be used.
 
     Notes:
         A processor that resizes to more than it then cuts out of the middle (``shortest_edge`` 256, ``crop_size`` 224)
@@ -63,8 +63,8 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
     local = Path(name).is_dir()
     if local and not (Path(name) / "config.json").is_file():
         raise InputError(
-            f"{option} {name} is a folder without config.json, so no model of transformers; pass a folder that "
-            "save_pretrained wrote, or MODULE:FACTORY."
+            f"{option} {name} is a folder without config.json, so it holds no model of transformers; pass a folder "
+            "that save_pretrained wrote, or MODULE:FACTORY."
         )
     transformers = _transformers(f"{option} {name}")
     # Formats, versions, the hub and the network fail in as many ways as there are bytes.
@@ -89,7 +89,7 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
     try:
         preprocessing = _preprocessing(settings)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{option} {name}: {_PREPROCESSING_FILE} makes no sense ({error}); correct it.") from error
+        raise InputError(f"{option} {name}: {_PREPROCESSING_FILE} cannot be used ({error}); correct it.") from error
     model = TransformersClassifier(network.float(), _labels(network.config.id2label), preprocessing)
     return model.to("cpu").eval()
 
@@ -130,19 +130,19 @@ def _settings(transformers: Any, name: str, option: str, *, local: bool) -> dict
 def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing | None:
     """What the settings of an image processor come to, ``input = (pixels * scale - mean) / std``; None if incomplete.
 
-    Files of old versions lack the switches: pixels were scaled then, and normalised where there was a mean.
+    Files of old versions lack the switches: pixels were scaled then, and normalized where there was a mean.
     """
     size, resize = _size(settings)
     flipped = bool(settings.get("do_flip_channel_order"))
     # MobileViT, the one that flips, has a mean that it does not use, and says so by leaving out the switch.
-    normalised = settings.get("do_normalize", "image_mean" in settings and not flipped)
-    mean = _numbers(settings.get("image_mean") if normalised else 0.0)
-    std = _numbers(settings.get("image_std") if normalised else 1.0)
+    normalized = settings.get("do_normalize", "image_mean" in settings and not flipped)
+    mean = _numbers(settings.get("image_mean") if normalized else 0.0)
+    std = _numbers(settings.get("image_std") if normalized else 1.0)
     if size is None or not mean or not std:
         return None
     if settings.get("rescale_offset"):
         mean = tuple(value + 1 for value in mean)
-    if normalised and settings.get("include_top"):
+    if normalized and settings.get("include_top"):
         # EfficientNet divides by the standard deviation twice, as the TensorFlow original does.
         std = tuple(value**2 for value in std)
     scale = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0

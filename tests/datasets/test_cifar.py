@@ -140,7 +140,7 @@ def test_foreign_files(
         cifar10(tmp_path)
     for label in (10, -1, None):
         write_parquet("train.parquet", [image, image], [0, label], classes=None)
-        with pytest.raises(ValueError, match=rf"row 1 in .* has the label {label}, which is none of the 10 classes"):
+        with pytest.raises(ValueError, match=rf"row 1 in .* has label {label}, which is not among the 10 classes"):
             cifar10(tmp_path)
     write_parquet("train-0.parquet", [image], [0], classes=("a", "b"))
     write_parquet("train-1.parquet", [image], [0], classes=("b", "a"))

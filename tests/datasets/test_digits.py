@@ -53,6 +53,17 @@ def test_shapes_types_and_range(splits: dict[str, DigitsOnPhotographs]) -> None:
     assert isinstance(label, int)
 
 
+def test_batches_are_those_images(splits: dict[str, DigitsOnPhotographs]) -> None:
+    data = splits["test"]
+    expected = torch.stack([data[3][0], data[439][0], data[0][0]])
+    assert torch.equal(data.batch([3, -1, 0]), expected)
+    assert torch.equal(data.batch(torch.tensor([3, -1, 0])), expected)
+    assert data.batch([]).shape == (0, 3, 48, 48)
+    for index in (440, -441):
+        with pytest.raises(IndexError, match=f"index {index} is outside the 440 images"):
+            data.batch([0, index])
+
+
 def test_pixels_have_256_levels(splits: dict[str, DigitsOnPhotographs]) -> None:
     levels = splits["test"].images * 255
     assert (levels - levels.round()).abs().max() < 1e-4
@@ -174,15 +185,22 @@ def test_goes_through_a_data_loader(splits: dict[str, DigitsOnPhotographs]) -> N
     ("arguments", "message"),
     [
         ({"split": "dev"}, r"split='dev'.*'train', 'validation', 'test'"),
-        ({"size": 8}, r"size=8 .* 16 to 256"),
-        ({"size": 48.0}, r"size=48\.0 "),
-        ({"length": 0}, r"length=0 .* from 1"),
-        ({"seed": -1}, r"seed=-1 .* from 0"),
+        ({"size": 8}, "size must be at least 16, but 8"),
+        ({"size": 257}, "size must be at most 256, but 257"),
+        ({"length": 0}, "length must be at least 1, but 0"),
+        ({"length": 1_000_001}, "length must be at most 1000000, but 1000001"),
+        ({"seed": -1}, "seed must be at least 0, but -1"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DigitsOnPhotographs(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["size", "length", "seed"])
+def test_arguments_that_are_not_integers(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"{name} must be an integer, but 48\.0"):
+        DigitsOnPhotographs("test", **{name: 48.0})  # type: ignore[arg-type]
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:

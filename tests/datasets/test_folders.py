@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_superpixel.datasets import Preprocessing, image_folder, read_classes
+from captum_superpixel.datasets import Preprocessing, image_folder
 
 pytest.importorskip("datasets")
 Encode = Callable[..., bytes]
@@ -109,7 +109,7 @@ def test_a_bar_only_where_it_is_asked_for(root: Path, capfd: pytest.CaptureFixtu
 
 
 def test_roots_without_classes(root: Path, tmp_path: Path, encode: Encode, pixels: Tensor) -> None:
-    with pytest.raises(ValueError, match="nowhere is no folder: pass the one whose sub-folders"):
+    with pytest.raises(ValueError, match="nowhere is no folder: pass the one whose subfolders"):
         image_folder(tmp_path / "nowhere")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -131,7 +131,7 @@ def test_roots_without_classes(root: Path, tmp_path: Path, encode: Encode, pixel
 
 
 def test_folders_and_classes_that_do_not_match(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"folders 'train' in .* none of the 2 classes \('n02', 'n10'\)"):
+    with pytest.raises(ValueError, match=r"folders 'train' in .* are not among the 2 classes \('n02', 'n10'\)"):
         image_folder(root, classes=["n02", "n10"])
     (root / "n50").mkdir()
     with pytest.raises(ValueError, match=r"folders 'n50' in .* hold no images"):
@@ -139,23 +139,9 @@ def test_folders_and_classes_that_do_not_match(root: Path) -> None:
     assert len(image_folder(root, classes=["n02", "n10", "train"])) == 12
 
 
-def test_bad_lists_of_classes(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"classes cannot be read from .*none\.txt \(FileNotFoundError"):
+def test_lists_of_classes_that_cannot_be_read(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"classes .*none\.txt cannot be read \(FileNotFoundError"):
         image_folder(root, classes=tmp_path / "none.txt")
-    path = tmp_path / "classes.txt"
-    for content, message in (
-        (b"a\n\nb\n", r"line 2 of .*classes\.txt has no name"),
-        (b"", r"line 1 of .*classes\.txt has no name"),
-        (b"a\tx\nb\na\ty\n", r"classes\.txt names 'a' twice, as classes 0 and 2"),
-        (b"\xff\xfe", r"cannot be read from .*classes\.txt \(UnicodeDecodeError"),
-    ):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=message):
-            read_classes(path)
-    with pytest.raises(ValueError, match="list of classes is empty"):
-        read_classes([])
-    with pytest.raises(TypeError, match=r"entry 1 is 5 \(int\)"):
-        read_classes(["a", 5])  # type: ignore[list-item]
 
 
 def test_bad_options(root: Path) -> None:

@@ -111,9 +111,9 @@ def test_bad_arguments(pixels: Tensor) -> None:
         labelled(pixels, labels=[0, 1, 2, 0])
     with pytest.raises(ValueError, match=r"labels of shape \(5,\) and torch\.float32 came with 5 images"):
         labelled(pixels, labels=torch.zeros(5))
-    with pytest.raises(ValueError, match="label 3 is none of the 3 classes"):
+    with pytest.raises(ValueError, match="label 3 is not among the 3 classes"):
         labelled(pixels, labels=[0, 1, 2, 3, 0])
-    with pytest.raises(ValueError, match="label -1 is none of the 3 classes"):
+    with pytest.raises(ValueError, match="label -1 is not among the 3 classes"):
         labelled(pixels, labels=[0, 1, 2, -1, 0])
     with pytest.raises(ValueError, match="2 names came with 5 images"):
         labelled(pixels, names=["a", "b"])

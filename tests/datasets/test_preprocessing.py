@@ -1,6 +1,5 @@
-"""Preprocessing: the arithmetic and its inverse, sizes, Pillow's modes, and what the errors say."""
+"""Preprocessing: the arithmetic and its inverse, sizes, corrections, and what the errors say."""
 
-import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -67,16 +66,16 @@ def test_denormalize_in_zero_to_one() -> None:
 
 def test_crop_takes_the_middle_and_stretch_everything() -> None:
     """Three squares side by side: red, green, blue."""
-    colours = np.repeat(np.eye(3, dtype=np.uint8) * 255, 10, axis=0)
-    wide = Image.fromarray(np.broadcast_to(colours, (10, 30, 3)).copy())
+    colors = np.repeat(np.eye(3, dtype=np.uint8) * 255, 10, axis=0)
+    wide = Image.fromarray(np.broadcast_to(colors, (10, 30, 3)).copy())
     for photograph, axis in ((wide, 2), (wide.transpose(Image.Transpose.ROTATE_270), 1)):
         cropped = Preprocessing(10, mean=0, std=1).fit(photograph)
         assert cropped.dtype == torch.uint8
         assert torch.equal(cropped.float().mean((1, 2)), torch.tensor([0.0, 255.0, 0.0]))
         stretched = Preprocessing(30, mean=0, std=1, resize="stretch").fit(photograph).float()
-        for colour in range(3):
-            third = stretched.narrow(axis, 10 * colour, 10)
-            assert third[colour].mean() > 250
+        for color in range(3):
+            third = stretched.narrow(axis, 10 * color, 10)
+            assert third[color].mean() > 250
     halves = Preprocessing((10, 15), mean=0, std=1).fit(wide)
     assert halves.shape == (3, 10, 15)
     assert halves[1].float().mean() == pytest.approx(255 * 10 / 15, abs=2)
@@ -96,41 +95,50 @@ def test_shrinking_is_antialiased() -> None:
     assert (small.float() - 127.5).abs().max() < 16
 
 
-GREY = np.array([[0, 100], [200, 255]], dtype=np.uint8)
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        Image.fromarray(GREY),
-        Image.fromarray(GREY.astype(np.uint16) * 257),
-        Image.fromarray(GREY.astype(np.int32) * 257),
-        Image.fromarray(GREY).convert("RGBA"),
-        Image.fromarray(GREY).convert("LA"),
-        Image.fromarray(GREY).convert("P"),
-        Image.merge("CMYK", [Image.fromarray(255 - GREY)] * 3 + [Image.new("L", (2, 2))]),
-    ],
-    ids=lambda image: image.mode,
-)
-def test_modes(image: Image.Image) -> None:
-    fitted = Preprocessing(2, mean=0, std=1).fit(image)
-    assert torch.equal(fitted, torch.from_numpy(GREY).expand(3, 2, 2))
-
-
-def test_transparent_palettes_do_not_warn() -> None:
-    image = Image.fromarray(GREY).convert("P")
-    image.info["transparency"] = bytes(range(256))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        image.convert("RGB")
-    assert "Transparency" in str(caught[0].message), "Pillow no longer warns: then the detour by RGBA can go"
-    assert torch.equal(Preprocessing(2, mean=0, std=1).fit(image), torch.from_numpy(GREY).expand(3, 2, 2))
-
-
-def test_exif_orientation_is_heeded() -> None:
-    image = Image.fromarray(GREY)
+def test_photographs_of_any_mode_are_turned_and_made_rgb() -> None:
+    gray = np.array([[0, 100], [200, 255]], dtype=np.uint8)
+    image = Image.fromarray(gray.astype(np.uint16) * 257)
     image.getexif()[0x0112] = 3
-    assert torch.equal(Preprocessing(2, mean=0, std=1).fit(image)[0], torch.from_numpy(GREY[::-1, ::-1].copy()))
+    expected = torch.from_numpy(gray[::-1, ::-1].copy()).expand(3, 2, 2)
+    assert torch.equal(Preprocessing(2, mean=0, std=1).fit(image), expected)
+
+
+def test_replaced_values() -> None:
+    changed = IMAGENET.replaced(size=(5, 6), std=2, resize="stretch", mean=None)
+    assert changed == Preprocessing((5, 6), IMAGENET.mean, 2, resize="stretch")
+    assert IMAGENET.replaced() == IMAGENET.replaced(scale=None) == IMAGENET
+    assert IMAGENET.replaced(scale=1, mean=7, std=3) == Preprocessing(224, mean=7, std=3, scale=1)
+
+
+def test_another_order_takes_the_statistics_along(pixels: Tensor) -> None:
+    """The same numbers come out, in another order of the channels; what is given is in the new order already."""
+    flipped = IMAGENET.replaced(channel_order="bgr")
+    assert torch.equal(flipped.from_uint8(pixels), IMAGENET.from_uint8(pixels).flip(1))
+    assert flipped.replaced(channel_order="bgr") == flipped
+    assert flipped.replaced(channel_order="rgb") == IMAGENET
+    given = IMAGENET.replaced(channel_order="bgr", mean=(1, 2, 3))
+    assert (given.mean, given.std) == ((1, 2, 3), flipped.std)
+
+
+@pytest.mark.parametrize("given", [{"mean": 1}, {"std": 1}, {}])
+def test_another_scale_needs_statistics_in_its_units(given: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"scale=0\.5 changes the units of mean and std"):
+        IMAGENET.replaced(scale=0.5, **given)
+
+
+def test_values_that_replace_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"std must be finite and above 0, but 0\.0"):
+        IMAGENET.replaced(std=(1, 0, 1))
+    with pytest.raises(TypeError, match="colour"):
+        IMAGENET.replaced(colour="blue")
+
+
+def test_descriptions() -> None:
+    assert IMAGENET.describe() == (
+        "  cropped to 224 x 224, RGB\n  (pixels * 0.003922 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)"
+    )
+    stretched = Preprocessing((3, 5), mean=1.23456, std=2, scale=1, channel_order="bgr", resize="stretch")
+    assert stretched.describe() == "  stretched to 3 x 5, BGR\n  (pixels * 1 - (1.235, 1.235, 1.235)) / (2, 2, 2)"
 
 
 def test_equal_settings_are_equal() -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from captum_superpixel.models.classifying import InputError
+from captum_superpixel._checks import InputError
 from captum_superpixel.models.loading import load_model, load_state_dict, load_weights
 
 MODULE = """
@@ -151,7 +151,7 @@ def test_counters_of_batches_may_be_missing(folder: Path) -> None:
         ),
         (
             {key: torch.zeros(1) for key in ("fc.a", "fc.b", "fc.c", "fc.d")},
-            r"4 of 6 entries of the file are not in the network \(fc\.a, fc\.b, fc\.c, \.\.\.\)\. Pass",
+            r"4 of 6 entries of the file are not in the network \(fc\.a, fc\.b, fc\.c, …\)\. Pass",
         ),
         (
             {"linear.bias": torch.zeros(10)},

@@ -88,7 +88,7 @@ def test_cifar_resnet_has_the_keys_of_published_weights() -> None:
 
 @pytest.mark.parametrize("depth", [2, 7, 18, 21])
 def test_depths_that_no_cifar_resnet_has(depth: int) -> None:
-    with pytest.raises(ValueError, match=f"depth={depth} is no depth"):
+    with pytest.raises(ValueError, match=f"depth={depth} is not the depth"):
         CifarResNet(depth)
 
 
@@ -178,7 +178,7 @@ def test_lrp_and_guided_backpropagation(images: Tensor) -> None:
 
 
 def test_first_convolution_covers_all_pixels_equally() -> None:
-    """A kernel that its stride does not divide would print a chequerboard on every gradient."""
+    """A kernel that its stride does not divide would print a checkerboard on every gradient."""
     stem = SmallCNN().features[0]
     nn.init.ones_(stem.weight)
     image = torch.zeros(1, 3, 12, 12, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Untrained twins: what is drawn anew, what stays, and where the randomness comes from."""
+"""Randomized models: what is drawn anew, what stays, and where the randomness comes from."""
 
 import copy
 
@@ -89,7 +89,14 @@ def test_statistics_are_those_of_the_images(images: Tensor) -> None:
     assert norm.momentum == nn.BatchNorm2d(1).momentum
 
 
-def test_one_batch_is_normalised_at_every_depth(images: Tensor) -> None:
+def test_statistics_know_no_dropout(images: Tensor) -> None:
+    """What an evaluated network computes, dropout included, is what its last normalization sees."""
+    model = learned(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.9), nn.BatchNorm2d(4)))
+    twin = random_twin(model, images, torch.Generator().manual_seed(0))
+    assert torch.allclose(twin[2].running_mean, twin[0](images).mean((0, 2, 3)), atol=1e-5)
+
+
+def test_one_batch_is_normalized_at_every_depth(images: Tensor) -> None:
     """In evaluation mode the images come out of the last normalisation as they would in training mode."""
     twin = random_twin(learned(resnet20()), images, torch.Generator().manual_seed(0))
     outputs = []

@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from captum_superpixel._checks import InputError
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.models.classifying import InputError, choose_target, load_model
+from captum_superpixel.models.classifying import classify
+from captum_superpixel.models.loading import load_model
 from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.models.transformers_classifier import TransformersClassifier, load_transformers
 
@@ -70,7 +72,7 @@ def test_folders_give_logits(kind: str, tmp_path: Path) -> None:
     assert model.preprocessing is None
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model(images), network(images).logits)
-    assert choose_target(model, images[:1], 2)[0] == 2
+    assert torch.equal(classify(model, images[:1]), network(images[:1]).logits)
 
 
 def test_tuples_and_half_precision_are_of_no_concern(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_labels_that_say_something(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
-def test_untrained_twins(kind: str, tmp_path: Path) -> None:
+def test_randomized_models(kind: str, tmp_path: Path) -> None:
     saved(kind, tmp_path)
     model = load_transformers(str(tmp_path))
     images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -126,7 +128,7 @@ PROCESSORS = [
 def test_preprocessing_is_that_of_the_processor(
     name: str, settings: dict[str, Any], expected: dict[str, Any], tmp_path: Path
 ) -> None:
-    """An image of one colour has no size that could matter: what is left are scale, mean, std and order."""
+    """An image of one color has no size that could matter: what is left are scale, mean, std and order."""
     processor = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
     processor = processor(**settings)
     saved("ResNet", tmp_path)
@@ -171,8 +173,8 @@ def test_files_of_old_versions(settings: dict[str, Any], expected: Preprocessing
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"size": 8, "image_mean": [0, 0, 0], "image_std": [1, 1, 0]}', "makes no sense .*std"),
-        ('{"size": "large", "do_normalize": false}', "makes no sense .*size .*'large'"),
+        ('{"size": 8, "image_mean": [0, 0, 0], "image_std": [1, 1, 0]}', "cannot be used .*std"),
+        ('{"size": "large", "do_normalize": false}', "cannot be used .*size .*'large'"),
         ("{", r"preprocessor_config\.json cannot be read"),
     ],
 )
