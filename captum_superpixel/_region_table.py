@@ -1,4 +1,4 @@
-"""The ranked table of regions: its rows, and how to read it, print it and hand it on."""
+"""The ranked table of regions: its rows, how it is printed, and its forms for other programs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from captum_superpixel._checks import listed
+from captum_superpixel._untyped import tabulate
+
 __all__ = ["Region", "RegionTable"]
 
 _SHOWN = 20
 """Rows that a table shows when it is printed."""
+_COLUMNS = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns", "score", "share")
+_COLUMNS_OF_SEVERAL = (*_COLUMNS[:-1], "± error", "signs", "share")
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A segment of an image, where it lies, and what an attribution says of it.
+    """A segment of an image: where it lies, and what the attributions say of it.
 
     Attributes:
         image: Index of the image in the batch.
@@ -24,13 +29,13 @@ class Region:
         area: Number of pixels.
         area_share: Share of the image's pixels, above 0 and at most 1.
         centroid: Mean row and mean column of the pixels.
-        bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two lie just outside.
+        bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two are the first row and column beyond it.
         score: Sum of the scores of the channels; for several maps, its mean over them.
-        channel_scores: Score of each of the C channels; for several maps, their means.
+        channel_scores: Score of each of the C channels; for several maps, its mean over them.
         share: Magnitude of the score over the sum of the magnitudes of all scores of the image, from 0 to 1.
-        standard_error: Of the score over several maps: their standard deviation (with M - 1) by the root of M. None
-            for a single map.
-        sign_agreement: Share of several maps whose score has the most frequent sign (+, - or 0). None for a single map.
+        standard_error: Of the mean score over M maps: the standard deviation of their scores (with M - 1 in the
+            denominator) over the square root of M. None for a single map.
+        sign_agreement: Share of the maps whose score has the most frequent sign (+, - or 0). None for a single map.
     """
 
     image: int
@@ -47,7 +52,7 @@ class Region:
     sign_agreement: float | None = None
 
     def to_record(self) -> dict[str, int | float | None]:
-        """Spread the region over named numbers, one a column; the score of channel 0 is ``score_0``."""
+        """Return the region as named numbers, one per column; the score of channel 0 is ``score_0``."""
         return {
             "image": self.image,
             "rank": self.rank,
@@ -68,10 +73,10 @@ class Region:
 class RegionTable(Sequence[Region]):
     """The regions of a batch of images, image by image, each image's by rank.
 
-    A sequence of ``Region``: index it for one, slice it for a shorter table, print it to read it.
+    A sequence of ``Region``: an index gives one, a slice a shorter table, and ``print`` shows the first rows.
 
     Args:
-        regions: The rows.
+        regions: One row per region.
     """
 
     regions: tuple[Region, ...]
@@ -105,7 +110,7 @@ class RegionTable(Sequence[Region]):
         return [region.to_record() for region in self.regions]
 
     def to_pandas(self) -> Any:
-        """Make a ``pandas.DataFrame``, one row a region, with the columns of ``to_records``.
+        """Make a ``pandas.DataFrame`` with one row per region and the columns of ``to_records``.
 
         Raises:
             ImportError: If pandas, which this package does not require, is not installed.
@@ -118,37 +123,35 @@ class RegionTable(Sequence[Region]):
                 "to_records()"
             ) from error
         frame = pandas.DataFrame(self.to_records())
-        # A column of None alone would be one of objects.
+        # A column of nothing but None would have the dtype object.
         return frame.astype({"standard_error": float, "sign_agreement": float}) if len(frame) else frame
 
     def __str__(self) -> str:
         """Draw the first rows as a table."""
-        several = any(region.standard_error is not None for region in self.regions)
-        header = ["image", "rank", "id", "area", "of image", "row", "column", "rows", "columns", "score"]
-        header += ["± error", "signs"] if several else []
-        lines = [[*header, "share"], *(_cells(region, several) for region in self.regions[:_SHOWN])]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        rows = [_cells(region) for region in self.regions[:_SHOWN]]
+        header = _COLUMNS_OF_SEVERAL if rows and len(rows[0]) > len(_COLUMNS) else _COLUMNS
+        # A header of its own would be padded by two more spaces.
+        text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
         rest = len(self) - _SHOWN
-        return "\n".join([*text, f"… and {rest} more of {len(self)} regions"] if rest > 0 else text)
+        return f"{text}\n… and {rest} more of {len(self)} regions" if rest > 0 else text
 
     def __repr__(self) -> str:
         """Count the regions and the images."""
         return f"RegionTable({len(self)} regions of {len({region.image for region in self.regions})} images)"
 
 
-def _cells(region: Region, several: bool) -> list[str]:
+def _cells(region: Region) -> list[str]:
+    """Write a row of the printed table."""
     top, left, bottom, right = region.bounding_box
-    numbers = [region.image, region.rank, region.id, region.area]
-    cells = [*map(str, numbers), f"{region.area_share:.1%}", *(f"{mean:.2f}" for mean in region.centroid)]
-    cells += [f"{top}:{bottom}", f"{left}:{right}", f"{region.score:.4g}"]
-    if several and region.standard_error is not None and region.sign_agreement is not None:
+    cells = [f"{region.image}", f"{region.rank}", f"{region.id}", f"{region.area}", f"{region.area_share:.1%}"]
+    cells += [*(f"{mean:.2f}" for mean in region.centroid), f"{top}:{bottom}", f"{left}:{right}", f"{region.score:.4g}"]
+    if region.standard_error is not None and region.sign_agreement is not None:
         cells += [f"{region.standard_error:.2g}", f"{region.sign_agreement:.0%}"]
     return [cell.replace("%", " %") for cell in [*cells, f"{region.share:.1%}"]]
 
 
 def name_images(images: Sequence[int]) -> str:
-    """Name images in a message, the first of many.
+    """Name the first of many images in a message.
 
     Examples:
         >>> name_images([3, 5])
@@ -156,5 +159,4 @@ def name_images(images: Sequence[int]) -> str:
     """
     if not images:
         return "no image"
-    named = ", ".join(map(str, images[:8])) + (", …" if len(images) > 8 else "")
-    return f"image{'s' if len(images) > 1 else ''} {named}"
+    return f"image{'s' if len(images) > 1 else ''} {listed(images)}"

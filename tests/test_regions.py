@@ -18,11 +18,11 @@ MAPS = torch.tensor([[[[1.0, 2, 4, 4], [1, 2, 4, -5], [0, 0, -5, -5]]]])
 """Means 1, 4, -5 and sums 6, 12, -15 of the regions 7, 2, 9, of 6, 3 and 3 pixels."""
 
 
-def maps(*shape: int, seed: int = 0) -> Tensor:
+def random_maps(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def ids(*shape: int, count: int = 9) -> Tensor:
+def random_mask(*shape: int, count: int = 9) -> Tensor:
     return torch.randint(0, count, shape, generator=torch.Generator().manual_seed(4)) * 1000 + 3
 
 
@@ -73,7 +73,7 @@ def test_equal_regions_stand_in_the_order_of_their_ids() -> None:
 
 
 def test_geometry_is_that_of_scikit_image() -> None:
-    mask, values = ids(3, 1, 12, 17), maps(3, 2, 12, 17)
+    mask, values = random_mask(3, 1, 12, 17), random_maps(3, 2, 12, 17)
     table = region_table(values, mask)
     for n in range(3):
         # regionprops takes 0 for the background, and the ids here start at 3.
@@ -91,7 +91,7 @@ def test_geometry_is_that_of_scikit_image() -> None:
 
 
 def test_sums_of_the_regions_are_the_sum_of_the_map() -> None:
-    mask, values = ids(2, 1, 9, 9), maps(2, 3, 9, 9)
+    mask, values = random_mask(2, 1, 9, 9), random_maps(2, 3, 9, 9)
     table = region_table(values, mask, reduction="sum")
     for n in range(2):
         rows = table.of_image(n)
@@ -103,7 +103,7 @@ def test_sums_of_the_regions_are_the_sum_of_the_map() -> None:
 
 
 def test_a_grouped_map_has_the_scores_of_its_map() -> None:
-    mask, values = ids(2, 1, 9, 9), maps(2, 3, 9, 9)
+    mask, values = random_mask(2, 1, 9, 9), random_maps(2, 3, 9, 9)
     pooled = region_table(pool_segments(values, mask), mask)
     for before, after in zip(region_table(values, mask), pooled, strict=True):
         assert (after.image, after.id, after.rank) == (before.image, before.id, before.rank)
@@ -112,8 +112,8 @@ def test_a_grouped_map_has_the_scores_of_its_map() -> None:
 
 def test_a_batch_gives_what_its_images_give() -> None:
     # The second image has fewer regions, and the third other ids.
-    mask = torch.stack([ids(1, 8, 8), ids(1, 8, 8, count=2), ids(1, 8, 8) * 2**40])
-    values = maps(4, 3, 2, 8, 8)
+    mask = torch.stack([random_mask(1, 8, 8), random_mask(1, 8, 8, count=2), random_mask(1, 8, 8) * 2**40])
+    values = random_maps(4, 3, 2, 8, 8)
     for several in (values, values[0]):
         table = region_table(several, mask)
         for n in range(3):
@@ -122,7 +122,7 @@ def test_a_batch_gives_what_its_images_give() -> None:
 
 
 def test_one_mask_for_all_images() -> None:
-    mask, values = ids(1, 1, 8, 8), maps(3, 2, 8, 8)
+    mask, values = random_mask(1, 1, 8, 8), random_maps(3, 2, 8, 8)
     assert region_table(values, mask) == region_table(values, mask.expand(3, -1, -1, -1))
     for options in ({"k": 3}, {"fraction": 0.4}, {"mass": 0.7}):
         together = top_regions(values, mask.expand(3, -1, -1, -1), **options)
@@ -157,7 +157,7 @@ def test_several_maps_by_hand() -> None:
 
 
 def test_several_maps_agree_with_numpy() -> None:
-    mask, values = ids(2, 1, 7, 7), maps(5, 2, 3, 7, 7)
+    mask, values = random_mask(2, 1, 7, 7), random_maps(5, 2, 3, 7, 7)
     tables = [region_table(part, mask) for part in values]
     for region in region_table(values, mask):
         singles = [
@@ -204,7 +204,7 @@ def test_at_least_this_fraction_of_the_image(fraction: float, expected: set[int]
 def test_a_fraction_that_is_a_number_of_pixels_takes_that_many() -> None:
     mask = torch.arange(100).view(1, 1, 10, 10)
     for count in range(101):  # 0.07 * 100 is a little above 7 in floating point
-        assert top_regions(maps(1, 1, 10, 10), mask, fraction=count / 100).sum() == count
+        assert top_regions(random_maps(1, 1, 10, 10), mask, fraction=count / 100).sum() == count
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_the_share_of_the_attribution_counts_pixels() -> None:
 
 
 def test_mass_is_the_sum_of_the_shares_of_the_table() -> None:
-    mask, values = ids(2, 1, 9, 9, count=20), maps(2, 3, 9, 9)
+    mask, values = random_mask(2, 1, 9, 9, count=20), random_maps(2, 3, 9, 9)
     marked = top_regions(values, mask, mass=0.6, by="magnitude", reduction="sum")
     table = region_table(values, mask, by="magnitude", reduction="sum")
     for n in range(2):
@@ -255,7 +255,7 @@ def test_images_of_a_batch_have_as_many_regions_as_they_need() -> None:
 
 
 def test_regions_of_several_maps_are_those_of_their_mean() -> None:
-    mask, values = ids(2, 1, 7, 7), maps(5, 2, 3, 7, 7)
+    mask, values = random_mask(2, 1, 7, 7), random_maps(5, 2, 3, 7, 7)
     assert torch.equal(top_regions(values, mask, k=3), top_regions(values.double().mean(dim=0), mask, k=3))
 
 
@@ -270,7 +270,7 @@ def test_regions_of_several_maps_are_those_of_their_mean() -> None:
         ({"fraction": 20}, "fraction is a share from 0 to 1, but 20 was"),
         ({"mass": 1.1}, "mass is a share from 0 to 1, but 1.1 was"),
         ({"mass": math.nan}, "mass must be finite and at least 0, but nan"),
-        ({"k": 1, "by": "size"}, "by='size' is unknown: choose 'score' or 'magnitude'"),
+        ({"k": 1, "by": "size"}, "by='size' is unknown: choose one of 'score', 'magnitude'"),
         ({"k": 1, "reduction": "median"}, "reduction='median' is unknown"),
     ],
 )
@@ -291,22 +291,22 @@ def test_choices_that_are_no_numbers(options: dict[str, object], message: str) -
 def test_k_is_checked_for_every_image() -> None:
     mask = torch.tensor([[[[0, 1, 2]]], [[[0, 0, 1]]]])
     with pytest.raises(ValueError, match=r"k=3, but image 1 has only 2 regions"):
-        top_regions(maps(2, 1, 1, 3), mask, k=3)
+        top_regions(random_maps(2, 1, 1, 3), mask, k=3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_attributions_are_finite(value: float) -> None:
-    values = maps(2, 3, 1, 4, 4)
+    values = random_maps(2, 3, 1, 4, 4)
     values[1, 2, 0, 3, 3] = value
     with pytest.raises(ValueError, match=r"the attributions of image 2 hold NaN or infinite"):
-        region_table(values, ids(1, 1, 4, 4))
+        region_table(values, random_mask(1, 1, 4, 4))
 
 
 @pytest.mark.parametrize(
     ("values", "mask", "message"),
     [
-        (maps(3, 4), MASK, "attributions of shape (3, 4) are not maps of images"),
-        (maps(1, 1, 1, 1, 3, 4), MASK, "(1, 1, 1, 1, 3, 4) are not maps"),
+        (random_maps(3, 4), MASK, "attributions of shape (3, 4) are not maps of images"),
+        (random_maps(1, 1, 1, 1, 3, 4), MASK, "(1, 1, 1, 1, 3, 4) are not maps"),
         (torch.zeros(0, 1, 3, 4), MASK, "(0, 1, 3, 4) hold no pixels"),
         (torch.zeros(0, 1, 1, 3, 4), MASK, "(0, 1, 1, 3, 4) hold no pixels"),
         (MAPS, MASK[..., :3], "feature_mask of shape (1, 1, 3, 3) does not fit"),
@@ -314,7 +314,11 @@ def test_attributions_are_finite(value: float) -> None:
         (MAPS, -MASK, "negative id -9"),
         (MAPS.expand(4, 2, 3, 4), MASK.expand(2, 1, 3, 4), "(2, 1, 3, 4) does not fit"),
         (MAPS.expand(4, 2, 3, 4), MASK.expand(4, 2, 3, 4), "pass ids of shape (1 or 4, 1, 3, 4)"),
-        (maps(1, 1, 2, 3, 4), torch.zeros(1, 1, 2, 3, 4, dtype=torch.long), "(1, 1, 2, 3, 4) is that of volumes"),
+        (
+            random_maps(1, 1, 2, 3, 4),
+            torch.zeros(1, 1, 2, 3, 4, dtype=torch.long),
+            "(1, 1, 2, 3, 4) is that of volumes",
+        ),
     ],
 )
 def test_shapes_that_do_not_fit(values: Tensor, mask: Tensor, message: str) -> None:

@@ -1,8 +1,8 @@
-"""Pictures of explanations that know their superpixels, beside ``captum.attr.visualization``."""
+"""Pictures of explanations and their superpixels, to be used beside ``captum.attr.visualization``."""
 
 from captum_superpixel.visualization.comparison import visualize_comparison
 from captum_superpixel.visualization.images import to_image, to_map
-from captum_superpixel.visualization.page.page import save_html
+from captum_superpixel.visualization.page import save_html
 from captum_superpixel.visualization.stability import visualize_stability
 from captum_superpixel.visualization.superpixels import visualize_superpixels
 from captum_superpixel.visualization.top_regions import visualize_top_regions

@@ -1,4 +1,4 @@
-"""Pictures beside their maps by several methods and several models, in one grid with one colour bar."""
+"""Pictures beside their maps by several methods and several models, in one grid with one color bar."""
 
 from __future__ import annotations
 
@@ -7,46 +7,44 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
 
-from captum_superpixel._checks import checked_integer
-from captum_superpixel.visualization import figures, scaling
-from captum_superpixel.visualization.batches import Classes, Column, Maps, read_classes, read_columns, read_images
+from captum_superpixel._checks import checked_choice, checked_integer
+from captum_superpixel.visualization import _color_scale, _figures
+from captum_superpixel.visualization._batches import Batch, Classes, Column, name_classes, read_columns, read_images
+from captum_superpixel.visualization._color_scale import VisualizeSign
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_mask
-from captum_superpixel.visualization.scaling import Sign
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
+__all__ = ["ScaleScope", "visualize_comparison"]
 
-__all__ = ["Scaling", "visualize_comparison"]
-
-Scaling = Literal["common", "own"]
-_EXPLANATIONS: dict[Scaling, str] = {
+ScaleScope = Literal["common", "own"]
+_EXPLANATIONS: dict[ScaleScope, str] = {
     "common": "one scale for all maps",
     "own": "relative to the strongest of each map",
 }
 _WRAP = 20
-"""Letters in a line of a row's text."""
+"""Characters in a line of the text beside a row."""
 
 
 def visualize_comparison(
-    images: Maps,
-    attributions: Mapping[str, Maps] | Mapping[str, Mapping[str, Maps]],
+    images: Batch,
+    attributions: Mapping[str, Batch] | Mapping[str, Mapping[str, Batch]],
     *,
     predictions: Classes | Mapping[str, Classes] | None = None,
     labels: Classes | None = None,
     class_names: Sequence[str] | None = None,
-    feature_mask: Maps | None = None,
-    scale: Scaling = "common",
+    feature_mask: Batch | None = None,
+    scale: ScaleScope = "common",
     blend: bool = False,
     max_rows: int = 8,
     page: int = 1,
-    sign: Sign | None = None,
+    sign: VisualizeSign | None = None,
     plt_fig_axis: tuple[Figure, npt.NDArray[Any]] | None = None,
     outlier_perc: float = 2,
     cmap: str | Colormap | None = None,
@@ -56,47 +54,46 @@ def visualize_comparison(
     fig_size: tuple[float, float] | None = None,
     use_pyplot: bool = False,
 ) -> tuple[Figure, npt.NDArray[Any]]:
-    """Draw one row an image: the image, then its map by each method of each model.
+    """Draw one row per image: the image, then its map by each method of each model.
 
-    A batch of more than ``max_rows`` images is drawn in pages, one a call; the figure says which page it is and how
-    many there are. The colours are the same on all pages.
+    A batch of more than ``max_rows`` images is drawn in pages, one per call; the figure says which page it is and how
+    many there are. The colors are the same on all pages.
 
     Args:
         images: ``(N, C, H, W)``, ``(N, H, W, C)`` with C 1 or 3, or a list of N images of any sizes, told apart and
-            scaled to ``[0, 1]``, each by itself, as :func:`to_image` says.
+            scaled to ``[0, 1]``, each by itself, as :func:`to_image` describes.
         attributions: From the name of a method to its N maps, ``(N, C, H, W)``, ``(N, H, W, C)`` or a list; or from
             the name of a model to such a dictionary. Channels are added.
-        predictions: The class that is predicted for each image, by its index or name; or, from the name of a model,
-            what that model predicts.
-        labels: The true classes, by index or name.
+        predictions: The class that is predicted for each image, as its index or name; or a dictionary from the name of
+            a model to the classes that it predicts.
+        labels: The true classes, as indices or names.
         class_names: Names of the classes, by index.
         feature_mask: Segment ids ``(1 or N, 1, H, W)``, or a list, whose borders are drawn on the images.
-        scale: ``"common"``: equal colours are equal values, in all maps of the batch; or ``"own"``: the strongest
-            colour is the strongest value of each map. The colour bar says which.
-        blend: Whether maps are laid over the picture, or stand for themselves.
-        max_rows: Images a page.
+        scale: ``"common"``: equal colors are equal values in all maps of the batch; or ``"own"``: the strongest color
+            is the strongest value of each map. The color bar says which.
+        blend: Whether maps are laid over the picture, or drawn alone.
+        max_rows: Images per page.
         page: Which page to draw, from 1.
         sign: What is drawn of all maps, as in :func:`visualize_superpixels`.
-        plt_fig_axis: Figure, and array of axes of as many rows as the page has images and one column more than there
-            are maps an image; new ones by default.
-        outlier_perc: Percentage of the maps' total that may lie beyond the strongest colour.
-        cmap: Colours of the maps, as in :func:`visualize_superpixels`.
-        border_color: Colour of the borders, any that matplotlib knows.
-        show_colorbar: Whether to draw the colour bar.
+        plt_fig_axis: Figure and array of axes, with as many rows as the page has images and one column more than there
+            are maps per image; new ones by default.
+        outlier_perc: Percentage of the maps' total that may lie beyond the strongest color.
+        cmap: Colormap, as in :func:`visualize_superpixels`.
+        border_color: Color of the borders, any that matplotlib knows.
+        show_colorbar: Whether to draw the color bar.
         title: Title of the figure.
         fig_size: Width and height in inches of a new figure; by default, as large as its grid needs.
-        use_pyplot: Whether pyplot is to know of a new figure, and so to show it in a notebook; without, its state is
-            left alone.
+        use_pyplot: Whether a new figure is made by pyplot, so that a notebook shows it; otherwise the state of pyplot
+            is left alone.
 
     Returns:
-        The figure and the axes, ``(rows, 1 + maps an image)``. Other axes of the figure are the headings of the models
-        and the colour bar.
+        The figure and the axes, ``(rows, 1 + maps per image)``. Other axes of the figure are the headings of the models
+        and the color bar.
 
     Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If an argument is not of the type above.
-        ValueError: If there is not a map and a class for each image, they are not of its size, there is no such page,
-            or an option is unknown or out of its range.
+        TypeError: If an argument has another type.
+        ValueError: If there is not one map and one class per image, a map is not of the size of its image, there is no
+            such page, or an option is unknown or out of its range.
 
     Examples:
         >>> import torch
@@ -107,46 +104,45 @@ def visualize_comparison(
         >>> figure.get_supxlabel()
         'images 9 to 10 of 10 (page 2 of 2)'
     """
-    if scale not in get_args(Scaling):
-        raise ValueError(f"scale={scale!r} is unknown: pass one of {', '.join(map(repr, get_args(Scaling)))}")
-    outlier_perc = scaling.check_outlier_perc(outlier_perc)
+    checked_choice("scale", scale, get_args(ScaleScope))
+    outlier_perc = _color_scale.check_outlier_perc(outlier_perc)
     pictures = read_images(images)
     columns = read_columns(attributions, pictures)
     models = list(dict.fromkeys(column.model for column in columns))
     texts = _row_texts(
-        read_classes(labels, "labels", len(pictures), [], class_names),
-        read_classes(predictions, "predictions", len(pictures), models, class_names),
+        name_classes(labels, "labels", len(pictures), [], class_names),
+        name_classes(predictions, "predictions", len(pictures), models, class_names),
         len(pictures),
     )
     masks = _read_masks(feature_mask, pictures)
     rows = _page_rows(len(pictures), max_rows, page)
-    sign = scaling.choose_sign([values for column in columns for values in column.maps], sign)
-    drawn = [Column(c.model, c.method, [scaling.take_sign(values, sign) for values in c.maps]) for c in columns]
-    common = scaling.find_scale([values for column in drawn for values in column.maps], sign, outlier_perc)
-    colors = figures.choose_cmap(cmap, common.diverging)
-    colors = figures.see_through(colors, common.diverging, 0.9) if blend else colors
+    sign = _color_scale.choose_sign([values for column in columns for values in column.maps], sign)
+    drawn = [Column(c.model, c.method, [_color_scale.take_sign(values, sign) for values in c.maps]) for c in columns]
+    common = _color_scale.find_scale([values for column in drawn for values in column.maps], sign, outlier_perc)
+    colors = _figures.choose_cmap(cmap, common.diverging)
+    colors = _figures.see_through(colors, common.diverging, 0.9) if blend else colors
     figure, axes = _grid(plt_fig_axis, [pictures[row] for row in rows], drawn, bool(any(texts)), fig_size, use_pyplot)
     owns = []
     for axis_row, row in zip(axes, rows, strict=True):
-        figures.draw_image(axis_row[0], pictures[row])
+        _figures.draw_image(axis_row[0], pictures[row])
         if masks:
-            figures.draw_borders(axis_row[0], masks[row], border_color)
+            _figures.draw_borders(axis_row[0], masks[row], border_color)
         if texts[row]:
             axis_row[0].set_ylabel(
                 texts[row], rotation=0, ha="right", va="center", fontsize=9, labelpad=6, parse_math=False
             )
         for axis, column in zip(axis_row[1:], drawn, strict=True):
             values = column.maps[row]
-            own = scaling.find_scale([values], sign, outlier_perc)
+            own = _color_scale.find_scale([values], sign, outlier_perc)
             owns.append(own)
             if blend:
-                figures.draw_image(axis, pictures[row], faint=True)
-            figures.draw_map(axis, values, common if scale == "common" else own, colors)
-            if remark := scaling.note(values):
-                figures.draw_note(axis, remark)
+                _figures.draw_image(axis, pictures[row], faint=True)
+            _figures.draw_map(axis, values, common if scale == "common" else own, colors)
+            if remark := _color_scale.note(values):
+                _figures.draw_note(axis, remark)
     if show_colorbar:
         clipped = any(own.clipped for own in owns) if scale == "own" else common.clipped
-        figures.draw_colorbar(
+        _figures.draw_colorbar(
             figure,
             axes,
             colors,
@@ -159,7 +155,7 @@ def visualize_comparison(
             aspect=min(40, 15 * len(rows)),
         )
     if any(np.isnan(column.maps[row]).any() for column in drawn for row in rows):
-        figure.legend(handles=[figures.nan_handle()], loc="outside lower right", frameon=False, fontsize=9)
+        figure.legend(handles=[_figures.nan_handle()], loc="outside lower right", frameon=False, fontsize=9)
     if len(rows) < len(pictures):
         pages = math.ceil(len(pictures) / max_rows)
         figure.supxlabel(
@@ -174,17 +170,17 @@ def _page_rows(count: int, max_rows: int, page: int) -> range:
     max_rows, page = checked_integer("max_rows", max_rows), checked_integer("page", page)
     pages = math.ceil(count / max_rows)
     if page > pages:
-        raise ValueError(f"page={page}, but {count} images, {max_rows} a page, are {pages} pages")
+        raise ValueError(f"page={page}, but {count} images, {max_rows} per page, are {pages} pages")
     return range((page - 1) * max_rows, min(page * max_rows, count))
 
 
-def _read_masks(feature_mask: Maps | None, pictures: list[FloatArray]) -> list[npt.NDArray[np.int64]]:
+def _read_masks(feature_mask: Batch | None, pictures: list[FloatArray]) -> list[npt.NDArray[np.int64]]:
     if feature_mask is None:
         return []
     members: list[ImageLike] = list(feature_mask)
     if len(members) not in (1, len(pictures)):
         raise ValueError(
-            f"feature_mask holds {len(members)} masks for {len(pictures)} images: pass one, or one an image"
+            f"feature_mask holds {len(members)} masks for {len(pictures)} images: pass one, or one per image"
         )
     masks = [to_mask(mask, f"feature_mask[{n}]") for n, mask in enumerate(members)]
     masks = masks * len(pictures) if len(masks) == 1 else masks
@@ -194,7 +190,7 @@ def _read_masks(feature_mask: Maps | None, pictures: list[FloatArray]) -> list[n
 
 
 def _row_texts(labels: dict[str, list[str]], predictions: dict[str, list[str]], count: int) -> list[str]:
-    """Write what stands before each row: the label, then what each model predicts."""
+    """Write the text beside each row: the label, then what each model predicts."""
     texts = []
     for row in range(count):
         lines = [f"label: {labels[''][row]}"] if labels else []
@@ -214,7 +210,6 @@ def _grid(
     """Make the axes, or take the caller's, and write the names of methods and models above them."""
     shape = (len(pictures), 1 + len(columns))
     if plt_fig_axis is not None:
-        figures.require_matplotlib()
         figure, given = plt_fig_axis
         axes = np.array(given, dtype=object)
         if axes.size != math.prod(shape):
@@ -228,7 +223,7 @@ def _grid(
     side = 1.7 if len(columns) > 3 else 2.1
     if fig_size is None:
         fig_size = (side * shape[1] + 0.9 + 1.3 * texts, side * sum(heights) + 0.6 + 0.35 * named)
-    figure = figures.new_figure(fig_size, use_pyplot, "compressed")
+    figure = _figures.new_figure(fig_size, use_pyplot, "compressed")
     grid = figure.add_gridspec(shape[0] + 1, shape[1], height_ratios=[0.16 if named else 1e-3, *heights])
     axes = np.array([[figure.add_subplot(grid[1 + r, c]) for c in range(shape[1])] for r in range(shape[0])])
     start = 1

@@ -1,7 +1,7 @@
-"""Images, maps and masks in the layouts that people have them in, as arrays that can be drawn.
+"""Images, maps and masks in any common layout, turned into arrays that can be drawn.
 
-One rule tells ``(C, H, W)`` from ``(H, W, C)``: if the first axis is 1 or 3 wide, it is the channels; otherwise, if the
-last axis is, that is. So a ``(3, 3, 3)`` array is ``(C, H, W)``, the layout of PyTorch and of this library.
+One rule tells ``(C, H, W)`` from ``(H, W, C)``: a first axis of 1 or 3 is that of the channels; otherwise a last axis
+of 1 or 3 is. A ``(3, 3, 3)`` array is therefore ``(C, H, W)``, the layout of PyTorch and of this library.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from torch import Tensor
 __all__ = ["FloatArray", "ImageLike", "check_same_size", "to_image", "to_map", "to_mask"]
 
 ImageLike = Tensor | npt.NDArray[Any]
-"""What is taken for an image, a map or a mask: a tensor on any device, or an array."""
+"""An image, a map or a mask: a tensor on any device, or an array."""
 _Number = TypeVar("_Number", bound=np.generic)
 FloatArray = npt.NDArray[np.float64]
 
 _CHANNELS = (1, 3)
 _OVERSHOOT = 1e-3
-"""Interpolation leaves [0, 1] by so little that an image is still meant to lie in it."""
+"""An image that leaves [0, 1] by no more than this, as interpolated ones do, is still meant to lie in it."""
 
 
 def to_image(image: ImageLike, name: str = "image") -> FloatArray:
-    """Turn one image into what can be drawn.
+    """Turn one image into an array that can be drawn.
 
     Args:
-        image: ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, told apart by the rule of this module; a first
-            axis of a batch of one may stand before ``(C, H, W)`` or ``(H, W, C)``. Integers of ``[0, 255]`` and
-            booleans are taken as they are, floating-point values in ``[0, 1]`` too. All others, such as the normalised
-            inputs of a network, are scaled to ``[0, 1]`` by the minimum and maximum of the image: pass
-            ``image * std + mean`` to see the colours as they were.
+        image: ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, told apart by the rule of this module, or a
+            batch that holds one ``(C, H, W)`` or ``(H, W, C)``. Integers in ``[0, 255]``, booleans and floating-point
+            values in ``[0, 1]`` are taken as they are. All others, such as the normalized inputs of a network, are
+            scaled to ``[0, 1]`` by the minimum and maximum of the image: pass ``image * std + mean`` to see the
+            original colors.
         name: What to call the image in an error.
 
     Returns:
-        ``(H, W, 3)`` in ``[0, 1]``, grey images with three equal channels. What is not finite becomes mid-grey.
+        ``(H, W, 3)`` in ``[0, 1]``, grey images with three equal channels. NaN and infinite values become mid-grey.
 
     Raises:
-        TypeError: If the image is neither a tensor nor numbers.
+        TypeError: If the image is neither a tensor nor an array of real numbers.
         ValueError: If it is empty, has another shape, or is a batch of several.
 
     Examples:
@@ -60,24 +60,24 @@ def to_image(image: ImageLike, name: str = "image") -> FloatArray:
     elif array.shape[-1] not in _CHANNELS:
         raise ValueError(
             f"{name} has shape {shape}, but neither its first nor its last axis is 1 or 3 wide: "
-            "pass a grey or colour image (C, H, W) or (H, W, C), without an alpha channel"
+            "pass a grey or color image (C, H, W) or (H, W, C), without an alpha channel"
         )
     return np.repeat(_to_unit(array, _is_integer(image)), 3 // array.shape[-1], axis=-1)
 
 
 def to_map(attributions: ImageLike, name: str = "attributions") -> FloatArray:
-    """Turn the attributions of one image into one value a pixel, the sum over the channels, as Captum's plots do.
+    """Turn the attributions of one image into one value per pixel, the sum over the channels, as Captum's plots do.
 
     Args:
-        attributions: ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, told apart by the rule of this module, or
-            ``(C, H, W)`` where neither of the two axes is 1 or 3 wide; a first axis of a batch of one may stand before.
+        attributions: ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, told apart by the rule of this module, and
+            ``(C, H, W)`` if neither of the two axes is 1 or 3; or a batch that holds one of these.
         name: What to call the map in an error.
 
     Returns:
         ``(H, W)``; NaN where a channel is NaN or infinite.
 
     Raises:
-        TypeError: If the attributions are neither a tensor nor numbers.
+        TypeError: If the attributions are neither a tensor nor an array of real numbers.
         ValueError: If they are empty, have another shape, or are a batch of several.
 
     Examples:
@@ -106,7 +106,7 @@ def to_mask(feature_mask: ImageLike, name: str = "feature_mask") -> npt.NDArray[
 
     Raises:
         TypeError: If the ids are not integers.
-        ValueError: If the mask is empty, of another shape, for several images, or has negative ids.
+        ValueError: If the mask is empty, has another shape, is a batch of several, or has negative ids.
 
     Examples:
         >>> to_mask(torch.tensor([[[[5, 5, 7]]]]))
@@ -119,7 +119,7 @@ def to_mask(feature_mask: ImageLike, name: str = "feature_mask") -> npt.NDArray[
     array = _one(array, name)
     if array.ndim == 3:
         if 1 not in (shape[-3], shape[-1]):
-            raise ValueError(f"{name} has shape {shape}: pass one id a pixel, (H, W), (1, H, W) or (1, 1, H, W)")
+            raise ValueError(f"{name} has shape {shape}: pass one id per pixel, (H, W), (1, H, W) or (1, 1, H, W)")
         array = array[0] if array.shape[0] == 1 else array[..., 0]
     if array.min() < 0:
         raise ValueError(f"{name} has the id {array.min()}: ids must not be negative")
@@ -127,12 +127,12 @@ def to_mask(feature_mask: ImageLike, name: str = "feature_mask") -> npt.NDArray[
 
 
 def check_same_size(image: FloatArray, others: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raise a ValueError unless what is drawn over the image ``(H, W, 3)`` is of its height and width."""
+    """Raise a ValueError unless all others, ``(H, W)`` by name, have the size of the image ``(H, W, 3)``."""
     for name, other in others.items():
         if other.shape != image.shape[:2]:
             raise ValueError(
                 f"{name} is {other.shape[0]} x {other.shape[1]} (H x W), but the image is "
-                f"{image.shape[0]} x {image.shape[1]}: pass one value a pixel, channels first or last"
+                f"{image.shape[0]} x {image.shape[1]}: pass one value per pixel, channels first or last"
             )
 
 
@@ -156,7 +156,7 @@ def _is_integer(values: ImageLike) -> bool:
 
 
 def _one(array: npt.NDArray[_Number], name: str) -> npt.NDArray[_Number]:
-    """Take the only image of a batch of one, and leave what is no batch as it is."""
+    """Return the only image of a batch of one, or the image itself where there is no axis for the batch."""
     if array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}: pass one that is not empty, such as (H, W) or (C, H, W)")
     if array.ndim < 4:
@@ -175,7 +175,7 @@ def _first_is_channels(shape: tuple[int, ...]) -> bool:
 
 
 def _to_unit(values: FloatArray, bytes_: bool) -> FloatArray:
-    """Scale to [0, 1], by 255 or by minimum and maximum, only what does not lie there."""
+    """Scale to [0, 1], by 255 or by minimum and maximum, unless the values lie there already."""
     finite = np.isfinite(values)
     if not finite.any():
         return np.full_like(values, 0.5)

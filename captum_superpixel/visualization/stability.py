@@ -1,29 +1,28 @@
-"""Figures of a study: how stable and how faithful the maps of each grouping are."""
+"""The figure of a study: how stable and how faithful the maps of each grouping are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from captum_superpixel._checks import checked_number
-from captum_superpixel.visualization import figures
-from captum_superpixel.visualization.label_placement import place_labels
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from captum_superpixel.visualization import _figures
+from captum_superpixel.visualization._label_placement import place_labels
 
 __all__ = ["StabilityRecord", "visualize_stability"]
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#000000", "#666666", "#882255")
-"""After Okabe and Ito, darker where their colours are too light for text."""
+"""After Okabe and Ito, darker where their colors are too light for text."""
 _MARKERS = "osD^vPX"
-"""One fewer than there are colours, so that 56 groupings differ."""
+"""One fewer than there are colors, so that 56 groupings differ."""
 _COLUMNS = 3
 _REQUIRED = ("method", "grouping", "x", "y")
 
@@ -34,7 +33,7 @@ class StabilityRecord(TypedDict, total=False):
     Attributes:
         method: The attribution method, whose panel the point is in.
         grouping: How its maps were grouped.
-        sign: Whether maps are ``"signed"`` or ``"magnitude"``, or any other two words.
+        sign: Whether its maps are ``"signed"`` or ``"magnitude"``; any other names will do.
         x: Stability.
         x_ci95: Ends of its 95 % confidence interval.
         y: Fidelity.
@@ -60,31 +59,31 @@ def visualize_stability(
     fig_size: tuple[float, float] | None = None,
     use_pyplot: bool = False,
 ) -> tuple[Figure, npt.NDArray[Any]]:
-    """Draw stability against fidelity, one panel a method, one point a grouping.
+    """Draw fidelity against stability, with one panel per method and one point per grouping.
 
-    A grouping has the same colour and marker in all panels, and its name beside each point; the first ``sign`` of the
-    report is drawn filled, the others hollow. Panels have the same axes. Right is more stable, up is more faithful.
+    A grouping has the same color and marker in all panels, and its name beside each point; markers are filled for the
+    first ``sign`` of the report, hollow for the others. Panels have the same axes. Points to the right are more stable,
+    points higher up more faithful.
 
     Args:
         report: Records with the keys of :class:`StabilityRecord`; ``sign`` and the intervals may be missing or None.
-            What has no finite ``x`` and ``y`` is left out, and the panel says so.
+            Records without a finite ``x`` and ``y`` are left out, and the panel says how many.
         x_label: What ``x`` is.
         y_label: What ``y`` is.
-        plt_fig_axis: Figure, and an array of an axis a method; new ones by default.
+        plt_fig_axis: Figure and array of axes, one per method; new ones by default.
         title: Title of the figure.
         fig_size: Width and height in inches of a new figure; by default, as large as its panels need. The names are
             placed for this size.
-        use_pyplot: Whether pyplot is to know of a new figure, and so to show it in a notebook; without, its state is
-            left alone.
+        use_pyplot: Whether a new figure is made by pyplot, so that a notebook shows it; otherwise the state of pyplot
+            is left alone.
 
     Returns:
-        The figure and an array of the axes, one a method in the order of the report.
+        The figure and an array of the axes, one per method in the order of the report.
 
     Raises:
-        ImportError: If matplotlib is not installed.
         TypeError: If a coordinate is not a number.
-        ValueError: If the report is empty, a record lacks a key or an interval has not two ends, or there are not as
-            many axes as methods.
+        ValueError: If the report is empty, a record lacks a key, an interval does not have two ends, or there are not
+            as many axes as methods.
 
     Examples:
         >>> report = [
@@ -112,7 +111,7 @@ def visualize_stability(
     figure.supylabel(y_label, fontsize=10)
     if title is not None:
         figure.suptitle(title)
-    figure.draw_without_rendering()  # the layout, on which the places of the labels depend
+    figure.draw_without_rendering()  # labels are placed in the final layout
     for axis, method in zip(axes, methods, strict=True):
         drawn = [record for record in records if record.method == method and record.finite]
         place_labels(
@@ -142,20 +141,20 @@ class _Record:
 
 
 def _number(value: Any, name: str) -> float:
-    """Take a number, or None as the number that is not known."""
+    """Return a number as a float; NaN stands for None and for what is not finite."""
     if value is None or (isinstance(value, (float, np.floating)) and not math.isfinite(value)):
         return math.nan
     return checked_number(name, value, minimum=-math.inf)
 
 
 def _reach(value: float, interval: Sequence[float] | None, name: str) -> tuple[float, float]:
-    """Lengths of the error bars below and above a value."""
+    """Find the lengths of the error bars below and above a value."""
     if interval is None:
         return 0.0, 0.0
     if len(interval) != 2:
         raise ValueError(f"{name} is {interval!r}: pass the two ends (low, high) of the interval")
     low, high = (_number(end, name) for end in interval)
-    # A bootstrap's interval may lie beside the value; a bar of negative length cannot be drawn.
+    # A bootstrap interval may lie beside the value, but a bar of negative length cannot be drawn.
     below, above = value - low, high - value
     return max(below, 0.0) if math.isfinite(below) else 0.0, max(above, 0.0) if math.isfinite(above) else 0.0
 
@@ -164,17 +163,16 @@ def _panels(
     plt_fig_axis: tuple[Figure, Any] | None, count: int, fig_size: tuple[float, float] | None, use_pyplot: bool
 ) -> tuple[Figure, npt.NDArray[Any]]:
     if plt_fig_axis is not None:
-        figures.require_matplotlib()
         figure, given = plt_fig_axis
         axes = np.array(given, dtype=object).ravel()
         if len(axes) != count:
             raise ValueError(
-                f"plt_fig_axis has {len(axes)} axes, but the report has {count} methods: pass one a method"
+                f"plt_fig_axis has {len(axes)} axes, but the report has {count} methods: pass one per method"
             )
         return figure, axes
     columns = 2 if count == 4 else min(count, _COLUMNS)
     rows = math.ceil(count / columns)
-    figure = figures.new_figure(fig_size or (4.2 * columns + 0.4, 3.6 * rows + 0.7), use_pyplot)
+    figure = _figures.new_figure(fig_size or (4.2 * columns + 0.4, 3.6 * rows + 0.7), use_pyplot)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axis in axes[count:]:
         axis.remove()
@@ -211,8 +209,6 @@ def _draw_points(axis: Axes, records: list[_Record], styles: Mapping[str, tuple[
 
 
 def _sign_handles(signs: list[str]) -> list[Artist]:
-    from matplotlib.lines import Line2D
-
     return [
         Line2D([], [], color="0.3", marker="o", linestyle="none", markerfacecolor="white" if n else "0.3", label=sign)
         for n, sign in enumerate(signs)
@@ -220,7 +216,7 @@ def _sign_handles(signs: list[str]) -> list[Artist]:
 
 
 def _obstacles(axis: Axes, records: list[_Record]) -> npt.NDArray[np.float64]:
-    """Boxes in pixels around the markers and the error bars."""
+    """Find the boxes around the markers and the error bars, ``(P, 4)`` in pixels."""
     boxes = []
     for record in records:
         center = axis.transData.transform((record.x, record.y))

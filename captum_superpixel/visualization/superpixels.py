@@ -1,33 +1,32 @@
-"""One picture with its map and its superpixels, and the most important ones numbered."""
+"""A picture with its map and its superpixels, of which the most important are numbered."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from captum_superpixel._checks import checked_integer, checked_number
-from captum_superpixel._region_table import Region
-from captum_superpixel.regions import Ranking
-from captum_superpixel.visualization import figures, scaling
+from captum_superpixel.regions import Ranking, Region
+from captum_superpixel.visualization import _color_scale, _figures
+from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
+from captum_superpixel.visualization._ranking import inner_point, ranked_regions
 from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask
-from captum_superpixel.visualization.ranking import inner_point, ranked_regions
-from captum_superpixel.visualization.scaling import Sign
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
 
 __all__ = ["visualize_superpixels"]
 
 _ENTRY = 1.1
-"""Inches that an entry of the legend takes: more of them in a line than fit would make the picture small."""
+"""Inches that an entry of the legend takes. A line with more than fit would make the picture small."""
 _FEW = 12
 _SMALL = 3
-"""Inches: numbers are smaller in a narrower axis, and where there are more than a few."""
+"""Numbers are written smaller in an axis narrower than this, in inches, and where there are more than ``_FEW``."""
 
 
 def visualize_superpixels(
@@ -37,7 +36,7 @@ def visualize_superpixels(
     *,
     k: int | None = None,
     by: Ranking = "score",
-    sign: Sign | None = None,
+    sign: VisualizeSign | None = None,
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     outlier_perc: float = 2,
     cmap: str | Colormap | None = None,
@@ -50,38 +49,38 @@ def visualize_superpixels(
 ) -> tuple[Figure, Axes]:
     """Draw a picture, over it the map, over that the borders of the superpixels.
 
-    The picture is greyed, and is seen through the map where the map is near zero. If the map is NaN or infinite
-    somewhere, stripes and a legend say so; if it is zero or constant throughout, a note does.
+    The picture is drawn in grey and shows through the map where the map is near zero. Stripes and a legend mark where
+    the map is NaN or infinite; a note says so if it is zero or constant throughout.
 
     Args:
         image: ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, or ``(H, W)``, told apart and scaled to ``[0, 1]`` as
-            :func:`to_image` says: if the first axis is 1 or 3 wide, it is the channels.
-        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, of any number of channels, which are added.
+            :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
+        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, with any number of channels, which are added.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
-        k: Number the regions of rank 1 to k, and list their scores; all that there are, if fewer. None numbers none.
-            A region that holds a NaN has no rank, nor has any of a map that is constant.
+        k: Number the regions of rank 1 to k, or all if there are fewer, and list their scores. None numbers none.
+            A region that holds a NaN has no rank, nor has any region of a constant map.
         by: Rank by the ``"score"``, the mean over the region of what is drawn, or by its ``"magnitude"``.
-        sign: What is drawn: ``"all"``, or the magnitude of what is ``"positive"``, ``"negative"``, or of both,
-            ``"absolute_value"``. None chooses ``"all"`` for a map that is negative anywhere, else ``"positive"``.
+        sign: What is drawn: ``"all"`` values, or the magnitude of the ``"positive"`` ones, of the ``"negative"`` ones
+            or of both, ``"absolute_value"``. None chooses ``"all"`` for a map with negative values, otherwise
+            ``"positive"``.
         plt_fig_axis: Figure and axis to draw on; new ones by default. A figure with ``layout="constrained"`` makes room
-            for the colour bar and the scores.
-        outlier_perc: Percentage of the map's total that may lie beyond the strongest colour.
-        cmap: Colours, those of zero in the middle for ``sign="all"``, at the lower end otherwise. None chooses red
-            for positive and blue for negative values, or black over red to yellow.
-        alpha_overlay: Opacity of the strongest colour, from 0 to 1.
-        border_color: Colour of the borders, any that matplotlib knows.
-        show_colorbar: Whether to draw a colour bar.
+            for the color bar and the scores.
+        outlier_perc: Percentage of the map's total that may lie beyond the strongest color.
+        cmap: A colormap with zero in the middle for ``sign="all"``, at the lower end otherwise. None chooses red for
+            positive and blue for negative values, or from black through red to yellow.
+        alpha_overlay: Opacity of the strongest color, from 0 to 1.
+        border_color: Color of the borders, any that matplotlib knows.
+        show_colorbar: Whether to draw a color bar.
         title: Title of the axis.
         fig_size: Width and height in inches of a new figure.
-        use_pyplot: Whether pyplot is to know of a new figure, and so to show it in a notebook; without, its state is
-            left alone.
+        use_pyplot: Whether a new figure is made by pyplot, so that a notebook shows it; otherwise the state of pyplot
+            is left alone.
 
     Returns:
-        The figure and the axis. The axis is in pixels of the picture.
+        The figure and the axis, whose units are the pixels of the picture.
 
     Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If an argument is not of the type above.
+        TypeError: If an argument has another type.
         ValueError: If the shapes do not go together, or an option is unknown or out of its range.
 
     Examples:
@@ -96,36 +95,34 @@ def visualize_superpixels(
     picture, values, mask = to_image(image), to_map(attributions), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     limit = 0 if k is None else checked_integer("k", k)
-    outlier_perc = scaling.check_outlier_perc(outlier_perc)
+    outlier_perc = _color_scale.check_outlier_perc(outlier_perc)
     alpha = checked_number("alpha_overlay", alpha_overlay)
     if alpha > 1:
         raise ValueError(f"alpha_overlay={alpha_overlay}: pass an opacity from 0 to 1")
-    sign = scaling.choose_sign([values], sign)
-    values = scaling.take_sign(values, sign)
-    scale = scaling.find_scale([values], sign, outlier_perc)
-    remark = scaling.note(values)
-    # Ranked before anything is drawn, so that an error leaves the caller's axis as it was; in the unit in which scores
-    # are written, because sums of the largest numbers overflow.
+    sign = _color_scale.choose_sign([values], sign)
+    values = _color_scale.take_sign(values, sign)
+    scale = _color_scale.find_scale([values], sign, outlier_perc)
+    remark = _color_scale.note(values)
+    # Ranked before anything is drawn, so that an error leaves the caller's axis as it was, and in the unit in which
+    # scores are written, because sums of the largest numbers overflow.
     regions = ranked_regions(values / scale.unit, mask, by)[: 0 if remark else limit]
-    figure, axis = figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
-    colors = figures.see_through(figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
-    figures.draw_image(axis, picture, faint=True)
-    figures.draw_map(axis, values, scale, colors)
-    figures.draw_borders(axis, mask, border_color)
-    _number(axis, mask, regions)
+    figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
+    colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
+    _figures.draw_image(axis, picture, faint=True)
+    _figures.draw_map(axis, values, scale, colors)
+    _figures.draw_borders(axis, mask, border_color)
+    _draw_numbers(axis, mask, regions)
     if remark:
-        figures.draw_note(axis, remark)
-    _list(axis, regions, scale, bool(np.isnan(values).any()))
+        _figures.draw_note(axis, remark)
+    _draw_legend(axis, regions, scale, bool(np.isnan(values).any()))
     if show_colorbar:
-        figures.draw_colorbar(figure, axis, colors, scale, sign, fraction=0.05, pad=0.02)
+        _figures.draw_colorbar(figure, axis, colors, scale, sign, fraction=0.05, pad=0.02)
     if title is not None:
         axis.set_title(title)
     return figure, axis
 
 
-def _number(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]) -> None:
-    from matplotlib.patheffects import withStroke
-
+def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]) -> None:
     for rank, region in enumerate(regions, 1):
         row, column = inner_point(mask, region)
         axis.text(
@@ -141,17 +138,15 @@ def _number(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]) -> N
         )
 
 
-def _list(axis: Axes, regions: list[Region], scale: scaling.Scale, holes: bool) -> None:
-    """Say below the axis which scores the numbers stand for, and what the stripes mean."""
-    from matplotlib.lines import Line2D
-
+def _draw_legend(axis: Axes, regions: list[Region], scale: ColorScale, holes: bool) -> None:
+    """List below the axis the scores of the numbered regions, and explain the stripes."""
     handles: list[Artist] = [
-        # Three digits, zeros too; of 123 nothing is left but the point.
+        # Three digits, zeros included; "123." would end in a point.
         Line2D([], [], color="none", label=f"{rank}:  {format(region.score, '#.3g').rstrip('.')}")
         for rank, region in enumerate(regions, 1)
     ]
     if holes:
-        handles.append(figures.nan_handle())
+        handles.append(_figures.nan_handle())
     if handles:
         axis.legend(
             handles=handles,
@@ -163,7 +158,7 @@ def _list(axis: Axes, regions: list[Region], scale: scaling.Scale, holes: bool) 
             handletextpad=0.3,
             columnspacing=0.8,
             fontsize=9,
-            title=f"mean attribution of the regions{figures.unit_text(scale)}, by rank" if regions else None,
+            title=f"mean attribution of the regions{_figures.unit_text(scale)}, by rank" if regions else None,
             title_fontsize=9,
         )
 

@@ -1,37 +1,28 @@
-"""What is left of a picture when only its most important regions are shown."""
+"""A picture of which only the most important regions are shown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from captum_superpixel._checks import checked_integer
-from captum_superpixel._untyped import gaussian
+from captum_superpixel._blur import gaussian_blur
+from captum_superpixel._checks import checked_choice, checked_integer
 from captum_superpixel.regions import Ranking, top_regions
-from captum_superpixel.visualization import figures
-from captum_superpixel.visualization.images import (
-    FloatArray,
-    ImageLike,
-    check_same_size,
-    to_image,
-    to_map,
-    to_mask,
-)
-from captum_superpixel.visualization.ranking import ranked_regions
-from captum_superpixel.visualization.scaling import note
+from captum_superpixel.visualization import _figures
+from captum_superpixel.visualization._color_scale import note
+from captum_superpixel.visualization._ranking import ranked_regions
+from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map, to_mask
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+__all__ = ["Backdrop", "visualize_top_regions"]
 
-__all__ = ["Background", "visualize_top_regions"]
-
-Background = Literal["blur", "grey", "dim"]
-_BLUR = 20
-"""Standard deviations of the blur that the longer side of a picture holds."""
+Backdrop = Literal["blur", "grey", "dim"]
+_BLUR = 0.05
+"""Standard deviation of the blur, as a share of the longer side of the picture."""
 
 
 def visualize_top_regions(
@@ -43,44 +34,43 @@ def visualize_top_regions(
     fraction: float | None = None,
     mass: float | None = None,
     by: Ranking = "score",
-    background: Background = "blur",
+    background: Backdrop = "blur",
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     border_color: Any = "white",
     title: str | None = None,
     fig_size: tuple[float, float] = (6, 6),
     use_pyplot: bool = False,
 ) -> tuple[Figure, Axes]:
-    """Draw a picture of which only the most important regions are shown as they are.
+    """Draw a picture of which only the most important regions are left as they are.
 
     Exactly one of ``k``, ``fraction`` and ``mass`` says how many regions these are, as in
-    :func:`~captum_superpixel.top_regions`. Regions that hold a NaN come last; ``k`` never takes them. If the map is
-    constant, so that the order means nothing, a note says so.
+    :func:`~captum_superpixel.top_regions`. Regions that hold a NaN come last, and ``k`` never takes them. If the map
+    is constant, so that the order means nothing, a note says so.
 
     Args:
         image: ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, or ``(H, W)``, told apart and scaled to ``[0, 1]`` as
-            :func:`to_image` says: if the first axis is 1 or 3 wide, it is the channels.
-        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, of any number of channels, which are added.
+            :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
+        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, with any number of channels, which are added.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
-        k: How many regions; all that there are, if fewer.
+        k: How many regions; all if there are fewer.
         fraction: Enough to cover at least this share of the picture.
         mass: Enough to hold at least this share of the positive scores (of the magnitudes for ``by="magnitude"``).
         by: Rank by the ``"score"``, the mean of the map over the region, or by its ``"magnitude"``. For the evidence
             against the class, pass ``-attributions``.
-        background: What becomes of the other regions: ``"blur"``, ``"grey"`` hides them, ``"dim"`` takes colour and
-            most of the light from them.
+        background: How the other regions are drawn: ``"blur"`` blurs them, ``"grey"`` hides them, ``"dim"`` takes away
+            their color and most of their light.
         plt_fig_axis: Figure and axis to draw on; new ones by default.
-        border_color: Colour of the line around what is shown, any that matplotlib knows.
-        title: Title of the axis; by default, how many regions are shown and how much of the picture they are.
+        border_color: Color of the line around what is shown, any that matplotlib knows.
+        title: Title of the axis; by default, how many regions are shown and how much of the picture they cover.
         fig_size: Width and height in inches of a new figure.
-        use_pyplot: Whether pyplot is to know of a new figure, and so to show it in a notebook; without, its state is
-            left alone.
+        use_pyplot: Whether a new figure is made by pyplot, so that a notebook shows it; otherwise the state of pyplot
+            is left alone.
 
     Returns:
-        The figure and the axis. The axis is in pixels of the picture.
+        The figure and the axis, whose units are the pixels of the picture.
 
     Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If an argument is not of the type above.
+        TypeError: If an argument has another type.
         ValueError: If the shapes do not go together, not exactly one of ``k``, ``fraction`` and ``mass`` is given, or
             an option is unknown or out of its range.
 
@@ -92,19 +82,16 @@ def visualize_top_regions(
         >>> axis.get_title()
         'top 4 of 16 regions, 25 % of the picture'
     """
-    if background not in get_args(Background):
-        raise ValueError(
-            f"background={background!r} is unknown: pass one of {', '.join(map(repr, get_args(Background)))}"
-        )
+    checked_choice("background", background, get_args(Backdrop))
     picture, values, mask = to_image(image), to_map(attributions), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     shown = _shown(values, mask, k, fraction, mass, by)
-    figure, axis = figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
-    figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
+    figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
+    _figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
     if shown.any() and not shown.all():
-        figures.draw_borders(axis, shown.astype(np.int64), border_color, edge=True)
+        _figures.draw_borders(axis, shown.astype(np.int64), border_color, edge=True)
     if remark := note(values):
-        figures.draw_note(axis, f"map: {remark}")
+        _figures.draw_note(axis, f"map: {remark}")
     if title is None:
         count, total = len(np.unique(mask[shown])), len(np.unique(mask))
         title = f"top {count} of {total} regions, {100 * shown.mean():.3g} % of the picture"
@@ -120,7 +107,7 @@ def _shown(
     mass: float | None,
     by: Ranking,
 ) -> npt.NDArray[np.bool_]:
-    """Mark the regions; what is NaN is given what no other region has less of."""
+    """Mark the regions; those that hold a NaN count as if they had the lowest score or the smallest magnitude."""
     # Ranks do not depend on the unit, but sums of the largest numbers overflow.
     values = values / (np.nanmax(np.abs(values), initial=0) or 1)
     ranked = ranked_regions(values, mask, by)
@@ -134,10 +121,10 @@ def _shown(
     return marked[0, 0].numpy()
 
 
-def _hide(picture: FloatArray, background: Background) -> FloatArray:
+def _hide(picture: FloatArray, background: Backdrop) -> FloatArray:
     if background == "grey":
         return np.full_like(picture, 0.5)
     if background == "dim":
         return np.repeat(0.3 * picture.mean(axis=-1, keepdims=True), 3, axis=-1)
-    sigma = max(picture.shape[:2]) / _BLUR
-    return np.asarray(gaussian(picture, sigma=sigma, channel_axis=-1, mode="nearest"), dtype=np.float64).clip(0, 1)
+    blurred = gaussian_blur(torch.from_numpy(picture).movedim(-1, 0), _BLUR * max(picture.shape[:2]))
+    return blurred.movedim(0, -1).clamp(0, 1).numpy()

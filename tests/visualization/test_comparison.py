@@ -1,4 +1,4 @@
-"""The grid of images, methods and models: what stands where, in which colours, on which page."""
+"""The grid of images, methods and models: what stands where, in which colors, on which page."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
 from captum_superpixel.visualization import visualize_comparison
-from captum_superpixel.visualization.figures import NAN_LABEL
+from captum_superpixel.visualization._figures import NAN_LABEL
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.random((3, 3, 8, 12))
@@ -19,10 +19,6 @@ MAPS = {"one": ONE, "two": TWO}
 
 def drawn(axis):
     return axis.images[0].get_array()
-
-
-def colorbars(figure):
-    return [axis for axis in figure.axes if axis.get_label() == "<colorbar>"]
 
 
 def headings(figure):
@@ -45,7 +41,7 @@ def test_each_image_has_a_row_and_each_method_a_column():
     assert len(figure.axes) == 10
 
 
-def test_cells_are_aligned_and_do_not_overlap():
+def test_cells_are_aligned_and_do_not_overlap(colorbar):
     figure, axes = visualize_comparison(IMAGES, MAPS, predictions=["a long name of a class of animals"] * 3)
     figure.draw_without_rendering()
     boxes = np.array([[axis.get_window_extent().extents for axis in row] for row in axes])
@@ -57,7 +53,7 @@ def test_cells_are_aligned_and_do_not_overlap():
     labels = [axis.yaxis.label.get_window_extent() for axis in axes[:, 0]]
     assert min(label.x0 for label in labels) >= 0
     assert max(label.x1 for label in labels) < boxes[0, 0, 0]
-    (bar,) = colorbars(figure)
+    bar = colorbar(figure)
     assert bar.get_window_extent().x0 > boxes[..., 2].max()
 
 
@@ -68,26 +64,43 @@ def test_cells_are_aligned_and_do_not_overlap():
         ("own", "relative to the strongest of each map", ["-100 %", "0 %", "100 %"]),
     ],
 )
-def test_there_is_one_colour_bar_that_names_the_scale(scale, name, ticks):
+def test_there_is_one_color_bar_that_names_the_scale(scale, name, ticks, colorbar):
     maps = {"a": np.full((2, 1, 4, 4), 2.0), "b": np.full((2, 1, 4, 4), -8.0)}
     maps["a"][0, 0, 0, 0] = maps["b"][0, 0, 0, 0] = 1
     figure, axes = visualize_comparison(IMAGES[:2, :, :4, :4], maps, scale=scale, outlier_perc=0)
-    (bar,) = colorbars(figure)
+    bar = colorbar(figure)
     assert bar.get_ylabel() == f"attribution\n{name}"
     assert [text.get_text() for text in bar.get_yticklabels()] == ticks
     strongest = [[float(drawn(axis)[1, 1]) for axis in row[1:]] for row in axes]
-    assert strongest == [[0.25, -1]] * 2 if scale == "common" else [[1, -1]] * 2
+    assert strongest == ([[0.25, -1]] * 2 if scale == "common" else [[1, -1]] * 2)
 
 
-def test_no_colour_bar_if_none_is_wanted():
+def test_no_color_bar_if_none_is_wanted():
     figure, axes = visualize_comparison(IMAGES, MAPS, show_colorbar=False)
     assert len(figure.axes) == axes.size
 
 
-def test_maps_of_one_sign_run_from_zero():
+def test_maps_of_one_sign_run_from_zero(colorbar):
     figure, axes = visualize_comparison(IMAGES, {"one": abs(ONE), "two": TWO**2})
     assert {axis.images[0].get_clim() for axis in axes[:, 1:].flat} == {(0, 1)}
-    assert colorbars(figure)[0].get_ylabel().startswith("positive attribution")
+    assert colorbar(figure).get_ylabel().startswith("positive attribution")
+
+
+def test_one_sign_is_drawn_of_all_maps():
+    _, axes = visualize_comparison(IMAGES, MAPS, sign="negative", outlier_perc=0)
+    limit = max(-ONE.sum(1).min(), -TWO.sum(1).min())
+    for n, row in enumerate(axes):
+        assert_allclose(drawn(row[1]), (-ONE[n].sum(0)).clip(min=0) / limit)
+        assert_allclose(drawn(row[2]), (-TWO[n].sum(0)).clip(min=0) / limit)
+
+
+@pytest.mark.parametrize("scale", ["common", "own"])
+def test_outliers_are_clipped(scale):
+    maps = {"m": np.arange(1.0, 97).reshape(1, 1, 8, 12)}
+    for outlier_perc in (0, 2, 30):
+        _, axes = visualize_comparison(IMAGES[:1], maps, scale=scale, outlier_perc=outlier_perc)
+        limit = np.searchsorted(np.arange(1, 97).cumsum(), (1 - outlier_perc / 100) * 96 * 97 / 2) + 1
+        assert_allclose(drawn(axes[0, 1]), (maps["m"][0, 0] / limit).clip(max=1))
 
 
 def test_models_stand_beside_each_other_under_their_names():
@@ -124,7 +137,7 @@ def test_classes_are_named_or_numbered():
     ]
 
 
-def test_large_batches_are_paged_with_the_same_colours():
+def test_large_batches_are_paged_with_the_same_colors():
     images, maps = GENERATOR.random((19, 6, 6, 1)), GENERATOR.normal(size=(19, 6, 6, 1))
     pages = [visualize_comparison(images, {"m": maps}, page=page, outlier_perc=0) for page in (1, 2, 3)]
     assert [axes.shape for _, axes in pages] == [(8, 2), (8, 2), (3, 2)]
@@ -173,7 +186,7 @@ def test_blended_maps_lie_on_the_faint_picture():
 
 @pytest.mark.parametrize("scale", ["common", "own"])
 @pytest.mark.parametrize("blend", [False, True])
-def test_degenerate_maps_beside_others(scale, blend):
+def test_degenerate_maps_beside_others(scale, blend, colorbar):
     maps = np.stack([np.zeros((8, 12)), np.full((8, 12), -2.0), np.full((8, 12), np.nan)])[:, None]
     figure, axes = visualize_comparison(IMAGES, {"bad": maps, "good": ONE}, scale=scale, blend=blend)
     figure.draw_without_rendering()
@@ -181,15 +194,15 @@ def test_degenerate_maps_beside_others(scale, blend):
     assert notes == [["all zero"], ["constant: -2"], ["no finite value"]]
     assert not any(axis.texts for axis in axes[:, 2])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [NAN_LABEL]
-    (bar,) = colorbars(figure)
+    bar = colorbar(figure)
     assert bar.get_ylim() == (-1, 1)
 
 
-def test_nothing_but_zeros():
+def test_nothing_but_zeros(colorbar):
     figure, axes = visualize_comparison(IMAGES, {"zero": 0 * ONE})
     figure.draw_without_rendering()
     assert not any(drawn(axis).any() for axis in axes[:, 1])
-    assert [text.get_text() for text in colorbars(figure)[0].get_yticklabels()] == ["0"]
+    assert [text.get_text() for text in colorbar(figure).get_yticklabels()] == ["0"]
 
 
 def test_axes_of_the_caller():
@@ -232,8 +245,8 @@ def test_pyplot_knows_nothing_unless_asked():
         ({"labels": [0, 1, 9], "class_names": ["a", "b"]}, ValueError, "labels holds the class 9, but .* 2 names"),
         ({"feature_mask": np.zeros((2, 1, 8, 12), int)}, ValueError, "feature_mask holds 2 masks for 3 images"),
         ({"feature_mask": np.zeros((1, 1, 8, 5), int)}, ValueError, r"feature_mask\[0\] is 8 x 5"),
-        ({"scale": "both"}, ValueError, "scale='both' is unknown: pass one of 'common', 'own'"),
-        ({"page": 2}, ValueError, "page=2, but 3 images, 8 a page, are 1 pages"),
+        ({"scale": "both"}, ValueError, "scale='both' is unknown: choose one of 'common', 'own'"),
+        ({"page": 2}, ValueError, "page=2, but 3 images, 8 per page, are 1 pages"),
         ({"page": 0}, ValueError, "page must be at least 1, but 0"),
         ({"max_rows": 0}, ValueError, "max_rows must be at least 1, but 0"),
         ({"sign": "any"}, ValueError, "sign='any'"),

@@ -8,22 +8,22 @@ from captum.attr import visualization as captum_visualization
 from captum_superpixel.visualization.images import check_same_size, to_image, to_map, to_mask
 
 GENERATOR = np.random.default_rng(0)
-COLOUR = GENERATOR.random((5, 7, 3))
+COLOR = GENERATOR.random((5, 7, 3))
 
 
 @pytest.mark.parametrize(
     "image",
     [
-        COLOUR,
-        COLOUR.transpose(2, 0, 1),
-        COLOUR[None],
-        torch.from_numpy(COLOUR),
-        torch.from_numpy(COLOUR).permute(2, 0, 1)[None].requires_grad_(),
+        COLOR,
+        COLOR.transpose(2, 0, 1),
+        COLOR[None],
+        torch.from_numpy(COLOR),
+        torch.from_numpy(COLOR).permute(2, 0, 1)[None].requires_grad_(),
     ],
     ids=["HWC array", "CHW array", "NHWC array", "HWC tensor", "NCHW tensor with a gradient"],
 )
 def test_both_layouts_are_the_same_image(image):
-    np.testing.assert_array_equal(to_image(image), COLOUR)
+    np.testing.assert_array_equal(to_image(image), COLOR)
 
 
 def test_the_first_axis_decides_where_both_could_be_the_channels():
@@ -35,8 +35,8 @@ def test_the_first_axis_decides_where_both_could_be_the_channels():
 
 @pytest.mark.parametrize("shape", [(5, 7), (1, 5, 7), (5, 7, 1), (1, 1, 5, 7)])
 def test_grey_images_get_three_equal_channels(shape):
-    image = to_image(COLOUR[..., 0].reshape(shape))
-    np.testing.assert_array_equal(image, np.stack([COLOUR[..., 0]] * 3, axis=-1))
+    image = to_image(COLOR[..., 0].reshape(shape))
+    np.testing.assert_array_equal(image, np.stack([COLOR[..., 0]] * 3, axis=-1))
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_grey_images_get_three_equal_channels(shape):
     ],
     ids=[
         "bytes", "integer tensor", "integers of bytes", "other integers", "booleans", "boolean tensor", "floats",
-        "normalised", "floats to 255", "overshoot", "flat outside", "not finite", "all NaN", "largest", "bfloat16",
+        "normalized", "floats to 255", "overshoot", "flat outside", "not finite", "all NaN", "largest", "bfloat16",
     ],
 )  # fmt: skip
 def test_ranges(image, expected):
     np.testing.assert_allclose(to_image(image)[..., 0], expected, atol=1e-3 if "bfloat" in str(image.dtype) else 2e-4)
 
 
-def test_a_normalised_image_is_scaled_by_all_its_channels_together():
+def test_a_normalized_image_is_scaled_by_all_its_channels_together():
     image = np.zeros((3, 1, 2))
     image[0, 0] = -1, 3
     np.testing.assert_allclose(to_image(image)[0], [[0, 0.25, 0.25], [1, 0.25, 0.25]])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from captum_superpixel.regions import region_table
-from captum_superpixel.visualization.ranking import inner_point, ranked_regions
+from captum_superpixel.visualization._ranking import inner_point, ranked_regions
 
 MASK = np.array([[4, 4, 7, 7, 9], [4, 4, 7, 7, 9]])
 VALUES = np.array([[1.0, 1, -5, -5, 3], [1, 1, -5, -5, 3]])

@@ -1,4 +1,4 @@
-"""Points, bars and names of the study's figure."""
+"""Points, bars and names in the figure of a study."""
 
 import math
 from itertools import combinations
@@ -114,7 +114,7 @@ def test_a_lone_name_stands_beside_its_point():
     assert box.y0 < point[1] < box.y1
 
 
-def test_names_and_points_of_one_colour():
+def test_names_and_points_of_one_color():
     _, (axis,) = visualize_stability(records(methods=["m"]))
     assert [text.get_color() for text in names(axis)] == [line.get_color() for line in markers(axis)]
 

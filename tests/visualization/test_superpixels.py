@@ -1,6 +1,4 @@
-"""The layers, numbers, scores and colours of a picture with its superpixels."""
-
-import sys
+"""The layers, numbers, scores and colors of a picture with its superpixels."""
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skimage.segmentation import find_boundaries
 
 from captum_superpixel.visualization import visualize_superpixels
-from captum_superpixel.visualization.figures import NAN_LABEL
+from captum_superpixel.visualization._figures import NAN_LABEL
 
 GENERATOR = np.random.default_rng(0)
 IMAGE = GENERATOR.random((3, 20, 30))
@@ -27,11 +25,6 @@ NAN = np.nan
 def layers(axis):
     """The picture, the map, the stripes if there are any, and the borders."""
     return [layer.get_array() for layer in axis.images]
-
-
-def colorbar(figure):
-    (axis,) = (axis for axis in figure.axes if axis.get_label() == "<colorbar>")
-    return axis
 
 
 def legend(axis):
@@ -54,7 +47,7 @@ def test_the_layers_lie_on_each_other():
     assert red.max() <= 0.85
 
 
-def test_the_map_is_diverging_and_centred_where_it_has_two_signs():
+def test_the_map_is_diverging_and_centered_where_it_has_two_signs(colorbar):
     figure, axis = visualize_superpixels(IMAGE, VALUES, MASK, outlier_perc=0)
     assert axis.images[1].get_clim() == (-1, 1)
     assert_allclose(axis.images[1].get_array(), VALUES / 4)
@@ -72,11 +65,18 @@ def test_the_map_is_diverging_and_centred_where_it_has_two_signs():
         ("absolute_value", abs(VALUES), "attribution, magnitude"),
     ],
 )
-def test_one_sign_runs_from_zero(sign, expected, name):
+def test_one_sign_runs_from_zero(sign, expected, name, colorbar):
     figure, axis = visualize_superpixels(IMAGE, VALUES, MASK, sign=sign, outlier_perc=0)
     assert axis.images[1].get_clim() == (0, 1)
     assert_allclose(axis.images[1].get_array(), expected / expected.max())
     assert colorbar(figure).get_ylabel() == name
+
+
+@pytest.mark.parametrize(("outlier_perc", "limit"), [(0, 8), (20, 3), (80, 1)])
+def test_outliers_are_clipped(outlier_perc, limit):
+    values = np.repeat([8.0, 3, 1], [1, 10, 62]).reshape(1, 73)  # 8, 30 and 62 of 100
+    _, axis = visualize_superpixels(np.zeros((1, 73)), values, np.zeros((1, 73), int), outlier_perc=outlier_perc)
+    assert_allclose(axis.images[1].get_array(), (values / limit).clip(max=1))
 
 
 def test_the_picture_is_seen_where_the_map_is_zero():
@@ -88,7 +88,7 @@ def test_the_picture_is_seen_where_the_map_is_zero():
     assert blue[1] > blue[0]
 
 
-def test_small_numbers_are_written_in_a_unit():
+def test_small_numbers_are_written_in_a_unit(colorbar):
     figure, axis = visualize_superpixels(IMAGE, VALUES * 1e-6, MASK, k=3, outlier_perc=0)
     assert colorbar(figure).get_ylabel() == r"attribution ($\times 10^{-6}$)"
     assert colorbar(figure).get_yticklabels()[-1].get_text() == "4"
@@ -150,7 +150,7 @@ def test_large_images_are_not_enlarged():
     ],
     ids=["zero", "constant", "negative constant", "NaN", "infinite"],
 )
-def test_degenerate_maps_say_what_they_are_and_rank_nothing(values, remark, limit):
+def test_degenerate_maps_say_what_they_are_and_rank_nothing(values, remark, limit, colorbar):
     figure, axis = visualize_superpixels(IMAGE, values, MASK, k=3)
     figure.draw_without_rendering()
     assert [text.get_text() for text in axis.texts] == [remark]
@@ -162,7 +162,7 @@ def test_degenerate_maps_say_what_they_are_and_rank_nothing(values, remark, limi
 
 
 @pytest.mark.parametrize("scale", [1e-310, 1e-30, 1e30, 4e307])
-def test_scores_and_colours_do_not_depend_on_the_unit(scale):
+def test_scores_and_colors_do_not_depend_on_the_unit(scale):
     figure, axis = visualize_superpixels(IMAGE, VALUES * scale, MASK, k=3, outlier_perc=0)
     figure.draw_without_rendering()
     assert_allclose(axis.images[1].get_array(), VALUES / 4, rtol=1e-6)
@@ -230,12 +230,6 @@ def test_pyplot_knows_nothing_unless_asked():
     finally:
         plt.close(known)
     assert figure.get_size_inches().tolist() == [6, 6]
-
-
-def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "captum-superpixel\[demo\]"'):
-        visualize_superpixels(IMAGE, VALUES, MASK)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import gaussian_filter
 
 from captum_superpixel.regions import top_regions
 from captum_superpixel.visualization import visualize_top_regions
@@ -44,6 +45,14 @@ def test_backgrounds():
     assert_array_equal(dim[:, 0], dim[:, 1])
     assert dim.max() <= 0.3
     assert hidden("blur").std() < IMAGE.std() / 2
+
+
+def test_the_blur_is_a_gaussian_of_a_twentieth_of_the_longer_side():
+    def blur(values):
+        return gaussian_filter(values, 1.5, axes=(0, 1), mode="constant", truncate=20)
+
+    _, axis = visualize_top_regions(IMAGE, VALUES, MASK, fraction=0, background="blur")
+    assert_allclose(picture(axis), blur(IMAGE) / blur(np.ones_like(IMAGE)), atol=1e-6)
 
 
 def test_a_line_runs_around_what_is_shown():
@@ -96,7 +105,7 @@ def test_largest_numbers_are_ranked():
         ({"k": 1, "mass": 0.5}, ValueError, "k=1 and mass=0.5"),
         ({"k": 0}, ValueError, "k must be at least 1, but 0"),
         ({"fraction": 2}, ValueError, "fraction"),
-        ({"k": 1, "background": "black"}, ValueError, "background='black' is unknown: pass one of 'blur'"),
+        ({"k": 1, "background": "black"}, ValueError, "background='black' is unknown: choose one of 'blur'"),
         ({"k": 1, "by": "size"}, ValueError, "by='size'"),
         ({"k": 1, "attributions": VALUES.T}, ValueError, "attributions is 30 x 20"),
     ],

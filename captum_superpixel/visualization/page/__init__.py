@@ -1,4 +1,4 @@
-"""The interactive page: one self-contained file to look into an explanation, region by region."""
+"""The interactive page: one self-contained file on which an explanation is inspected region by region."""
 
 from captum_superpixel.visualization.page.page import save_html
 

@@ -1,4 +1,4 @@
-"""Pictures, maps and masks as the compact text that the interactive page holds them in."""
+"""Pictures, maps and masks, encoded as the compact text of the interactive page."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import base64
 import io
 import math
 import zlib
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from captum_superpixel.visualization._color_scale import ColorScale
 from captum_superpixel.visualization.images import FloatArray
-from captum_superpixel.visualization.scaling import Scale
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["LEVELS", "encode_labels", "encode_map", "encode_picture", "quantise", "ramp", "to_data_url", "to_text"]
+__all__ = ["LEVELS", "encode_labels", "encode_map", "encode_picture", "quantize", "ramp", "to_data_url", "to_text"]
 
 LEVELS = 127
-"""Steps of a colour on each side of zero."""
+"""Steps of color on each side of zero."""
 _COARSE_LEVELS = 12
+"""Fewer steps for maps that must lose pixels: they compress better, so that fewer pixels are lost."""
 _LOSSLESS = 128_000
-"""Bytes up to which a picture is kept as it is."""
+"""Bytes up to which a picture is kept without loss."""
 _SHRINK, _LEAP = 0.95, 0.4
+"""The greatest and the least factor by which the sides of a map are multiplied in one step."""
 _SMALLEST = 16
-# Red for evidence in favour and blue for evidence against are told apart by all common kinds of colour vision.
+"""A map whose longer side has no more pixels than this is not made smaller."""
+# Red, for the target, and blue, against it, can be told apart with all common kinds of color vision.
 _POSITIVE = [(255, 184, 120), (240, 90, 45), (196, 20, 50)]
 _NEGATIVE = [(160, 205, 250), (60, 135, 220), (30, 75, 175)]
 
 
 def encode_picture(image: FloatArray) -> tuple[str, bytes]:
-    """Compress a picture: PNG as long as that takes at most 128 kB, else JPEG of quality 90 with full colours.
+    """Compress a picture: PNG as long as that takes at most 128 kB, else JPEG of quality 90 with full colors.
 
     Args:
         image: ``(H, W, 3)`` in ``[0, 1]``.
@@ -40,7 +40,7 @@ def encode_picture(image: FloatArray) -> tuple[str, bytes]:
     Returns:
         The media type and the bytes.
     """
-    picture = _pillow().fromarray((image * 255).round().astype(np.uint8))
+    picture = Image.fromarray((image * 255).round().astype(np.uint8))
     data = _save(picture, "PNG")
     if len(data) <= _LOSSLESS:
         return "image/png", data
@@ -48,17 +48,17 @@ def encode_picture(image: FloatArray) -> tuple[str, bytes]:
 
 
 def encode_labels(labels: npt.NDArray[np.int64]) -> dict[str, str]:
-    """Compress labels by saying of each pixel which neighbour's label it has.
+    """Compress labels by storing for each pixel which neighbor's label it has.
 
-    Unlike a picture of the labels, this needs no canvas to be read back, which browsers may refuse or blur.
+    A picture of the labels would have to be read back from a canvas, which browsers may refuse or blur.
 
     Args:
         labels: ``(H, W)``, from 0 to K - 1.
 
     Returns:
-        ``symbols``, a byte a pixel: 0 for the label of the pixel above, 1 left, 2 above and right, 3 none of these; and
-        ``literals``, the labels of the pixels with a 3 in reading order, as little-endian 32-bit integers. Both are
-        deflated and base64.
+        ``symbols``, one byte per pixel: 0 for the label of the pixel above, 1 for that to the left, 2 for that above
+        and to the right, 3 for none of these; and ``literals``, the labels of the pixels with a 3 in reading order, as
+        little-endian 32-bit integers. Both are deflated and in base64.
     """
     padded = np.pad(labels, ((1, 0), (1, 1)), constant_values=-1)
     above, left, right = padded[:-1, 1:-1], padded[1:, :-2], padded[:-1, 2:]
@@ -67,40 +67,40 @@ def encode_labels(labels: npt.NDArray[np.int64]) -> dict[str, str]:
     return {name: to_text(zlib.compress(a.tobytes(), 9)) for name, a in (("symbols", symbols), ("literals", literals))}
 
 
-def encode_map(values: FloatArray, scale: Scale, budget: float) -> bytes:
-    """Compress a map to a PNG whose palette holds its colours, with fewer pixels where that is needed.
+def encode_map(values: FloatArray, scale: ColorScale, budget: float) -> bytes:
+    """Compress a map to a PNG whose palette holds its colors, with fewer pixels if it would be too large.
 
     Args:
         values: ``(H, W)``, may hold NaN.
-        scale: What the strongest colour stands for.
-        budget: Bytes that the PNG may have. If even a tiny map takes more, it has more.
+        scale: What the strongest color stands for.
+        budget: Bytes that the PNG may have; it is larger only if even a map of 16 pixels a side would be.
 
     Returns:
-        A PNG with transparent zeros. Of several pixels made one, it shows the mean, and nothing if one is NaN.
+        A PNG in which zeros are transparent. Several pixels that become one have their mean, or no color if one is NaN.
     """
     data = _to_png(values, scale, LEVELS)
     if len(data) <= budget:
         return data
-    images, unit = _pillow(), scale.apply(values).astype(np.float32)
+    unit = scale.apply(values).astype(np.float32)
     height, width = values.shape
     factor = 1.0
     while True:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        small = np.asarray(images.fromarray(unit).resize(size, images.Resampling.BOX), dtype=np.float64)
-        data = _to_png(small, Scale(1.0, scale.diverging), _COARSE_LEVELS)
+        small = np.asarray(Image.fromarray(unit).resize(size, Image.Resampling.BOX), dtype=np.float64)
+        data = _to_png(small, ColorScale(1.0, scale.diverging), _COARSE_LEVELS)
         if len(data) <= budget or max(size) <= _SMALLEST:
             return data
-        # The bytes go with the number of pixels.
+        # The number of bytes is about proportional to that of pixels.
         factor *= min(_SHRINK, max(math.sqrt(max(budget, 0) / len(data)), _LEAP))
 
 
-def quantise(values: FloatArray, scale: Scale, levels: int = LEVELS) -> npt.NDArray[np.uint8]:
-    """Number the colours of values.
+def quantize(values: FloatArray, scale: ColorScale, levels: int = LEVELS) -> npt.NDArray[np.uint8]:
+    """Number the colors of values.
 
     NaN is 0, the most negative value 1, zero is ``levels + 1`` and the most positive value ``2 * levels + 1``.
 
     Examples:
-        >>> quantise(np.array([np.nan, -2.0, 0.0, 1.0, 9.0]), Scale(2.0, diverging=True), levels=2)
+        >>> quantize(np.array([np.nan, -2.0, 0.0, 1.0, 9.0]), ColorScale(2.0, diverging=True), levels=2)
         array([0, 1, 3, 4, 5], dtype=uint8)
     """
     steps = np.round(scale.apply(values) * levels) + levels + 1
@@ -108,15 +108,15 @@ def quantise(values: FloatArray, scale: Scale, levels: int = LEVELS) -> npt.NDAr
 
 
 def ramp(levels: int = LEVELS) -> npt.NDArray[np.uint8]:
-    """List the colours that ``quantise`` numbers, as ``(2 * levels + 2, 4)`` red, green, blue and opacity."""
-    colours = np.zeros((2 * levels + 2, 4))
+    """List the colors that ``quantize`` numbers: ``(2 * levels + 2, 4)``, red, green, blue and opacity."""
+    colors = np.zeros((2 * levels + 2, 4))
     strength = np.arange(1, levels + 1) / levels
     for stops, places in ((_NEGATIVE, slice(levels, 0, -1)), (_POSITIVE, slice(levels + 2, None))):
         for channel in range(3):
             at = np.linspace(0, 1, len(stops))
-            colours[places, channel] = np.interp(strength, at, [stop[channel] for stop in stops])
-        colours[places, 3] = 245 * strength**0.9
-    return colours.round().astype(np.uint8)
+            colors[places, channel] = np.interp(strength, at, [stop[channel] for stop in stops])
+        colors[places, 3] = 245 * strength**0.9
+    return colors.round().astype(np.uint8)
 
 
 def to_text(data: bytes) -> str:
@@ -125,28 +125,18 @@ def to_text(data: bytes) -> str:
 
 
 def to_data_url(media_type: str, data: bytes) -> str:
-    """Make an address that holds its content."""
+    """Make a data URL, an address that holds its own content."""
     return f"data:{media_type};base64,{to_text(data)}"
 
 
-def _to_png(values: FloatArray, scale: Scale, levels: int) -> bytes:
-    colours = ramp(levels)
-    picture = _pillow().fromarray(quantise(values, scale, levels)).convert("P")
-    picture.putpalette(colours[:, :3].tobytes())
-    return _save(picture, "PNG", transparency=colours[:, 3].tobytes())
+def _to_png(values: FloatArray, scale: ColorScale, levels: int) -> bytes:
+    colors = ramp(levels)
+    picture = Image.fromarray(quantize(values, scale, levels)).convert("P")
+    picture.putpalette(colors[:, :3].tobytes())
+    return _save(picture, "PNG", transparency=colors[:, 3].tobytes())
 
 
 def _save(picture: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            'Pillow, which compresses the pictures of the page, is not installed: pip install "captum-superpixel[demo]"'
-        ) from error
-    return Image

@@ -1,10 +1,11 @@
+"""What the page holds: the numbers of its regions, its colors, its size, and nothing that could do harm."""
+
 import base64
 import hashlib
 import html
 import io
 import json
 import re
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ import torch
 from PIL import Image
 
 from captum_superpixel import region_table
+from captum_superpixel.visualization._color_scale import ColorScale
 from captum_superpixel.visualization.page import _layers
 from captum_superpixel.visualization.page.page import save_html
-from captum_superpixel.visualization.scaling import Scale
 
 HOSTILE = "<img src=x onerror=alert(1)></script><!--$style & \"'"
 GENERATOR = np.random.default_rng(0)
@@ -62,21 +63,21 @@ def decode_map(layer: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(text))).convert("RGBA")
 
 
-def photograph(size: int) -> np.ndarray:
+def textured(size: int) -> np.ndarray:
     """Smooth shapes with grain, which compress about as a photograph does."""
     y, x = np.mgrid[:size, :size] / size
     shapes = np.stack([np.sin(9 * x + 4 * y), np.cos(7 * x * y + 2), np.sin(11 * y * y)], axis=-1) / 3 + 0.5
     return (shapes + GENERATOR.normal(0, 0.015, shapes.shape)).clip(0, 1)
 
 
-def cells(size: int, count: int) -> np.ndarray:
+def wavy_cells(size: int, count: int) -> np.ndarray:
     y, x = np.mgrid[:size, :size]
     wobble = (6 * np.sin(x / 9) + 6 * np.cos(y / 7)).astype(int)
     rows, columns = ((place + wobble).clip(0) * count // (size + 12) for place in (y, x))
     return np.asarray(100 * rows + columns)
 
 
-def pooled(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def region_means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     labels = np.unique(mask, return_inverse=True)[1]
     means = np.bincount(labels.ravel(), values.ravel()) / np.bincount(labels.ravel())
     result: np.ndarray = means[labels.reshape(mask.shape)]
@@ -133,7 +134,7 @@ def test_maps_that_are_one_value_a_region_are_painted_and_others_embedded(tmp_pa
     assert decode_map(other["regions"]).size == (4, 3)
 
 
-def test_pixels_have_the_colours_of_the_ramp(tmp_path: Path) -> None:
+def test_pixels_have_the_colors_of_the_ramp(tmp_path: Path) -> None:
     values = np.array([[np.nan, 0.0, 8.0, -8.0, 4.0]])
     mask = np.arange(5)[None]
     path = save_html(
@@ -142,18 +143,31 @@ def test_pixels_have_the_colours_of_the_ramp(tmp_path: Path) -> None:
     _, data = read(path)
     layer = data["methods"][0]["pixels"]
     assert (layer["limit"], layer["diverging"]) == (8.0, True)
-    colours = np.asarray(decode_map(layer))[0]
-    assert colours[:, 3].tolist() == [0, 0, 245, 245, pytest.approx(131, abs=3)]
-    (red, _, blue), (negative_red, _, negative_blue) = colours[2, :3], colours[3, :3]
+    colors = np.asarray(decode_map(layer))[0]
+    assert colors[:, 3].tolist() == [0, 0, 245, 245, pytest.approx(131, abs=3)]
+    (red, _, blue), (negative_red, _, negative_blue) = colors[2, :3], colors[3, :3]
     assert red > blue
     assert negative_blue > negative_red
     ramp = np.frombuffer(base64.b64decode(data["ramp"]), dtype=np.uint8).reshape(-1, 4)
-    assert np.array_equal(ramp[list(base64.b64decode(data["methods"][0]["paint"]))], colours)
+    assert np.array_equal(ramp[list(base64.b64decode(data["methods"][0]["paint"]))], colors)
+
+
+@pytest.mark.parametrize(("outlier_perc", "limit"), [(0, 8.0), (20, 3.0), (80, 1.0)])
+def test_outliers_have_the_strongest_color_but_keep_their_score(
+    tmp_path: Path, outlier_perc: float, limit: float
+) -> None:
+    values = np.repeat([8.0, 3.0, 1.0], [1, 10, 62])[None]  # 8, 30 and 62 of 100
+    path = save_html(tmp_path / "page.html", np.zeros((1, 73)), values, np.arange(73)[None], outlier_perc=outlier_perc)
+    method = read(path)[1]["methods"][0]
+    assert method["regions"]["limit"] == limit
+    assert method["scores"] == values[0].tolist()
+    strongest = [level == 255 for level in base64.b64decode(method["paint"])]
+    assert strongest == (values[0] >= limit).tolist()
 
 
 def test_a_tight_budget_costs_pixels_and_nothing_else() -> None:
     values = GENERATOR.normal(size=(96, 48))
-    scale = Scale(2.0, diverging=True)
+    scale = ColorScale(2.0, diverging=True)
     whole = _layers.encode_map(values, scale, 1e6)
     small = _layers.encode_map(values, scale, 2_500)
     assert Image.open(io.BytesIO(whole)).size == (48, 96)
@@ -166,9 +180,9 @@ def test_a_tight_budget_costs_pixels_and_nothing_else() -> None:
 @pytest.mark.parametrize(("size", "count"), [(32, 4), (224, 10), (1024, 22)])
 def test_pages_are_smaller_than_twice_the_picture_and_200_kb(tmp_path: Path, size: int, count: int) -> None:
     noise = {name: GENERATOR.standard_t(3, (size, size)) for name in ("Saliency", "IntegratedGradients", "SmoothGrad")}
-    mask = cells(size, count)
-    grouped = {name: pooled(values, mask) for name, values in noise.items()}
-    path = save_html(tmp_path / "page.html", photograph(size), grouped, mask, pixel_attributions=noise)
+    mask = wavy_cells(size, count)
+    grouped = {name: region_means(values, mask) for name, values in noise.items()}
+    path = save_html(tmp_path / "page.html", textured(size), grouped, mask, pixel_attributions=noise)
     page, data = read(path)
     assert path.stat().st_size < 2 * len(picture_bytes(page)) + 200_000
     widths = [decode_map(method["pixels"]).width for method in data["methods"]]
@@ -329,13 +343,9 @@ def test_errors_say_what_was_passed(
 
 
 def test_paths_that_cannot_be_files_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is a folder.*page\.html"):
+    with pytest.raises(
+        ValueError, match=rf"path {re.escape(str(tmp_path))} is a folder; pass the name of a file in it"
+    ):
         save_html(tmp_path, PICTURE, VALUES, MASK)
-    with pytest.raises(ValueError, match=r"a folder that does not exist: make .*missing"):
+    with pytest.raises(ValueError, match=r"page\.html: there is no folder .*missing; make it first"):
         save_html(tmp_path / "missing" / "page.html", PICTURE, VALUES, MASK)
-
-
-def test_without_pillow_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r'pip install "captum-superpixel\[demo\]"'):
-        save_html(tmp_path / "page.html", PICTURE, VALUES, MASK)

@@ -1,21 +1,16 @@
-"""The regions of one picture in the order of their scores, NaN left out, and where in them a number can stand."""
+"""The regions of one picture in the order of their scores, and where in each of them a number can stand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
-import scipy.ndimage
 import torch
 
-from captum_superpixel._region_table import Region
-from captum_superpixel.regions import Ranking, region_table
+from captum_superpixel._untyped import distance_transform_edt
+from captum_superpixel.regions import Ranking, Region, region_table
 from captum_superpixel.visualization.images import FloatArray
 
 __all__ = ["inner_point", "ranked_regions"]
-
-_depths: Callable[..., FloatArray] = scipy.ndimage.distance_transform_edt  # type: ignore[attr-defined]
 
 
 def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking) -> list[Region]:
@@ -24,7 +19,7 @@ def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking)
     Args:
         values: ``(H, W)``, may hold NaN.
         mask: Segment ids ``(H, W)``.
-        by: What to rank by, as in ``region_table``.
+        by: What to rank by, as in :func:`~captum_superpixel.region_table`.
 
     Returns:
         The regions, the most important first; fewer than there are segments where some hold NaN.
@@ -47,7 +42,7 @@ def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking)
 def inner_point(mask: npt.NDArray[np.int64], region: Region) -> tuple[float, float]:
     """Find where a number stands best in a region: the pixel that is farthest from the region's border.
 
-    The centroid would not do: that of a ring lies outside of it.
+    The centroid would not do: that of a ring lies outside it.
 
     Args:
         mask: Segment ids ``(H, W)``.
@@ -64,7 +59,7 @@ def inner_point(mask: npt.NDArray[np.int64], region: Region) -> tuple[float, flo
     """
     top, left, bottom, right = region.bounding_box
     inside = np.pad(mask[top:bottom, left:right] == region.id, 1)
-    depth = _depths(inside)[1:-1, 1:-1]
+    depth = distance_transform_edt(inside)[1:-1, 1:-1]
     rows, columns = np.nonzero(depth >= depth.max() - 1e-9)
     offsets = (rows + top - region.centroid[0]) ** 2 + (columns + left - region.centroid[1]) ** 2
     nearest = int(offsets.argmin())

@@ -1,24 +1,24 @@
-"""The layers that all figures are made of: picture, map, borders, hatching, colour bar; no pyplot unless asked for."""
+"""The layers of all figures: picture, map, borders, stripes and color bar, without pyplot unless it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-import scipy.ndimage
-import skimage.segmentation
+from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
 
+from captum_superpixel._untyped import binary_dilation, find_boundaries
+from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
 from captum_superpixel.visualization.images import FloatArray
-from captum_superpixel.visualization.scaling import Scale, Sign
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 __all__ = [
     "NAN_LABEL",
@@ -31,21 +31,18 @@ __all__ = [
     "nan_handle",
     "new_figure",
     "one_axis",
-    "require_matplotlib",
     "see_through",
     "unit_text",
 ]
 
 Layout = Literal["constrained", "compressed"]
 NAN_LABEL = "not finite"
-_find_boundaries: Callable[..., npt.NDArray[np.bool_]] = skimage.segmentation.find_boundaries
-_dilate: Callable[..., npt.NDArray[np.bool_]] = scipy.ndimage.binary_dilation  # type: ignore[attr-defined]
 _SIDE = 600
-"""Pixels to which the longer side of a mask is enlarged, so that borders are lines between pixels of the picture."""
+"""Pixels to which the longer side of a mask is enlarged, so that borders run between the pixels of the picture."""
 _PALE = 0.4
-"""Share of each half of a diverging map's colours that is too pale to be laid over a picture."""
+"""Share of each half of a diverging colormap that is too pale to be laid over a picture."""
 _DEFAULT_CMAPS = {True: "RdBu_r", False: "inferno"}
-_MEANINGS: dict[Sign, str] = {
+_MEANINGS: dict[VisualizeSign, str] = {
     "all": "attribution",
     "positive": "positive attribution",
     "negative": "negative attribution, magnitude",
@@ -53,33 +50,15 @@ _MEANINGS: dict[Sign, str] = {
 }
 
 
-def require_matplotlib() -> None:
-    """Raise an ImportError that says what to install, unless matplotlib is there."""
-    try:
-        import matplotlib as mpl  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'matplotlib, which draws the figures, is not installed: pip install "captum-superpixel[demo]"'
-        ) from error
-
-
 def new_figure(fig_size: tuple[float, float], use_pyplot: bool, layout: Layout = "constrained") -> Figure:
-    """Make an empty figure that lays itself out, and that pyplot knows of only if asked to."""
-    require_matplotlib()
-    if use_pyplot:
-        from matplotlib import pyplot as plt
-
-        return plt.figure(figsize=fig_size, layout=layout)
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=fig_size, layout=layout)
+    """Make an empty figure with automatic layout, which pyplot knows of only if it is asked to."""
+    return (plt.figure if use_pyplot else Figure)(figsize=fig_size, layout=layout)
 
 
 def one_axis(
     plt_fig_axis: tuple[Figure, Axes] | None, use_pyplot: bool, fig_size: tuple[float, float]
 ) -> tuple[Figure, Axes]:
     """Take the caller's figure and axis, or make them."""
-    require_matplotlib()
     if plt_fig_axis is not None:
         return plt_fig_axis
     figure = new_figure(fig_size, use_pyplot)
@@ -87,20 +66,16 @@ def one_axis(
 
 
 def choose_cmap(cmap: str | Colormap | None, diverging: bool) -> Colormap:
-    """Take the caller's colours, or ones that the colour-blind tell apart: red and blue, or dark to light."""
-    import matplotlib as mpl
-
+    """Take the caller's colors, or some that the color-blind can tell apart: red and blue, or dark to light."""
     if cmap is None:
         cmap = _DEFAULT_CMAPS[diverging]
     return mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
 
 
 def see_through(cmap: Colormap, diverging: bool, alpha: float) -> Colormap:
-    """Let the picture be seen where a map is small: opacity grows with the magnitude, from 0 to ``alpha``."""
-    from matplotlib.colors import ListedColormap
-
+    """Let the picture show where a map is small: opacity grows with the magnitude, from 0 to ``alpha``."""
     steps = np.linspace(-1 if diverging else 0, 1, 255)
-    # The pale colours around zero would be a fog over the picture, which stands for zero already.
+    # The pale colors around zero would veil the picture, which itself stands for zero.
     vivid = np.sign(steps) * (_PALE + (1 - _PALE) * np.abs(steps)) if diverging else steps
     colors = cmap((vivid + 1) / 2 if diverging else vivid)
     colors[:, 3] = alpha * np.sqrt(np.abs(steps))
@@ -108,7 +83,7 @@ def see_through(cmap: Colormap, diverging: bool, alpha: float) -> Colormap:
 
 
 def draw_image(axis: Axes, image: FloatArray, faint: bool = False) -> AxesImage:
-    """Draw a picture ``(H, W, 3)`` without ticks; or grey and faint under what is laid over it."""
+    """Draw a picture ``(H, W, 3)`` without ticks; ``faint``, in grey and low contrast, below a map."""
     if faint:
         luminance = image @ np.array([0.299, 0.587, 0.114])
         image = np.repeat((0.2 + 0.65 * luminance)[..., None], 3, axis=-1)
@@ -117,8 +92,8 @@ def draw_image(axis: Axes, image: FloatArray, faint: bool = False) -> AxesImage:
     return drawn
 
 
-def draw_map(axis: Axes, values: FloatArray, scale: Scale, cmap: Colormap) -> AxesImage:
-    """Draw a map ``(H, W)`` in the colours of its scale, and stripes where it is NaN."""
+def draw_map(axis: Axes, values: FloatArray, scale: ColorScale, cmap: Colormap) -> AxesImage:
+    """Draw a map ``(H, W)`` in the colors of its scale, and stripes where it is NaN."""
     holes = np.isnan(values)
     low = -1 if scale.diverging else 0
     shown = np.ma.masked_array(scale.apply(np.where(holes, 0, values)), holes)
@@ -137,21 +112,19 @@ def draw_map(axis: Axes, values: FloatArray, scale: Scale, cmap: Colormap) -> Ax
 
 
 def draw_borders(axis: Axes, mask: npt.NDArray[np.integer], color: Any, *, edge: bool = False) -> None:
-    """Draw the borders between segments ``(H, W)``; a dark edge shows those of any colour on any ground."""
-    from matplotlib.colors import to_rgba
-
+    """Draw the borders between segments ``(H, W)``; a dark edge sets them off from a picture of any color."""
     factor = _enlargement(mask.shape)
     large = mask.repeat(factor, 0).repeat(factor, 1)
-    line = _find_boundaries(large, mode="thick")
+    line = find_boundaries(large, mode="thick")
     layer = np.zeros((*large.shape, 4), dtype=np.uint8)
     if edge:
-        layer[_dilate(line)] = (0, 0, 0, 255)
+        layer[binary_dilation(line)] = (0, 0, 0, 255)
     layer[line] = np.round(255 * np.array(to_rgba(color)))
     _overlay(axis, layer, mask.shape)
 
 
 def draw_note(axis: Axes, text: str) -> None:
-    """Write in the middle of an axis what its map, of one colour throughout, does not tell."""
+    """Write a note in the middle of an axis, whose map is of one color throughout."""
     axis.text(
         0.5,
         0.5,
@@ -167,8 +140,6 @@ def draw_note(axis: Axes, text: str) -> None:
 
 def nan_handle() -> Artist:
     """Make the entry of a legend that explains the stripes."""
-    from matplotlib.patches import Patch
-
     return Patch(facecolor="0.59", edgecolor="0.27", hatch="//////", linewidth=0, label=NAN_LABEL)
 
 
@@ -176,17 +147,14 @@ def draw_colorbar(
     figure: Figure,
     axes: Axes | npt.NDArray[Any],
     cmap: Colormap,
-    scale: Scale,
-    sign: Sign,
+    scale: ColorScale,
+    sign: VisualizeSign,
     *,
     explanation: str = "",
     own: bool = False,
     **options: Any,
 ) -> None:
-    """Draw one colour bar beside the axes, in the units of the maps, or relative to each map's own strongest value."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
+    """Draw one color bar beside the axes, in the units of the maps, or relative to each map's own strongest value."""
     low = -1 if scale.diverging else 0
     extend = ("both" if scale.diverging else "max") if scale.clipped else "neither"
     mappable = ScalarMappable(Normalize(low, 1), cmap)
@@ -201,12 +169,12 @@ def draw_colorbar(
         places, texts = [0], ["0"]
     bar.set_ticks(places, labels=texts)
     bar.set_label(_MEANINGS[sign] + ("" if own else unit_text(scale)) + (f"\n{explanation}" if explanation else ""))
-    # What is see-through is seen over a picture that is grey.
+    # See-through colors are seen over a grey picture.
     bar.ax.set_facecolor("0.5")
 
 
-def unit_text(scale: Scale) -> str:
-    """Name the unit in which numbers of this scale are written, if it is not 1."""
+def unit_text(scale: ColorScale) -> str:
+    """Name the power of ten in which numbers of this scale are written, if it is not 1."""
     return "" if scale.exponent == 0 else f" ($\\times 10^{{{scale.exponent}}}$)"
 
 

@@ -1,4 +1,4 @@
-"""The sign and the scale by which maps become colours, for every map that there is: zero, constant, one-signed, NaN."""
+"""The sign and the scale by which maps become colors, zero, constant, one-signed and partly NaN maps included."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from captum_superpixel._checks import checked_number
+from captum_superpixel._checks import checked_choice, checked_number
 from captum_superpixel.visualization.images import FloatArray
 
-__all__ = ["Scale", "Sign", "check_outlier_perc", "choose_sign", "find_scale", "note", "take_sign"]
+__all__ = ["ColorScale", "VisualizeSign", "check_outlier_perc", "choose_sign", "find_scale", "note", "take_sign"]
 
-Sign = Literal["all", "positive", "negative", "absolute_value"]
+VisualizeSign = Literal["all", "positive", "negative", "absolute_value"]
 """Captum's names for what to draw of a map."""
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What the strongest colour stands for.
+class ColorScale:
+    """What the strongest color stands for.
 
     Attributes:
-        limit: The magnitude of the strongest colour; 0 where there is nothing but zeros and NaN.
-        diverging: Whether colours run from ``-limit`` to ``limit`` rather than from 0.
+        limit: The magnitude of the strongest color; 0 where there is nothing but zeros and NaN.
+        diverging: Whether colors run from ``-limit`` to ``limit`` rather than from 0.
         clipped: Whether values beyond the limit are drawn as if they were at it.
     """
 
@@ -36,7 +36,7 @@ class Scale:
 
     @property
     def exponent(self) -> int:
-        """Power of ten that numbers are written in: 0, unless they would be written with many zeros."""
+        """Power of ten in which numbers are written: 0, unless they would have many zeros."""
         exponent = math.floor(math.log10(self.limit)) if self.limit else 0
         return exponent if not -3 < exponent < 4 else 0
 
@@ -54,11 +54,11 @@ class Scale:
         return scaled
 
 
-def choose_sign(maps: Sequence[FloatArray], sign: Sign | None) -> Sign:
+def choose_sign(maps: Sequence[FloatArray], sign: VisualizeSign | None) -> VisualizeSign:
     """Check the sign, or choose it: ``"all"`` if anything is negative, ``"positive"`` if nothing is.
 
     Args:
-        maps: Maps ``(H, W)`` that share their colours.
+        maps: Maps ``(H, W)`` that share their colors.
         sign: Captum's name of what to draw, or None.
 
     Returns:
@@ -72,14 +72,13 @@ def choose_sign(maps: Sequence[FloatArray], sign: Sign | None) -> Sign:
         'all'
     """
     if sign is not None:
-        if sign not in get_args(Sign):
-            raise ValueError(f"sign={sign!r} is unknown: pass None or one of {', '.join(map(repr, get_args(Sign)))}")
-        return sign
+        known: VisualizeSign = checked_choice("sign", sign, get_args(VisualizeSign))
+        return known
     return "all" if any((values < 0).any() for values in maps) else "positive"
 
 
-def take_sign(values: FloatArray, sign: Sign) -> FloatArray:
-    """Take the part of a map that is to be drawn; of the negative part and of all values, their magnitude.
+def take_sign(values: FloatArray, sign: VisualizeSign) -> FloatArray:
+    """Take the part of a map that is to be drawn; of ``"negative"`` and ``"absolute_value"``, the magnitude.
 
     Args:
         values: ``(H, W)``, may hold NaN.
@@ -100,50 +99,50 @@ def take_sign(values: FloatArray, sign: Sign) -> FloatArray:
     return part
 
 
-def find_scale(maps: Sequence[FloatArray], sign: Sign, outlier_perc: float) -> Scale:
-    """Find the limit as Captum does: what is beyond it holds no more than ``outlier_perc`` percent of the total.
+def find_scale(maps: Sequence[FloatArray], sign: VisualizeSign, outlier_perc: float) -> ColorScale:
+    """Find the limit as Captum does: values beyond it hold at most ``outlier_perc`` percent of the total magnitude.
 
     Args:
-        maps: Maps ``(H, W)`` that share the scale, of which the sign was taken.
-        sign: Which one that was.
+        maps: Maps ``(H, W)`` that share the scale, as :func:`take_sign` returned them.
+        sign: The sign that was taken.
         outlier_perc: From 0 (nothing is clipped) to 100.
 
     Returns:
-        Their scale. Diverging ones are symmetric, so that zero has the colour in the middle.
+        Their scale. Diverging ones are symmetric, so that zero has the color in the middle.
 
     Examples:
         >>> find_scale([np.array([[90.0, 9.0, 1.0]])], "positive", 0).limit
         90.0
         >>> find_scale([np.array([[0.0, np.nan]])], "all", 2)
-        Scale(limit=0.0, diverging=True, clipped=False)
+        ColorScale(limit=0.0, diverging=True, clipped=False)
     """
     magnitudes = np.sort(np.concatenate([np.abs(values[np.isfinite(values)]) for values in maps]))
     diverging = sign == "all"
     if not magnitudes.size or not magnitudes[-1]:
-        return Scale(0.0, diverging)
+        return ColorScale(0.0, diverging)
     sums = (magnitudes / magnitudes[-1]).cumsum()
-    # 1 - 0 is exact: with Captum's 0.01 * 100, rounding may ask for more than the sum, and nothing is found.
+    # 1 - 0 is exact. Captum's 0.01 * 100 times the sum may be rounded to more than the sum, and is then never reached.
     place = int(np.searchsorted(sums, sums[-1] * (1 - outlier_perc / 100)))
     limit = float(magnitudes[place])
-    # A share of 100 %, or values too small to add up, would leave nothing to scale by.
+    # Where everything counts as an outlier, or the values are too small to add up, the limit would be 0.
     limit = limit or float(magnitudes[magnitudes > 0][0])
-    return Scale(limit, diverging, clipped=bool(magnitudes[-1] > limit))
+    return ColorScale(limit, diverging, clipped=bool(magnitudes[-1] > limit))
 
 
 def note(values: FloatArray) -> str:
-    """Say what is special about a map that shows no difference between its pixels, or nothing."""
+    """Describe a map whose finite values are all equal, or which has none; empty for all other maps."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return "no finite value"
     low, high = finite.min(), finite.max()
     if not low and not high:
         return "all zero"
-    # Means over equal pixels differ by rounding; halved, because the difference may overflow.
+    # Means over equal pixels differ by rounding. Halved, because the difference may overflow.
     return f"constant: {high:.3g}" if high / 2 - low / 2 <= _ROUNDING * max(-low, high) else ""
 
 
 def check_outlier_perc(outlier_perc: float) -> float:
-    """Raise unless ``outlier_perc`` is a number of ``[0, 100]``."""
+    """Return ``outlier_perc`` as a float; raise unless it is a number of ``[0, 100]``."""
     value = checked_number("outlier_perc", outlier_perc)
     if not 0 <= value <= 100:
         raise ValueError(f"outlier_perc={outlier_perc}: pass a percentage from 0 (nothing is clipped) to 100")

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map
 
-__all__ = ["Classes", "Column", "Maps", "read_classes", "read_columns", "read_images"]
+__all__ = ["Batch", "Classes", "Column", "name_classes", "read_columns", "read_images"]
 
-Maps = ImageLike | Sequence[ImageLike]
-"""A batch: one tensor or array with a first axis of N, or a sequence of N."""
+Batch = ImageLike | Sequence[ImageLike]
+"""One tensor or array with a first axis of N, or a sequence of N."""
 Classes = Tensor | Sequence[int | str]
-"""A class an image: its index or its name."""
+"""One class per image: its index or its name."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Column:
     """The maps of one method of one model.
 
     Attributes:
-        model: Name of the model; empty where there is but one, without a name.
+        model: Name of the model; empty where there is only one, without a name.
         method: Name of the method.
         maps: N maps ``(H, W)``, each of the size of its image.
     """
@@ -34,12 +34,12 @@ class Column:
     maps: list[FloatArray]
 
 
-def read_images(images: Maps) -> list[FloatArray]:
+def read_images(images: Batch) -> list[FloatArray]:
     """Turn a batch into pictures ``(H, W, 3)`` in ``[0, 1]``.
 
     Raises:
-        TypeError: If they are no numbers.
-        ValueError: If there are none, or they are a single image.
+        TypeError: If the images are not numbers.
+        ValueError: If there are none, or a single image without an axis for the batch was passed.
     """
     return [to_image(image, f"images[{n}]") for n, image in enumerate(_split(images, "images"))]
 
@@ -48,7 +48,7 @@ def read_columns(attributions: Mapping[str, Any], images: list[FloatArray]) -> l
     """Turn a dictionary of maps by method, or of such dictionaries by model, into columns.
 
     Raises:
-        TypeError: If it is no dictionary, or something in it is no numbers.
+        TypeError: If it is not a dictionary, or something in it is not numbers.
         ValueError: If it is empty, or the maps do not fit the images.
     """
     if not isinstance(attributions, Mapping):
@@ -65,7 +65,7 @@ def read_columns(attributions: Mapping[str, Any], images: list[FloatArray]) -> l
             name = f"attributions[{model!r}][{method!r}]" if model else f"attributions[{method!r}]"
             maps = [to_map(values, f"{name}[{n}]") for n, values in enumerate(_split(batch, name))]
             if len(maps) != len(images):
-                raise ValueError(f"{name} holds {len(maps)} maps for {len(images)} images: pass one an image")
+                raise ValueError(f"{name} holds {len(maps)} maps for {len(images)} images: pass one per image")
             for n, (values, image) in enumerate(zip(maps, images, strict=True)):
                 check_same_size(image, {f"{name}[{n}]": values})
             columns.append(Column(str(model), str(method), maps))
@@ -74,7 +74,7 @@ def read_columns(attributions: Mapping[str, Any], images: list[FloatArray]) -> l
     return columns
 
 
-def read_classes(
+def name_classes(
     classes: Classes | Mapping[str, Classes] | None,
     name: str,
     count: int,
@@ -84,7 +84,7 @@ def read_classes(
     """Name the classes of the images, for each model that has its own; the key ``""`` stands for all models.
 
     Raises:
-        ValueError: If there is not one an image, a model is unknown, or an index has no name.
+        ValueError: If there is not one class per image, a model is unknown, or an index has no name.
     """
     if classes is None:
         return {}
@@ -95,7 +95,7 @@ def read_classes(
             raise ValueError(f"{name} has the model {model!r}, but attributions has {', '.join(map(repr, models))}")
         values = members.tolist() if isinstance(members, Tensor) else list(members)
         if len(values) != count:
-            raise ValueError(f"{name} holds {len(values)} classes for {count} images: pass one an image")
+            raise ValueError(f"{name} holds {len(values)} classes for {count} images: pass one per image")
         named[model] = [_name(value, name, class_names) for value in values]
     return named
 
@@ -110,7 +110,7 @@ def _name(value: int | str, name: str, class_names: Sequence[str] | None) -> str
     return str(class_names[value])
 
 
-def _split(batch: Maps, name: str) -> list[ImageLike]:
+def _split(batch: Batch, name: str) -> list[ImageLike]:
     """Split a batch into its members, which have no axis for the batch."""
     if not isinstance(batch, (Tensor, np.ndarray, list, tuple)):
         raise TypeError(f"{name} is a {type(batch).__name__}: pass a tensor, an array or a list of them")

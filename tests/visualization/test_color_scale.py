@@ -5,8 +5,8 @@ import pytest
 from captum.attr import visualization as captum_visualization
 from numpy.testing import assert_allclose, assert_array_equal
 
-from captum_superpixel.visualization.scaling import (
-    Scale,
+from captum_superpixel.visualization._color_scale import (
+    ColorScale,
     check_outlier_perc,
     choose_sign,
     find_scale,
@@ -31,7 +31,7 @@ def test_scaled_as_captum_scales(sign, outlier_perc):
 
 def test_nothing_is_clipped_where_captum_finds_no_threshold():
     values = take_sign(SIGNED, "positive")  # the sum of these, times 0.01, times 100, is above the sum
-    assert find_scale([values], "positive", 0) == Scale(SIGNED.max(), diverging=False)
+    assert find_scale([values], "positive", 0) == ColorScale(SIGNED.max(), diverging=False)
 
 
 def test_the_negative_part_is_the_positive_part_of_the_opposite():
@@ -57,16 +57,16 @@ def test_the_sign_that_is_chosen(maps, sign):
 
 def test_the_limit_is_common_to_all_maps_and_does_not_see_nan():
     scale = find_scale([np.array([[1.0, NAN]]), np.array([[-4.0, 2]])], "all", 0)
-    assert scale == Scale(4.0, diverging=True, clipped=False)
+    assert scale == ColorScale(4.0, diverging=True, clipped=False)
     assert_array_equal(scale.apply(np.array([[NAN, -4, 2]])), [[NAN, -1, 0.5]])
 
 
 def test_outliers_are_clipped():
     values = np.array([[1.0] * 98 + [2.0]])
     scale = find_scale([values], "positive", 2.5)
-    assert scale == Scale(1.0, diverging=False, clipped=True)
+    assert scale == ColorScale(1.0, diverging=False, clipped=True)
     assert scale.apply(values).max() == 1
-    assert find_scale([values], "positive", 0) == Scale(2.0, diverging=False)
+    assert find_scale([values], "positive", 0) == ColorScale(2.0, diverging=False)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_everything_an_outlier_still_leaves_a_limit():
     ("limit", "exponent"), [(0, 0), (1, 0), (0.02, 0), (0.0012, -3), (9999, 0), (12345, 4), (2e-310, -310)]
 )
 def test_the_unit_of_numbers(limit, exponent):
-    scale = Scale(limit, diverging=False)
+    scale = ColorScale(limit, diverging=False)
     assert scale.exponent == exponent
     assert scale.unit == pytest.approx(10.0**exponent)
 

@@ -1,0 +1,96 @@
+"""The maps and masks that the page shows, by the names of their methods, checked against the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from captum_superpixel.visualization.images import FloatArray, ImageLike, to_map, to_mask
+
+__all__ = ["ByName", "IntArray", "read_maps", "read_masks", "read_pixel_maps"]
+
+IntArray = npt.NDArray[np.int64]
+ByName = ImageLike | Mapping[str, ImageLike]
+"""One map or mask, whose method has the name ``""``, or several by the names of their methods."""
+
+
+def read_maps(attributions: ByName, shape: tuple[int, ...]) -> dict[str, FloatArray]:
+    """Turn the attributions into maps ``(H, W)`` by the names of their methods.
+
+    Raises:
+        TypeError: If a name is not text, or a map is not numbers.
+        ValueError: If there is no map, or one is not of the picture's ``shape`` (H, W).
+    """
+    return {name: _to_map(one, label, shape) for name, label, one in _named("attributions", attributions)}
+
+
+def read_pixel_maps(
+    values: ByName | None, maps: Mapping[str, FloatArray], shape: tuple[int, ...]
+) -> dict[str, FloatArray]:
+    """Turn the maps before grouping into maps ``(H, W)`` by the names of their methods, some of those of ``maps``.
+
+    Raises:
+        TypeError: If a name is not text, or a map is not numbers.
+        ValueError: If a name is not one of ``maps``, or a map is not of the picture's ``shape`` (H, W).
+    """
+    if values is None:
+        return {}
+    named = _named("pixel_attributions", values)
+    if not isinstance(values, Mapping):
+        if len(maps) > 1:
+            raise ValueError(
+                f"pixel_attributions is one map, but attributions has {_quoted(maps)}: pass one by each name"
+            )
+        named = [(next(iter(maps)), "pixel_attributions", values)]
+    elif unknown := sorted(set(values) - set(maps)):
+        raise ValueError(
+            f"pixel_attributions has {_quoted(unknown)}, which attributions has not: it has {_quoted(maps)}"
+        )
+    return {name: _to_map(one, label, shape) for name, label, one in named}
+
+
+def read_masks(values: ByName, maps: Mapping[str, FloatArray], shape: tuple[int, ...]) -> dict[str, IntArray]:
+    """Turn the feature masks into one mask ``(H, W)`` for each of ``maps``.
+
+    Raises:
+        TypeError: If a mask is not of integers.
+        ValueError: If the names are not those of ``maps``, or a mask is not of the picture's ``shape`` (H, W).
+    """
+    if isinstance(values, Mapping) and set(values) != set(maps):
+        raise ValueError(
+            f"feature_mask has masks for {_quoted(values)}, but attributions has {_quoted(maps)}: pass one mask, or "
+            "one by each of these names"
+        )
+    masks = {}
+    for name, label, one in _named("feature_mask", values):
+        masks[name] = to_mask(one, label)
+        if masks[name].shape != shape:
+            raise ValueError(
+                f"{label} is of {masks[name].shape} pixels (H, W), but image is of {shape}: pass one that fits"
+            )
+    return masks if isinstance(values, Mapping) else dict.fromkeys(maps, masks[""])
+
+
+def _named(what: str, values: ByName) -> list[tuple[str, str, ImageLike]]:
+    """List names, what to call the values in an error, and the values; a single one has the name ``""``."""
+    if not isinstance(values, Mapping):
+        return [("", what, values)]
+    if not values:
+        raise ValueError(f"{what} is empty: pass at least one map by the name of its method")
+    for name in values:
+        if not isinstance(name, str) or not name.strip():
+            raise TypeError(f"{what} has the key {name!r}: pass the names of the methods, as text that is not empty")
+    return [(name, f"{what}[{name!r}]", one) for name, one in values.items()]
+
+
+def _to_map(values: ImageLike, label: str, shape: tuple[int, ...]) -> FloatArray:
+    one = to_map(values, label)
+    if one.shape != shape:
+        raise ValueError(f"{label} is of {one.shape} pixels (H, W), but image is of {shape}: pass maps of its size")
+    return one
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names if name) or "a single map without a name"

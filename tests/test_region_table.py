@@ -1,0 +1,107 @@
+"""The table of regions as rows, as text, as records and as a data frame."""
+
+import csv
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from captum_superpixel._region_table import RegionTable
+from captum_superpixel.regions import region_table
+
+MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
+MAPS = torch.tensor([[[[1.0, 2, 4, 4], [1, 2, 4, -5], [0, 0, -5, -5]]]])
+"""Means 1, 4 and -5 of the regions 7, 2 and 9, of 6, 3 and 3 pixels."""
+
+
+def test_records_are_flat_and_go_into_csv() -> None:
+    records = region_table(torch.stack([MAPS, MAPS]).expand(-1, -1, 2, -1, -1), MASK).to_records()
+    assert records[0] == {
+        "image": 0, "rank": 1, "id": 2, "area": 3, "area_share": 0.25, "centroid_row": 1 / 3, "centroid_col": 7 / 3,
+        "min_row": 0, "min_col": 2, "max_row": 2, "max_col": 4, "score": 8.0, "score_0": 4.0, "score_1": 4.0,
+        "share": 0.4, "standard_error": 0.0, "sign_agreement": 1.0,
+    }  # fmt: skip
+    file = io.StringIO()
+    writer = csv.DictWriter(file, records[0].keys())
+    writer.writeheader()
+    writer.writerows(records)
+    read = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert [float(row["score"]) for row in read] == [8.0, 2.0, -10.0]
+
+
+def test_to_pandas_makes_a_frame_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for pandas, so that this is tested where it is not installed."""
+    taken: list[object] = []
+
+    class Frame(list[object]):
+        def astype(self, types: dict[str, type]) -> tuple[str, dict[str, type]]:
+            taken.extend(self)
+            return "frame", types
+
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=Frame))
+    table = region_table(MAPS, MASK)
+    assert table.to_pandas() == ("frame", {"standard_error": float, "sign_agreement": float})
+    assert taken == table.to_records()
+    assert table[:0].to_pandas() == []
+
+
+def test_to_pandas_with_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = region_table(MAPS, MASK)
+    frame = table.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(table.to_records()[0])
+    assert frame["id"].tolist() == [2, 7, 9]
+    assert frame["standard_error"].dtype == float
+    assert frame["standard_error"].isna().all()
+
+
+def test_to_pandas_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install pandas.*to_records"):
+        region_table(MAPS, MASK).to_pandas()
+
+
+def test_a_table_is_a_sequence_of_its_rows() -> None:
+    table = region_table(MAPS.expand(2, -1, -1, -1), MASK)
+    assert len(table) == 6
+    assert isinstance(table[1:3], RegionTable)
+    assert list(table[1:3]) == [table[1], table[2]]
+    assert table[-1].image == 1
+    assert repr(table) == "RegionTable(6 regions of 2 images)"
+    assert table.of_image(1) == table[3:]
+    with pytest.raises(ValueError, match=r"image=2 is not in this table: it holds images 0, 1$"):
+        table.of_image(2)
+    with pytest.raises(ValueError, match=r"image=0 is not in this table: it holds no image"):
+        table[:0].of_image(0)
+
+
+def test_a_table_reads_well() -> None:
+    lines = str(region_table(torch.stack([MAPS, 3 * MAPS, -MAPS]), MASK)).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert [line.split() for line in lines] == [
+        ["image", "rank", "id", "area", "of", "image", "row", "column", "rows", "columns",
+         "score", "±", "error", "signs", "share"],
+        ["0", "1", "2", "3", "25.0", "%", "0.33", "2.33", "0:2", "2:4", "4", "4.6", "67", "%", "40.0", "%"],
+        ["0", "2", "7", "6", "50.0", "%", "1.00", "0.50", "0:3", "0:2", "1", "1.2", "67", "%", "10.0", "%"],
+        ["0", "3", "9", "3", "25.0", "%", "1.67", "2.67", "1:3", "2:4", "-5", "5.8", "67", "%", "50.0", "%"],
+    ]  # fmt: skip
+
+
+def test_columns_are_right_aligned_and_two_spaces_apart() -> None:
+    assert str(region_table(MAPS, MASK)).splitlines() == [
+        "image  rank  id  area  of image   row  column  rows  columns  score   share",
+        "    0     1   2     3    25.0 %  0.33    2.33   0:2      2:4      4  40.0 %",
+        "    0     2   7     6    50.0 %  1.00    0.50   0:3      0:2      1  10.0 %",
+        "    0     3   9     3    25.0 %  1.67    2.67   1:3      2:4     -5  50.0 %",
+    ]
+
+
+def test_a_long_table_is_cut() -> None:
+    table = region_table(torch.arange(30.0).view(1, 1, 5, 6), torch.arange(30).view(1, 1, 5, 6))
+    lines = str(table).splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "… and 10 more of 30 regions"
+    assert len(str(table[:20]).splitlines()) == 21
