@@ -1,1 +1,1 @@
-"""``captum-superpixel explain``: what a network goes by in photographs, from the command line to files."""
+"""``captum-superpixel explain`` and ``demo``: what in an image a network's decision depends on, as files to look at."""

@@ -1,4 +1,4 @@
-"""The names of a network's classes, the one to explain, and what the network says of a photograph."""
+"""A network's classes: their names, the one to explain, and how probable each of them is."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 
-__all__ = ["Prediction", "class_name", "find_target", "rank_classes", "read_labels"]
+__all__ = ["Prediction", "choose_names", "class_name", "find_target", "rank_classes"]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A class, and what a network thinks of it.
+    """A class, and how probable a network takes it to be.
 
     Attributes:
         index: Of the class.
@@ -31,25 +31,31 @@ class Prediction:
     probability: float | None
 
 
-def read_labels(path: Path) -> list[str]:
-    """Read the names of classes from a text file (UTF-8): line i names class i; of columns, the last has the name.
+def choose_names(
+    model: nn.Module, classes: int, labels: list[str] | None, path: Path | None = None
+) -> list[str] | None:
+    """Choose the names of the classes: the user's, or those that the network brings.
+
+    Args:
+        model: The network; one of ``transformers`` has the names of its classes as ``labels``.
+        classes: How many classes there are.
+        labels: The user's names, or None.
+        path: The file that they are from.
+
+    Returns:
+        A name for each class; None where there are none.
 
     Raises:
-        InputError: If it cannot be read, or a line before the last is empty.
+        InputError: If the user's names are too few or too many.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"--labels {path} cannot be read ({type(error).__name__}: {error}); pass a text file in UTF-8, with one "
-            "name a line."
-        ) from error
-    names = [line.split("\t")[-1].strip() for line in lines]
-    if "" in names:
-        raise InputError(
-            f"--labels {path}: line {names.index('') + 1} has no name; line i names class i, from class 0."
-        )
-    return names
+    if labels is not None:
+        if len(labels) != classes:
+            raise InputError(
+                f"--labels {path} names {len(labels)} classes, but this network has {classes}: pass one name per line."
+            )
+        return labels
+    own = getattr(model, "labels", None)
+    return [str(name) for name in own] if isinstance(own, (tuple, list)) and len(own) == classes else None
 
 
 def class_name(index: int, names: Sequence[str] | None) -> str:
@@ -61,15 +67,16 @@ def find_target(text: str | None, names: Sequence[str] | None, classes: int) -> 
     """Find the class to explain.
 
     Args:
-        text: The index of a class; or its name, in whatever case, or one of several that a comma separates; or None.
+        text: The index of a class; its name, in upper or lower case, or one of several names separated by commas; or
+            None.
         names: The names of the classes, or None.
-        classes: How many there are.
+        classes: How many classes there are.
 
     Returns:
-        Its index; None for the predicted one.
+        Its index; None for the predicted class.
 
     Raises:
-        InputError: If there is no such class, or several.
+        InputError: If there is no such class, or there are several.
 
     Examples:
         >>> find_target("Tiger Cat", ["tabby, tabby cat", "tiger cat"], 2)
@@ -110,7 +117,7 @@ def rank_classes(logits: Tensor, names: Sequence[str] | None) -> list[Prediction
     """List the classes, the most probable first.
 
     Args:
-        logits: ``(1, classes)``; or probabilities, which are taken as they are: none below 0, and 1 in total.
+        logits: ``(1, classes)``; or probabilities, which are taken as they are: non-negative, with a sum of 1.
         names: The names of the classes, or None.
 
     Examples:

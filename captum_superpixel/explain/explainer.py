@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from captum.attr import Attribution, LayerAttribution
+from captum.attr import Attribution
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import has_layer_output, signature_of
-from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.attr.grouped import SuperpixelGrouped, group_maps, lay_over
+from captum_superpixel.attr.methods import Scene, method_options
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.mask_option import Segmenter, median_member
-from captum_superpixel.explain.methods import Scene, attribute_options
 from captum_superpixel.explain.photographs import open_photograph
-from captum_superpixel.models.classifying import choose_target
-from captum_superpixel.pooling import Reduction, pool_segments
+from captum_superpixel.models.classifying import classify
+from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import RegionTable, region_table
 
 __all__ = ["Explainer", "Explanation"]
 
+_GRAYS = (0, 64, 128, 191, 255)
+
 
 @dataclass(frozen=True)
 class Explanation:
-    """What there is to say of one photograph, on the CPU.
+    """What is known of one photograph, on the CPU.
 
     Attributes:
         photograph: The file.
         picture: ``(3, H, W)`` uint8, what the network saw.
-        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer, whose channels are added.
+        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer, whose channels are summed.
         pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
         masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
         member: Index of the mask whose segments the table lists.
@@ -45,7 +45,7 @@ class Explanation:
         predictions: All classes, the most probable first.
         method: Name of the method.
         reduction: How the map was pooled.
-        masks_option: What the superpixels were asked for as.
+        masks_option: The text of ``--masks``.
     """
 
     photograph: Path
@@ -80,12 +80,12 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Explainer:
-    """Explains photographs, one by one, all alike.
+    """Explains photographs, one by one, all in the same way.
 
     Attributes:
         model: From inputs ``(1, 3, H, W)`` to logits ``(1, classes)``.
         preprocessing: From photographs to inputs.
-        name: Of the method, in ``RECIPES``.
+        name: Of the method, in ``attr.methods.METHODS``.
         method: The method.
         reduction: How maps are pooled.
         segmenter: Makes the superpixels.
@@ -111,7 +111,7 @@ class Explainer:
     @property
     def perturbs(self) -> bool:
         """Whether the method perturbs superpixels, so that it has no map by pixel."""
-        # XRAI, which takes a mask too, has its own segments: what it is known for.
+        # XRAI takes a mask too, but the segments of its own are what it is known for.
         return self.name != "XRAI" and "feature_mask" in signature_of(self.method).parameters
 
     def __call__(self, path: Path) -> Explanation:
@@ -123,11 +123,10 @@ class Explainer:
         photograph = open_photograph(path)
         picture = self.preprocessing.fit(photograph)
         inputs = self.preprocessing.from_uint8(picture[None]).to(self.device)
-        target, _ = choose_target(self.model, inputs, self.target)
-        with torch.no_grad():
-            predictions = rank_classes(self.model(inputs), self.names)
+        predictions = rank_classes(classify(self.model, inputs), self.names)
+        index = predictions[0].index if self.target is None else self.target
         masks = self.segmenter(inputs, (photograph.height, photograph.width))
-        grouped, pixels = self._attribute(inputs, masks, target)
+        grouped, pixels = self._attribute(inputs, masks, index)
         member = median_member(masks)
         try:
             table = region_table(grouped[None], masks[member].cpu())
@@ -141,7 +140,7 @@ class Explainer:
             masks=torch.cat(masks)[:, 0].cpu(),
             member=member,
             table=table,
-            target=next(prediction for prediction in predictions if prediction.index == target),
+            target=next(prediction for prediction in predictions if prediction.index == index),
             predictions=predictions,
             method=self.name,
             reduction=self.reduction,
@@ -150,12 +149,13 @@ class Explainer:
 
     def _attribute(self, inputs: Tensor, masks: list[Tensor], target: int) -> tuple[Tensor, Tensor | None]:
         """The map by superpixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
-        scene = Scene(inputs, max(len(torch.unique(mask)) for mask in masks), self.preprocessing, self.layer_size)
-        options = attribute_options(self.name, self.method, scene, target)
+        segments = max(len(torch.unique(mask)) for mask in masks)
+        scene = Scene(inputs, target, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
+        options = method_options(self.name, self.method, scene)
         method: Any = self.method
-        # Networks that a method cannot look into make it fail in as many ways as there are networks.
+        # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
-            with _seeded(self.seed, self.device), warnings.catch_warnings():
+            with seeded(self.seed), warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
                 if self.perturbs:
                     wrapped = SuperpixelGrouped(method, None, reduction=self.reduction)
@@ -164,24 +164,13 @@ class Explainer:
         except Exception as error:
             raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
         if has_layer_output(method):
-            # Added up first: hundreds of channels, each as large as the photograph, would say no more.
-            maps = LayerAttribution.interpolate(
-                maps.sum(dim=1, keepdim=True), inputs.shape[2:], interpolate_mode="bilinear"
-            )
+            # Summed first: hundreds of channels, each of the size of the photograph, would show no more.
+            maps = lay_over(maps.sum(dim=1, keepdim=True), inputs.shape[2:])
         if self.reduction == "abs_mean":
             maps = maps.abs()
-        pooled = torch.stack([pool_segments(maps, mask, self.reduction) for mask in masks]).mean(dim=0)
-        return pooled[0].cpu(), maps[0].cpu()
+        return group_maps(maps, masks, self.reduction)[0].cpu(), maps[0].cpu()
 
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed what Captum draws from, PyTorch's and NumPy's global generators, and leave both as they were."""
-    kept = np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            np.random.set_state(kept)  # noqa: NPY002
+    def _grays(self) -> Tensor:
+        """A distribution of baselines that does not depend on any data: five even grays, from black to white."""
+        levels = torch.tensor(_GRAYS, dtype=torch.uint8).view(-1, 1, 1, 1)
+        return self.preprocessing.from_uint8(levels.expand(-1, 3, *self.preprocessing.shape)).to(self.device)

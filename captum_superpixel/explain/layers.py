@@ -15,19 +15,19 @@ __all__ = ["find_layer", "spatial_layers"]
 
 
 def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) -> tuple[nn.Module, tuple[int, int]]:
-    """Find a layer of a network that works on the inputs.
+    """Find a layer of a network by its name.
 
     Args:
         model: The network.
         name: The layer's name among ``model.named_modules()``; None if the user named none.
-        method: What needs it.
+        method: The name of the method that needs it, for messages.
         inputs: ``(1, 3, H, W)``.
 
     Returns:
         The layer, and the height and width of its output.
 
     Raises:
-        InputError: If there is no such layer, or its output is no map of at least two places.
+        InputError: If there is no such layer, or its output is not a map of at least two places.
     """
     spatial = spatial_layers(model, inputs)
     advice = (
@@ -50,14 +50,14 @@ def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) 
 
 @torch.no_grad()
 def spatial_layers(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, int]]:
-    """List the modules whose output is a map of at least two places, in the order in which they end.
+    """List the modules whose output is a map of at least two places, in the order in which they finish.
 
     Args:
         model: The network.
         inputs: ``(1, C, H, W)``.
 
     Returns:
-        Height and width of the output by the module's name.
+        Height and width of each module's output, by the module's name.
 
     Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -1,8 +1,7 @@
-"""``--masks``: from its text to the segments of a photograph, by a generator, an ensemble of them, or from a file."""
+"""``--masks``: from its text to the segments of a photograph, made by a generator, by several, or read from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,10 @@ from torch import Tensor
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr._masks import Generators, generate
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed, multiscale
+from captum_superpixel.masks import GENERATORS, is_counted
 
 __all__ = ["Segmenter", "median_member", "parse_masks"]
 
-_COUNTED: dict[str, Callable[..., Any]] = {
-    "slic": Slic,
-    "skimage_slic": SkimageSlic,
-    "watershed": Watershed,
-    "grid": Grid,
-}
-_UNCOUNTED: dict[str, Callable[..., Any]] = {
-    "multiscale": multiscale,
-    "felzenszwalb": Felzenszwalb,
-    "quickshift": Quickshift,
-}
 _DEFAULT_COUNT = 100
 
 
@@ -40,7 +28,7 @@ class Segmenter:
 
     Attributes:
         text: What the user wrote.
-        source: What segments inputs, or ids ``(H, W)`` int64 from a file.
+        source: One or several mask generators, or ids ``(H, W)`` int64 from a file.
         preprocessing: How photographs become inputs.
     """
 
@@ -56,7 +44,7 @@ class Segmenter:
             photograph_size: Height and width of the photograph.
 
         Returns:
-            Ids ``(1, 1, H, W)`` int64 on the device of the inputs, one an ensemble's member.
+            Ids ``(1, 1, H, W)`` int64 on the device of the inputs, one mask per member of an ensemble.
 
         Raises:
             InputError: If ids from a file are neither of the size of the inputs nor of that of the photograph.
@@ -75,7 +63,7 @@ class Segmenter:
                 f"has {photograph_size[0]} x {photograph_size[1]} pixels and the network's input {height} x {width}: "
                 "make the mask of either size."
             )
-        # Pillow has no int64, so that places in the list of ids are resized.
+        # Pillow has no int64, so the places in the list of ids are resized in their stead.
         names, places = np.unique(ids, return_inverse=True)
         image = Image.fromarray(places.reshape(ids.shape).astype(np.int32))
         if self.preprocessing.resize == "crop":
@@ -87,12 +75,12 @@ class Segmenter:
 
 
 def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
-    """Understand ``--masks``.
+    """Read the text of ``--masks``.
 
     Args:
-        text: ``slic``, ``skimage_slic``, ``watershed`` or ``grid``, each with ``:N`` segments (100 by default);
-            ``multiscale``, ``felzenszwalb`` or ``quickshift``; or a file ``*.npy`` of ids (H, W).
-        preprocessing: What the network wants.
+        text: A name of ``masks.GENERATORS``, with ``:N`` segments where it is told how many to make (100 by default);
+            or a file ``*.npy`` of ids (H, W).
+        preprocessing: How photographs become inputs.
 
     Raises:
         InputError: If it is none of these, there are more segments than pixels, or the file holds no ids.
@@ -107,20 +95,20 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
     name, colon, count = text.partition(":")
     name = name.lower().replace("-", "_")
     settings = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
-    if name in _UNCOUNTED:
+    if name not in GENERATORS:
+        choices = ", ".join(f"{known}:N" if is_counted(known) else known for known in GENERATORS)
+        raise InputError(f"--masks {text} is no way to segment; choose one of {choices}, or a file that ends in .npy.")
+    if not is_counted(name):
         if colon:
             raise InputError(f"--masks {text}: {name} finds the number of segments itself; write {name}.")
-        return Segmenter(text, _UNCOUNTED[name](**settings), preprocessing)
-    if name not in _COUNTED:
-        choices = ", ".join([*(f"{known}:N" for known in _COUNTED), *_UNCOUNTED])
-        raise InputError(f"--masks {text} is no way to segment; choose one of {choices}, or a file that ends in .npy.")
+        return Segmenter(text, GENERATORS[name](**settings), preprocessing)
     number = int(count) if count.isdecimal() else 0 if colon else _DEFAULT_COUNT
     height, width = preprocessing.shape
     if not 1 <= number <= height * width:
         raise InputError(
             f"--masks {text}: write {name}:N with N from 1 to {height * width}, the pixels of the network's input."
         )
-    return Segmenter(text, _COUNTED[name](number, **settings), preprocessing)
+    return Segmenter(text, GENERATORS[name](number, **settings), preprocessing)
 
 
 def median_member(masks: list[Tensor]) -> int:
@@ -157,7 +145,7 @@ def _read_ids(text: str) -> npt.NDArray[np.int64]:
     while ids.ndim > 2 and ids.shape[0] == 1:
         ids = ids[0]
     if ids.ndim != 2 or not ids.size:
-        raise InputError(f"--masks {text} is of shape {ids.shape}; pass one id a pixel, (H, W).")
+        raise InputError(f"--masks {text} is of shape {ids.shape}; pass one id per pixel, (H, W).")
     if ids.min() < 0 or ids.max() > np.iinfo(np.int64).max:
         wrong = ids.min() if ids.min() < 0 else ids.max()
         raise InputError(f"--masks {text} holds the id {wrong}; ids are from 0 to 2**63 - 1.")

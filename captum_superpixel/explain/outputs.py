@@ -1,21 +1,30 @@
-"""The files of an explanation: a picture, a page, or arrays."""
+"""What remains of an explanation: a picture, a page or arrays in a file, and lines of at most 80 columns in print."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
+from captum_superpixel._untyped import tabulate
+from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
-from captum_superpixel.explain.photographs import readable
+from captum_superpixel.regions import RegionTable
 from captum_superpixel.visualization import save_html, visualize_superpixels, visualize_top_regions
 
-__all__ = ["draw", "save"]
+__all__ = ["draw", "list_failures", "save", "save_figure", "summarize"]
+
+_COLUMNS = 80
+_NAMED = 8
+_HEADER = ("rank", "area", "score", "share", "center (row, column)")
 
 
 def save(explanation: Explanation, path: Path, top: int) -> None:
@@ -32,11 +41,7 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
     path.parent.mkdir(exist_ok=True)
     kind = path.suffix.lower()
     if kind == ".png":
-        figure = draw(explanation, top)
-        with replacing(path) as temporary, warnings.catch_warnings():
-            # Names may have letters that matplotlib's font has not; boxes stand for them.
-            warnings.simplefilter("ignore", UserWarning)
-            figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
+        save_figure(draw(explanation, top), path)
     elif kind == ".html":
         save_html(
             path,
@@ -54,15 +59,27 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
             np.savez_compressed(file, **arrays)
 
 
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # Names may have letters that matplotlib's font has not; boxes stand for them.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
+
+
 def draw(explanation: Explanation, top: int) -> Figure:
     """Draw the photograph, its map over the borders of its superpixels, and its top regions.
 
     Args:
         explanation: What to draw.
-        top: How many regions are numbered, and shown.
+        top: How many regions are numbered and shown.
 
     Returns:
-        A figure that no pyplot state knows of.
+        A figure that pyplot's state does not hold.
     """
     height, width = explanation.picture.shape[1:]
     # Below the map its scores are listed, three in a line.
@@ -79,6 +96,53 @@ def draw(explanation: Explanation, top: int) -> Figure:
     chance = "" if target.probability is None else f" ({100 * target.probability:.1f} %)"
     figure.suptitle(f"{readable(target.name)}{chance}\n{readable(explanation.how)}", parse_math=False)
     return figure
+
+
+def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> str:
+    """Say what the network sees in a photograph, and where.
+
+    Args:
+        explanation: What to say.
+        outputs: The files that were written.
+        top: How many regions to list.
+
+    Returns:
+        Several lines.
+    """
+    target, predictions = explanation.target, explanation.predictions
+    lines = [readable(explanation.photograph)]
+    for number, prediction in enumerate(predictions[:3]):
+        lines.append(_cut(f"  {'' if number else 'predicted':9}  {_describe(prediction)}"))
+    if target.index != predictions[0].index:
+        lines.append(_cut(f"  explained  {_describe(target)}"))
+    lines += textwrap.wrap(
+        f"{readable(explanation.how)} ({len(explanation.table)} regions)",
+        _COLUMNS,
+        initial_indent="  ",
+        subsequent_indent="  ",
+    )
+    lines.append(textwrap.indent(_tabulate(explanation.table, top), "  "))
+    return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
+
+
+def list_failures(failures: Sequence[tuple[Path, str]], total: int) -> str:
+    """Say which photographs failed, and why; those that failed for the same reason together.
+
+    Args:
+        failures: The photographs, each with the reason.
+        total: How many photographs there were.
+
+    Returns:
+        One line, or several.
+    """
+    alike: dict[str, list[Path]] = {}
+    for path, message in failures:
+        alike.setdefault(message, []).append(path)
+    lines = [f"{len(failures)} of {total} photographs could not be explained:"] if total > 1 else []
+    for message, paths in alike.items():
+        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+        lines.append(f"{', '.join(map(readable, paths[:_NAMED]))}{more}: {message}")
+    return "\n  ".join(lines)
 
 
 def _arrays(explanation: Explanation) -> dict[str, Any]:
@@ -109,3 +173,28 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         if column != "image" and None not in values:
             arrays[f"region_{column}"] = np.array(values)
     return arrays
+
+
+def _describe(prediction: Prediction) -> str:
+    chance = "" if prediction.probability is None else f"{100 * prediction.probability:5.1f} %  "
+    number = f"class {prediction.index}"
+    return f"{chance}{number if prediction.name == number else f'{number}, {readable(prediction.name)}'}"
+
+
+def _tabulate(table: RegionTable, top: int) -> str:
+    rows = [
+        (
+            str(region.rank),
+            f"{100 * region.area_share:.1f} %",
+            f"{region.score:#.3g}".rstrip("."),
+            f"{100 * region.share:.1f} %",
+            f"{region.centroid[0]:.0f}, {region.centroid[1]:.0f}",
+        )
+        for region in table[:top]
+    ]
+    # As a row of its own the header takes no more width than its letters.
+    return tabulate([_HEADER, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _COLUMNS else f"{line[: _COLUMNS - 3]}..."

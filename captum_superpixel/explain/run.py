@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,16 +13,18 @@ from tqdm import tqdm
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.attr.methods import METHODS, find_method, make_method
+from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
-from captum_superpixel.explain.classes import find_target, read_labels
+from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.explainer import Explainer
 from captum_superpixel.explain.layers import find_layer
 from captum_superpixel.explain.mask_option import parse_masks
-from captum_superpixel.explain.methods import RECIPES, find_recipe, make_method
-from captum_superpixel.explain.outputs import save
-from captum_superpixel.explain.photographs import find_photographs, plan_jobs, readable
-from captum_superpixel.explain.summary import list_failures, summarise
-from captum_superpixel.models.classifying import choose_target, load_model
+from captum_superpixel.explain.outputs import list_failures, save, summarize
+from captum_superpixel.explain.photographs import find_photographs, plan_outputs
+from captum_superpixel.models.classifying import classify
+from captum_superpixel.models.device import choose_device
+from captum_superpixel.models.loading import load_model
 
 __all__ = ["choose_preprocessing", "make_explainer", "run"]
 
@@ -40,23 +41,24 @@ def run(options: Namespace) -> int:
     Raises:
         InputError: If an option cannot be used; nothing was written then.
     """
-    jobs = plan_jobs(find_photographs(options.photographs), options.out, options.format)
+    planned = plan_outputs(find_photographs(options.photographs), options.out, options.format)
     explainer = make_explainer(options, tqdm.write)
     failures: list[tuple[Path, str]] = []
     # disable=None: a bar on a terminal, and nothing in a log.
-    for job in tqdm(jobs, desc="explaining", unit="photograph", disable=None if len(jobs) > 1 else True):
+    bar = tqdm(planned.items(), desc="explaining", unit="photograph", disable=None if len(planned) > 1 else True)
+    for photograph, outputs in bar:
         try:
-            explanation = explainer(job.photograph)
-            for path in job.outputs:
+            explanation = explainer(photograph)
+            for path in outputs:
                 save(explanation, path, options.top)
         except (InputError, OSError) as error:
-            failures.append((job.photograph, " ".join(str(error).split())))
+            failures.append((photograph, " ".join(str(error).split())))
             continue
-        tqdm.write(summarise(explanation, job.outputs, options.top))
+        tqdm.write(summarize(explanation, outputs, options.top))
         # Lines are to be seen while the work goes on, through a pipe too.
         sys.stdout.flush()
     if failures:
-        sys.stderr.write(f"captum-superpixel: error: {list_failures(failures, len(jobs))}\n")
+        sys.stderr.write(f"captum-superpixel: error: {list_failures(failures, len(planned))}\n")
     return 1 if failures else 0
 
 
@@ -70,38 +72,35 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     Raises:
         InputError: If an option cannot be used.
     """
-    name = find_recipe(options.method)
-    recipe = RECIPES[name]
-    if options.layer is not None and not recipe.layer:
+    name = find_method(options.method)
+    if options.layer is not None and not METHODS[name].layer:
         raise InputError(f"--layer {options.layer}: {name} needs no layer; leave it out, or use such as LayerGradCam.")
-    labels = None if options.labels is None else read_labels(options.labels)
-    device = _device(options.device)
+    labels = None if options.labels is None else read_labels(options.labels, "--labels")
+    device = choose_device(options.device)
     model = load_model(options.model, options.weights)
     preprocessing, whose = choose_preprocessing(model, options)
     segmenter = parse_masks(options.masks, preprocessing)
     for module in model.modules():
-        # Captum's hooks cannot bear what torchvision's networks do to save memory.
+        # Captum's hooks fail on operations in place, by which torchvision's networks save memory.
         if hasattr(module, "inplace"):
             vars(module)["inplace"] = False
     model = model.requires_grad_(False).to(device)
 
     noise = torch.randint(0, 256, (1, 3, *preprocessing.shape), generator=torch.Generator().manual_seed(0))
     inputs = preprocessing.from_uint8(noise.to(torch.uint8)).to(device)
-    choose_target(model, inputs, None)
-    with torch.no_grad():
-        classes = int(model(inputs).shape[1])
-    names = _class_names(model, labels, classes, options.labels)
-    layer, layer_size = find_layer(model, options.layer, name, inputs) if recipe.layer else (None, None)
+    classes = classify(model, inputs, hint="--size sets their height and width").shape[1]
+    names = choose_names(model, classes, labels, options.labels)
+    layer, layer_size = find_layer(model, options.layer, name, inputs) if METHODS[name].layer else (None, None)
     # Methods check the network, and the wrapper the reduction.
     try:
         method = make_method(name, model, layer)
-        reduction = options.reduction or recipe.reduction
+        reduction = options.reduction or METHODS[name].reduction
         if name != "XRAI":
             SuperpixelGrouped(method, None, reduction=reduction)
     except (TypeError, ValueError) as error:
         raise InputError(f"--method {name}: {error}.") from error
     target = find_target(options.target, names, classes)
-    report(f"preprocessing: {whose}\n{_describe(preprocessing)}")
+    report(f"preprocessing: {whose}\n{preprocessing.describe()}")
     return Explainer(
         model=model,
         preprocessing=preprocessing,
@@ -124,61 +123,15 @@ def choose_preprocessing(model: nn.Module, options: Namespace) -> tuple[Preproce
         The preprocessing, and whose it is.
 
     Raises:
-        InputError: If the user's numbers make no sense, or are in units that the others are not in.
+        InputError: If the user's numbers are out of range, or in other units than the rest.
     """
     own = getattr(model, "preprocessing", None)
     base, whose = (own, "the network's own") if isinstance(own, Preprocessing) else (IMAGENET, "ImageNet's")
     fields = ("size", "mean", "std", "scale", "channel_order", "resize")
     given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
-    if "scale" in given and not {"mean", "std"} <= given.keys():
-        raise InputError(
-            f"--scale {given['scale']:g} changes the units of mean and standard deviation: pass --mean and --std too."
-        )
     try:
-        if given.get("channel_order", base.channel_order) != base.channel_order:
-            # Those of the base belong to colours, which now come in another order.
-            mean, std = ((values[2], values[1], values[0]) for values in _statistics(base))
-            base = replace(base, mean=mean, std=std)
-        changed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        return replace(base, **given), f"{whose}, but for {changed}" if given else whose
+        preprocessing = base.replaced(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"the preprocessing makes no sense: {error}.") from error
-
-
-def _statistics(preprocessing: Preprocessing) -> tuple[list[float], list[float]]:
-    white = 255 * preprocessing.scale
-    mean, std = ([value * white for value in values] for values in preprocessing.denormalize)
-    return mean, std
-
-
-def _describe(preprocessing: Preprocessing) -> str:
-    height, width = preprocessing.shape
-    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in _statistics(preprocessing))
-    return (
-        f"  {'cropped' if preprocessing.resize == 'crop' else 'stretched'} to {height} x {width}, "
-        f"{preprocessing.channel_order.upper()}\n  (pixels * {preprocessing.scale:.4g} - ({mean})) / ({std})"
-    )
-
-
-def _device(text: str | None) -> torch.device:
-    if text is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # A device that there is none of fails only when it is used, each kind in its own way.
-    try:
-        device = torch.device(text)
-        torch.zeros(1, device=device).item()
-    except Exception as error:
-        raise InputError(f"--device {text} cannot be used ({str(error).splitlines()[0]}); leave it out.") from error
-    return device
-
-
-def _class_names(model: nn.Module, labels: list[str] | None, classes: int, path: Path | None) -> list[str] | None:
-    """The user's names, or the network's own."""
-    if labels is not None:
-        if len(labels) != classes:
-            raise InputError(
-                f"--labels {readable(path)} names {len(labels)} classes, but this network has {classes}: one a line."
-            )
-        return labels
-    own = getattr(model, "labels", None)
-    return [str(name) for name in own] if isinstance(own, (tuple, list)) and len(own) == classes else None
+    changed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    return preprocessing, f"{whose}, but for {changed}" if given else whose

@@ -102,7 +102,7 @@ def test_the_segments_of_a_linear_model(images, masks, method, baselines) -> Non
         assert values_of(found, mask) == pytest.approx(expected, rel=1e-2, abs=1e-3)
 
 
-def test_the_generator_makes_one_feature_of_each_super_pixel(net, images) -> None:
+def test_the_generator_makes_one_feature_of_each_superpixel(net, images) -> None:
     calls = []
 
     def forward(inputs: Tensor) -> Tensor:

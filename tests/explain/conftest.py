@@ -64,11 +64,9 @@ def broken_on_black():
     return Picky()
 """
 
-NETWORK = ["--model", "explain_net:load", "--size", "16"]
-
 
 def photograph(path: Path, height: int = 24, width: int = 20, seed: int = 0, mode: str = "RGB") -> Path:
-    """Write a picture of four colours and some noise."""
+    """Write a picture of four colors and some noise."""
     rng = np.random.default_rng(seed)
     colors = rng.integers(0, 200, (2, 2, 3))
     rows, columns = np.arange(height) * 2 // height, np.arange(width) * 2 // width

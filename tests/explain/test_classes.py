@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from captum_superpixel._checks import InputError
-from captum_superpixel.explain.classes import find_target, rank_classes, read_labels
+from captum_superpixel.explain.classes import choose_names, find_target, rank_classes
 
 NAMES = ["tabby, tabby cat", "tiger cat", "Tiger Cat", "crane", "crane", "great_white_shark"]
 
@@ -53,20 +53,15 @@ def test_names_need_labels() -> None:
         find_target("cat", None, 5)
 
 
-def test_labels_are_the_last_column(folder: Path) -> None:
-    (folder / "labels.tsv").write_text("\ufeffn01\ttench\r\nn02\tgoldfish \ncrane\ncrane\n\n", encoding="utf-8")
-    assert read_labels(folder / "labels.tsv") == ["tench", "goldfish", "crane", "crane"]
-
-
-def test_labels_that_cannot_be_read(folder: Path) -> None:
-    (folder / "hole.txt").write_text("a\n\nb\n")
-    (folder / "bytes.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"hole.txt: line 2 has no name"):
-        read_labels(folder / "hole.txt")
-    with pytest.raises(InputError, match=r"bytes.txt cannot be read \(UnicodeDecodeError"):
-        read_labels(folder / "bytes.txt")
-    with pytest.raises(InputError, match=r"none.txt cannot be read \(FileNotFoundError"):
-        read_labels(folder / "none.txt")
+def test_names_are_the_users_or_else_the_networks() -> None:
+    network = torch.nn.Identity()
+    assert choose_names(network, 2, None) is None
+    network.labels = ("cat", "dog")
+    assert choose_names(network, 2, None) == ["cat", "dog"]
+    assert choose_names(network, 3, None) is None
+    assert choose_names(network, 2, ["crane", "crane"]) == ["crane", "crane"]
+    with pytest.raises(InputError, match=r"--labels two\.txt names 2 classes, but this network has 3"):
+        choose_names(network, 3, ["crane", "crane"], Path("two.txt"))
 
 
 def test_probabilities_are_a_softmax_unless_they_are_probabilities() -> None:

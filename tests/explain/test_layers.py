@@ -7,7 +7,7 @@ import torch
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.explain.layers import find_layer, spatial_layers
-from captum_superpixel.models.classifying import load_model
+from captum_superpixel.models.loading import load_model
 
 INPUTS = torch.zeros(1, 3, 16, 16)
 

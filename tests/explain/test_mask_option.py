@@ -48,7 +48,7 @@ def test_generators_know_the_preprocessing(text: str, expected: object) -> None:
         ("text.npy", r"--masks text.npy cannot be read \((ValueError|UnpicklingError): .*\); write it by np.save"),
         ("objects.npy", "--masks objects.npy cannot be read"),
         ("floats.npy", "--masks floats.npy holds an array of float32; segment ids are integers"),
-        ("volume.npy", r"--masks volume.npy is of shape \(2, 4, 4\); pass one id a pixel"),
+        ("volume.npy", r"--masks volume.npy is of shape \(2, 4, 4\); pass one id per pixel"),
         ("empty.npy", r"--masks empty.npy is of shape \(0, 4\)"),
         ("negative.npy", "--masks negative.npy holds the id -5"),
         ("huge.npy", "--masks huge.npy holds the id 18446744073709551615"),
@@ -79,7 +79,7 @@ def test_ids_of_the_size_of_the_input_are_taken_as_they_are(shape: tuple[int, ..
 
 
 def test_ids_of_the_size_of_the_photograph_are_cropped_as_it_is() -> None:
-    """A photograph whose colours are the ids shows where each pixel comes from: 8 x 4, of which rows 2 to 5 remain."""
+    """A photograph whose colors are the ids shows where each pixel comes from: 8 x 4, of which rows 2 to 5 remain."""
     small = Preprocessing(size=4, mean=0, std=1)
     ids = np.arange(32).reshape(8, 4)
     np.save("ids.npy", ids * 10**12)

@@ -1,26 +1,22 @@
-"""Every method by its name: those that run, what they are given, and why the others are refused."""
+"""The explanation of a photograph by every method: the map of SuperpixelGrouped, its table, and what options change."""
 
 import argparse
-import inspect
 import warnings
 from pathlib import Path
-from typing import Any
 
-import captum.attr
-import numpy as np
 import pytest
 import torch
-from captum.attr import Attribution
+from torch import Tensor
 
 from captum_superpixel import SuperpixelGrouped
 from captum_superpixel._checks import InputError
+from captum_superpixel._seeds import seeded
+from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
-from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
-from captum_superpixel.explain.methods import RECIPES, REFUSED, Scene, attribute_options, find_recipe, make_method
 from captum_superpixel.explain.run import make_explainer
-from captum_superpixel.pooling import pool_segments
+from captum_superpixel.pooling import Reduction, pool_segments
 
 PERTURBING = {"FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
 
@@ -32,7 +28,7 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 
 def explainer(name: str, *arguments: str) -> Explainer:
-    layer = ["--layer", "features.0"] if RECIPES[name].layer else []
+    layer = ["--layer", "features.0"] if METHODS[name].layer else []
     masks = [] if "--masks" in arguments else ["--masks", "grid:4"]
     return make_explainer(parsed("--method", name, *layer, *masks, *arguments), lambda line: None)
 
@@ -41,14 +37,25 @@ def explain(name: str, *arguments: str) -> Explanation:
     return explainer(name, *arguments)(Path("cat.png"))
 
 
-def test_the_table_knows_every_class_of_captum() -> None:
-    classes = [getattr(captum.attr, name) for name in captum.attr.__all__]
-    exported = {cls.__name__ for cls in classes if inspect.isclass(cls) and issubclass(cls, Attribution)}
-    assert set(RECIPES) - {"SmoothGrad", "XRAI"} | set(REFUSED) == exported
-    assert not set(RECIPES) & set(REFUSED)
+def wrapped(explaining: Explainer, explanation: Explanation, reduction: Reduction, seed: int = 0) -> Tensor:
+    """What the wrapper gives with the same generators, as a user of the library would call it."""
+    inputs = explaining.preprocessing.from_uint8(explanation.picture[None]).requires_grad_()
+    segments = max(len(mask.unique()) for mask in explanation.masks)
+    scene = Scene(
+        inputs,
+        explanation.target.index,
+        segments=segments,
+        baselines=explaining._grays(),
+        layer_size=explaining.layer_size,
+    )
+    grouped = SuperpixelGrouped(explaining.method, explaining.segmenter.source, reduction=reduction)
+    with seeded(seed), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        maps: Tensor = grouped.attribute(inputs, **method_options(explaining.name, explaining.method, scene))
+    return maps[0].detach()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_explains(name: str) -> None:
     explanation = explain(name, "--target", "3")
     assert explanation.target.index == 3
@@ -60,32 +67,41 @@ def test_every_method_explains(name: str) -> None:
     torch.testing.assert_close(pool_segments(explanation.grouped[None], mask)[0], explanation.grouped)
     scores = [explanation.grouped[:, explanation.mask == region.id].mean(dim=1).sum() for region in explanation.table]
     torch.testing.assert_close(torch.tensor([r.score for r in explanation.table]), torch.stack(scores))
-    assert RECIPES[name].reduction == "mean" or explanation.grouped.min() >= 0
+    assert METHODS[name].reduction == "mean" or explanation.grouped.min() >= 0
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "XRAI"])
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "XRAI"])
 def test_maps_are_those_of_the_wrapper(name: str) -> None:
     """Of a layer's, the channels are added; what draws at random draws alike."""
     explaining = explainer(name, "--target", "1", "--masks", "grid:6", "--reduction", "mean", "--seed", "4")
     explanation = explaining(Path("cat.png"))
-    inputs = explaining.preprocessing.from_uint8(explanation.picture[None]).requires_grad_()
-    scene = Scene(inputs.detach(), 6, explaining.preprocessing, explaining.layer_size)
-    options = attribute_options(name, explaining.method, scene, 1)
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
-        np.random.seed(4)  # noqa: NPY002
-        wrapped = SuperpixelGrouped(explaining.method, None)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            expected = wrapped.attribute(inputs, feature_mask=explanation.mask[None, None], **options)
-    if name.startswith(("Layer", "Internal")):
-        expected = expected.sum(dim=1, keepdim=True)
-    torch.testing.assert_close(explanation.grouped, expected[0].detach())
+    expected = wrapped(explaining, explanation, "mean", seed=4)
+    if METHODS[name].layer and name != "GuidedGradCam":
+        expected = expected.sum(dim=0, keepdim=True)
+    torch.testing.assert_close(explanation.grouped, expected)
 
 
-def test_seeds_decide_and_the_global_generators_stay() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "abs_mean", "sum", "max"])
+@pytest.mark.parametrize("masks", ["slic:9", "multiscale"])
+def test_a_map_that_is_computed_once_is_grouped_as_by_the_wrapper(reduction: Reduction, masks: str) -> None:
+    explaining = explainer("InputXGradient", "--masks", masks, "--reduction", reduction)
+    explanation = explaining(Path("cat.png"))
+    assert torch.equal(explanation.grouped, wrapped(explaining, explanation, reduction))
+
+
+def test_the_target_decides() -> None:
+    """Without a target it is the predicted class; with each of them, another map."""
+    predicted = explain("Saliency")
+    assert predicted.target == predicted.predictions[0]
+    maps = [explain("Saliency", "--target", str(index)).grouped for index in range(5)]
+    assert torch.equal(maps[predicted.target.index], predicted.grouped)
+    assert sum(torch.equal(grouped, predicted.grouped) for grouped in maps) == 1
+
+
+@pytest.mark.parametrize("name", ["SmoothGrad", "GradientShap", "KernelShap"])
+def test_seeds_decide_and_the_global_generators_stay(name: str) -> None:
     before = torch.random.get_rng_state()
-    first, again, other = (explain("SmoothGrad", "--seed", seed).grouped for seed in ("1", "1", "2"))
+    first, again, other = (explain(name, "--seed", seed).grouped for seed in ("1", "1", "2"))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -111,51 +127,18 @@ def test_magnitudes_are_pooled_where_signs_would_cancel() -> None:
     torch.testing.assert_close(magnitudes.pixels, signed.pixels.abs())
 
 
-def test_baselines_are_five_greys_from_black_to_white() -> None:
-    preprocessing = Preprocessing(size=4, mean=0.5, std=0.5)
-    inputs = torch.zeros(1, 3, 4, 4)
-    method: Any = make_method("GradientShap", torch.nn.Identity())
-    greys = attribute_options("GradientShap", method, Scene(inputs, 5, preprocessing), 0)["baselines"]
-    torch.testing.assert_close(
-        greys.flatten(1).mean(dim=1), torch.tensor([-1, -0.498, 0.004, 0.498, 1]), atol=1e-3, rtol=0
-    )
-    assert float(greys.flatten(1).std(dim=1).max()) < 1e-6
-
-
-def test_names_in_whatever_case() -> None:
-    assert find_recipe("xrai") == "XRAI"
-    assert find_recipe("layergradcam") == "LayerGradCam"
-
-
-def test_unknown_methods() -> None:
-    with pytest.raises(
-        InputError, match=r"--method IntegratedGradient is no method .* did you mean IntegratedGradients"
-    ):
-        find_recipe("IntegratedGradient")
-    with pytest.raises(InputError, match=r"choose one of Saliency, SmoothGrad, .*LayerFeatureAblation"):
-        find_recipe("qqq")
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_methods_that_need_more_are_refused_with_the_reason(name: str) -> None:
-    with pytest.raises(InputError, match=f"--method {name} cannot be used here: it .*\\.$"):
-        find_recipe(name)
+def test_baselines_are_five_grays_from_black_to_white() -> None:
+    explaining = explainer("DeepLiftShap", "--mean", ".5", ".5", ".5", "--std", ".5", ".5", ".5")
+    grays = explaining._grays()
+    assert grays.shape == (5, 3, 16, 16)
+    levels = torch.tensor([-1, -0.498, 0.004, 0.498, 1]).view(5, 1, 1, 1).expand_as(grays)
+    torch.testing.assert_close(grays, levels, atol=1e-3, rtol=0)
 
 
 def test_too_many_segments_for_all_orders(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "cat.png",
-        "--model",
-        "explain_net:load",
-        "--size",
-        "16",
-        "--method",
-        "ShapleyValues",
-        "--masks",
-        "grid:9",
-    ]
-    assert main(["explain", *arguments]) == 1
-    assert "too many for 9: pass --masks with at most 6" in capsys.readouterr().err
+    arguments = ["--model", "explain_net:load", "--size", "16", "--method", "ShapleyValues", "--masks", "grid:9"]
+    assert main(["explain", "cat.png", *arguments]) == 1
+    assert "ShapleyValues tries all orders of the segments, too many for 9: pass" in capsys.readouterr().err
 
 
 def test_reductions_that_a_method_does_not_have() -> None:

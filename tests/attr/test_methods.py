@@ -1,0 +1,92 @@
+"""Methods by their names: every class of Captum is known or refused, and what the known ones are given."""
+
+import inspect
+
+import captum.attr
+import pytest
+import torch
+from captum.attr import Attribution
+from torch import Tensor, nn
+
+from captum_superpixel._checks import InputError
+from captum_superpixel.attr.methods import (
+    METHODS,
+    REFUSED,
+    MethodSettings,
+    Scene,
+    attribute_pixels,
+    find_method,
+    make_method,
+    method_options,
+)
+
+
+def test_the_table_knows_every_class_of_captum() -> None:
+    classes = [getattr(captum.attr, name) for name in captum.attr.__all__]
+    exported = {cls.__name__ for cls in classes if inspect.isclass(cls) and issubclass(cls, Attribution)}
+    assert set(METHODS) - {"SmoothGrad", "XRAI"} | set(REFUSED) == exported
+    assert not set(METHODS) & set(REFUSED)
+
+
+def test_names_in_whatever_case() -> None:
+    assert find_method("xrai") == "XRAI"
+    assert find_method("layergradcam") == "LayerGradCam"
+
+
+def test_unknown_methods() -> None:
+    with pytest.raises(
+        InputError, match=r"--method IntegratedGradient is no method .* did you mean IntegratedGradients"
+    ):
+        find_method("IntegratedGradient")
+    with pytest.raises(InputError, match=r"choose one of Saliency, SmoothGrad, .*LayerFeatureAblation"):
+        find_method("qqq")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_methods_that_need_more_are_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(InputError, match=f"--method {name} cannot be used here: it .*\\.$"):
+        find_method(name)
+
+
+@pytest.mark.parametrize("name", ["Lime", "KernelShap"])
+@pytest.mark.parametrize(("segments", "samples"), [(1, 500), (100, 500), (101, 505), (400, 2000)])
+def test_linear_models_have_five_samples_a_segment_and_no_fewer_than_500(
+    name: str, segments: int, samples: int, net: nn.Module
+) -> None:
+    """Below the floor, the coefficients of a few segments are as good as drawn at random."""
+    scene = Scene(torch.zeros(1, 3, 4, 4), 0, segments=segments)
+    assert method_options(name, make_method(name, net), scene)["n_samples"] == samples
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "passes"),
+    [
+        ("IntegratedGradients", MethodSettings(), 50),
+        ("IntegratedGradients", MethodSettings(n_steps=7), 7),
+        ("SmoothGrad", MethodSettings(), 25),
+        ("SmoothGrad", MethodSettings(n_samples=3), 3),
+    ],
+)
+def test_how_often_the_network_is_passed(name: str, settings: MethodSettings, passes: int, net: nn.Module) -> None:
+    """By each image as many times as there are steps or noisy copies, of which at most 16 are passed at once."""
+    counts: list[int] = []
+    net.register_forward_pre_hook(lambda _, arguments: counts.append(len(arguments[0])))
+    attribute_pixels(name, net, torch.rand(1, 3, 8, 8), torch.tensor([1]), settings, seed=0)
+    assert sum(counts) == passes
+    assert max(counts) == min(16, passes)
+
+
+def test_fifty_steps_are_complete(net: nn.Module, images: Tensor) -> None:
+    """The map of IntegratedGradients adds up to the change of the logit, within a hundredth of it."""
+    targets = torch.tensor([0, 1, 2, 3])
+    maps = attribute_pixels("IntegratedGradients", net, images, targets, MethodSettings(baseline=0.5), seed=0)
+    with torch.no_grad():
+        change = (net(images) - net(torch.full_like(images, 0.5)))[range(4), targets]
+    assert torch.allclose(maps.sum((1, 2, 3)), change, atol=0.01 * change.abs().max().item())
+
+
+def test_too_many_segments_for_all_orders(net: nn.Module) -> None:
+    method, inputs = make_method("ShapleyValues", net), torch.zeros(1, 3, 4, 4)
+    assert method_options("ShapleyValues", method, Scene(inputs, 0, segments=6))["target"] == 0
+    with pytest.raises(InputError, match=r"tries all orders of the segments, too many for 7: .* at most 6"):
+        method_options("ShapleyValues", method, Scene(inputs, 0, segments=7))

@@ -1,0 +1,276 @@
+"""The command as it is typed, from photographs to files, messages and the exit status."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captum_superpixel.cli import main
+from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.explain import explainer
+
+NETWORK = ["--model", "explain_net:load", "--size", "16"]
+QUICK = ["--method", "Saliency", "--masks", "grid:9"]
+Files = Callable[[], list[str]]
+Fails = Callable[..., str]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_a_picture(files: Files, capsys: Captured) -> None:
+    assert main(["explain", "cat.png", *NETWORK, *QUICK, "--out", "out.png", "--top", "3"]) == 0
+    assert files() == ["out.png"]
+    with Image.open("out.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(float)
+    assert pixels.shape[1] > 1500
+    for panel in np.array_split(pixels, 3, axis=1):
+        assert panel.std() > 20
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    lines = captured.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "preprocessing: ImageNet's, but for --size"
+    assert lines[3] == "cat.png"
+    assert [re.match(r"  (predicted|         )  +[\d.]+ %  class \d$", line) is not None for line in lines[4:7]] == [
+        True
+    ] * 3
+    assert lines[7] == "  Saliency, mean over grid:9 (9 regions)"
+    assert lines[8].split() == ["rank", "area", "score", "share", "center", "(row,", "column)"]
+    assert [line.split()[0] for line in lines[9:12]] == ["1", "2", "3"]
+    assert lines[12:] == ["  wrote out.png"]
+
+
+def test_a_page(files: Files) -> None:
+    Path("a<b>.png").write_bytes(Path("cat.png").read_bytes())
+    labels = "\n".join(f"<img src=x onerror=alert({number})>" for number in range(5))
+    Path("labels.txt").write_text(labels)
+    assert main(["explain", "a<b>.png", *NETWORK, *QUICK, "--labels", "labels.txt", "--out", "out.html"]) == 0
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert "a&lt;b&gt;.png: Saliency, mean over grid:9" in page
+    assert "&lt;img src=x onerror=alert(" in page
+    assert "<img src=x" not in page
+    assert '"pixels"' in page
+
+
+@pytest.mark.parametrize("masks", ["grid:9", "multiscale"])
+def test_arrays(masks: str) -> None:
+    arguments = ["explain", "cat.png", "--model", "explain_net:named", "--size", "16", "--out", "out.npz"]
+    assert main([*arguments, "--method", "InputXGradient", "--masks", masks, "--target", "lynx"]) == 0
+    with np.load("out.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    assert arrays["map"].shape == arrays["pixel_map"].shape == (3, 16, 16)
+    assert arrays["mask"].shape == (16, 16)
+    assert (int(arrays["target"]), str(arrays["target_name"])) == (2, "lynx")
+    assert sorted(arrays["prediction_probability"].tolist(), reverse=True) == arrays["prediction_probability"].tolist()
+    assert str(arrays["method"]) == "InputXGradient"
+    assert arrays["region_rank"].tolist() == list(range(1, len(np.unique(arrays["mask"])) + 1))
+    total = arrays["map"].sum(axis=0)
+    for region, score, area in zip(arrays["region_id"], arrays["region_score"], arrays["region_area"], strict=True):
+        inside = arrays["mask"] == region
+        assert inside.sum() == area
+        assert total[inside].mean() == pytest.approx(score, abs=1e-6)
+    if masks == "multiscale":
+        assert np.array_equal(arrays["ensemble_masks"][arrays["ensemble_member"]], arrays["mask"])
+    else:
+        assert "ensemble_masks" not in arrays
+    with Image.open("cat.png") as photograph:
+        assert np.array_equal(arrays["image"], Preprocessing(16, 0, 1).fit(photograph).numpy())
+
+
+def test_several_photographs_and_a_broken_one(folder: Path, files: Files, capsys: Captured) -> None:
+    (folder / "photos").mkdir()
+    for place in ("photos/cat.png", "photos/dog.jpg"):
+        with Image.open("cat.png") as photograph:
+            photograph.save(place)
+    (folder / "photos" / "bad.png").write_text("no picture")
+    before = len(files())
+    arguments = ["explain", "cat.png", "photos", "none.png", *NETWORK, *QUICK, "--format", "npz", "--format", "html"]
+    assert main(arguments) == 1
+    assert [name for name in files() if name.startswith("explanations/")] == [
+        f"explanations/{name}.{kind}" for name in ("cat-2", "cat", "dog") for kind in ("html", "npz")
+    ]
+    assert len(files()) == before + 7
+    captured = capsys.readouterr()
+    assert captured.out.count("predicted") == 3
+    assert captured.err.splitlines() == [
+        "captum-superpixel: error: 2 of 5 photographs could not be explained:",
+        "  photos/bad.png: is no picture that Pillow can read (UnidentifiedImageError: the format is unknown).",
+        "  none.png: does not exist.",
+    ]
+
+
+def test_a_broken_photograph_alone(files: Files, capsys: Captured) -> None:
+    Path("bad.png").write_text("no picture")
+    assert main(["explain", "bad.png", *NETWORK, *QUICK]) == 1
+    assert files() == ["bad.png"]
+    assert capsys.readouterr().err.startswith("captum-superpixel: error: bad.png: is no picture")
+
+
+def test_a_photograph_on_which_the_network_fails(capsys: Captured) -> None:
+    Image.new("RGB", (16, 16)).save("black.png")
+    Image.new("RGB", (16, 16)).save("night.png")
+    arguments = [
+        "--model",
+        "explain_net:broken_on_black",
+        "--size",
+        "16",
+        "--mean",
+        "0",
+        "0",
+        "0",
+        "--std",
+        "1",
+        "1",
+        "1",
+    ]
+    assert main(["explain", "black.png", "cat.png", "night.png", *arguments, *QUICK, "--format", "npz"]) == 1
+    assert re.search(r"black.png, night.png: The network fails .*not black", capsys.readouterr().err)
+    assert Path("explanations/cat.npz").exists()
+
+
+def test_what_was_written_is_replaced_whole_or_not_at_all(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["explain", "cat.png", *NETWORK, *QUICK, "--out", "out.npz"]
+    assert main(arguments) == 0
+    before = Path("out.npz").read_bytes()
+
+    def fail(file: object, **arrays: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    assert main(arguments) == 1
+    assert Path("out.npz").read_bytes() == before
+    assert files() == ["out.npz"]
+
+
+def test_target_and_prediction_are_both_printed(capsys: Captured) -> None:
+    arguments = ["explain", "cat.png", "--model", "explain_net:named", "--size", "16", *QUICK, "--out", "out.npz"]
+    for target in ("tiger cat", "0"):
+        assert main([*arguments, "--target", target]) == 0
+    assert re.search(r"explained +[\d.]+ %  class (1, tiger cat|0, tabby, tabby cat)", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("options", "channel"),
+    [([], 0), (["--channel-order", "bgr"], 2)],
+)
+def test_preprocessing_reaches_the_network(options: list[str], channel: int) -> None:
+    """The network adds up its first channel: the gradient is 1 there, and the logit that of the picture's channel."""
+    scale = ["--scale", "1", "--mean", "0", "0", "0", "--std", "1", "1", "1"]
+    arguments = ["explain", "cat.png", "--model", "explain_net:red", "--size", "8x12", *QUICK, *scale, *options]
+    assert main([*arguments, "--method", "InputXGradient", "--target", "1", "--out", "out.npz"]) == 0
+    with np.load("out.npz") as arrays:
+        assert arrays["map"].shape == (3, 8, 12)
+        assert np.array_equal(arrays["pixel_map"][0], arrays["image"][channel])
+        assert not arrays["pixel_map"][1:].any()
+
+
+def test_the_networks_own_preprocessing(folder: Path, capsys: Captured) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ResNetConfig(
+        embedding_size=4,
+        hidden_sizes=[4, 8],
+        depths=[1, 1],
+        layer_type="basic",
+        id2label={0: "cat", 1: "dog", 2: "owl"},
+        label2id={"cat": 0, "dog": 1, "owl": 2},
+    )
+    transformers.ResNetForImageClassification(config).eval().save_pretrained(folder / "net")
+    settings = '{"size": {"height": 32, "width": 32}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
+    (folder / "net" / "preprocessor_config.json").write_text(settings)
+    capsys.readouterr()
+    assert main(["explain", "cat.png", "--model", "net", *QUICK, "--target", "Owl", "--out", "out.npz"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "preprocessing: the network's own\n  stretched to 32 x 32, RGB\n"
+        "  (pixels * 0.003922 - (0.5, 0.5, 0.5)) / (0.5, 0.5, 0.5)\n"
+    )
+    with np.load("out.npz") as arrays:
+        assert arrays["map"].shape == (3, 32, 32)
+        assert arrays["target"] == 2
+    assert main(["explain", "cat.png", "--model", "net", *QUICK, "--size", "16", "--out", "out.npz"]) == 0
+    assert "the network's own, but for --size" in capsys.readouterr().out
+
+
+def test_defaults_belong_to_colors(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Preprocessing] = []
+    original = explainer.Explainer.__call__
+
+    def spy(self: explainer.Explainer, path: Path) -> explainer.Explanation:
+        seen.append(self.preprocessing)
+        return original(self, path)
+
+    monkeypatch.setattr(explainer.Explainer, "__call__", spy)
+    assert main(["explain", "cat.png", *NETWORK, *QUICK, "--channel-order", "bgr", "--out", "out.npz"]) == 0
+    mean = seen[0].mean
+    assert isinstance(mean, tuple)
+    assert isinstance(IMAGENET.mean, tuple)
+    assert mean == pytest.approx(IMAGENET.mean[::-1])
+
+
+def test_ids_from_a_file(capsys: Captured) -> None:
+    np.save("ids.npy", np.arange(24 * 20).reshape(24, 20) // 100 * 1000)
+    assert (
+        main(["explain", "cat.png", *NETWORK, "--masks", "ids.npy", "--method", "FeatureAblation", "--out", "o.npz"])
+        == 0
+    )
+    with np.load("o.npz") as arrays:
+        assert set(arrays["region_id"].tolist()) <= {0, 1000, 2000, 3000, 4000}
+        assert "pixel_map" not in arrays
+    np.save("ids.npy", np.zeros((3, 3), dtype=int))
+    assert main(["explain", "cat.png", *NETWORK, "--masks", "ids.npy", "--out", "o.npz"]) == 1
+    assert "holds 3 x 3 ids" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "Salient"], "--method Salient is no method"),
+        (["--method", "NoiseTunnel"], "--method NoiseTunnel cannot be used here: it needs a method to wrap"),
+        (["--method", "LayerGradCam"], "--method LayerGradCam needs --layer: a module whose output is a map"),
+        (["--layer", "conv"], "--layer conv: IntegratedGradients needs no layer"),
+        (["--method", "LayerGradCam", "--layer", "feature"], "near names are features"),
+        (["--masks", "slic:999"], "--masks slic:999: write slic:N with N from 1 to 256"),
+        (["--target", "7"], "--target 7 is no class of this network; it has classes 0 to 4"),
+        (["--target", "cat"], "does not name its classes"),
+        (["--labels", "explain_net.py"], r"--labels explain_net.py: line \d+ has no name"),
+        (["--labels", "two.txt"], "--labels two.txt names 2 classes, but this network has 5"),
+        (
+            ["--scale", "1"],
+            "the preprocessing makes no sense: scale.* changes the units of mean and std",
+        ),
+        (["--std", "1", "0", "1"], "the preprocessing makes no sense: std must be finite and above 0"),
+        (["--device", "tpu9"], "device 'tpu9' cannot be used"),
+        (["--size", "2"], "--masks slic:100: write slic:N with N from 1 to 4"),
+        (["--weights", "none.pt"], "the weights none.pt do not exist"),
+        (["--reduction", "max", "--method", "Lime"], "reduction='max' does not apply to Lime"),
+        (["--out", "none/out.png"], "there is no folder none"),
+        (["--out", "cat.png"], "would replace the photograph"),
+    ],
+)
+def test_options_that_cannot_be_used(options: list[str], message: str, folder: Path, capsys: Captured) -> None:
+    (folder / "two.txt").write_text("a\nb\n")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert main(["explain", "cat.png", *NETWORK, *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.search(message, captured.err)
+    assert captured.err.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_missing_photographs(fails: Fails) -> None:
+    assert "none.png does not exist" in fails("none.png", *NETWORK)
+
+
+def test_failures_of_a_method_are_reported_by_photograph(capsys: Captured) -> None:
+    """LRP knows no rule for a module of the network."""
+    arguments = ["explain", "cat.png", "--model", "explain_net:flat", "--size", "16", "--method", "LRP"]
+    assert main(arguments) == 1
+    assert re.search(r"error: cat.png: LRP failed on this network \(\w+: .+\)\.\n$", capsys.readouterr().err)
+
+
+def test_a_flat_photograph_has_one_region(capsys: Captured) -> None:
+    Image.new("RGB", (20, 20), (90, 90, 90)).save("flat.png")
+    assert main(["explain", "flat.png", *NETWORK, "--method", "Saliency", "--out", "out.png"]) == 0
+    assert "(1 regions)" in capsys.readouterr().out
