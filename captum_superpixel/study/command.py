@@ -1,12 +1,14 @@
 """``captum-superpixel study``: from the command line to the settings of a study."""
 
 import argparse
-from collections.abc import Callable
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from captum_superpixel.models.classifying import InputError
+from captum_superpixel._checks import InputError
+from captum_superpixel.study.context import Reporter
+from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import DATASETS, StudySettings
 
 __all__ = ["add_study"]
@@ -56,7 +58,7 @@ def add_study(commands: Any) -> None:
         default="digits",
         help="digits is embedded, the others are files (default: digits)",
     )
-    data.add_argument("--root", help="folder of cifar10's parquet files, or of one folder of images a class")
+    data.add_argument("--root", help="folder of cifar10's parquet files, or of one folder of images per class")
     data.add_argument(
         "--classes", metavar="FILE", help="line i: folder name of class i; the folders may be some of them"
     )
@@ -73,32 +75,51 @@ def add_study(commands: Any) -> None:
     networks.add_argument("--network", help="small_cnn, resnet20, 32, 44, 56 (for 32 pixels), resnet18, squeezenet1_0")
     networks.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     networks.add_argument(
-        "--checkpoint", action="append", default=[], help="a network that exists; give two to compare"
+        "--checkpoint",
+        action="append",
+        dest="checkpoints",
+        metavar="NETWORK",
+        default=[],
+        help="a network that exists; give two to compare",
     )
     networks.add_argument(
-        "--weights", action="append", metavar="FILE", default=[], help="state dict, one a checkpoint; - for none"
+        "--weights", action="append", metavar="FILE", default=[], help="state dict, one per checkpoint; - for none"
     )
     pixels = parser.add_argument_group("preprocessing, input = (pixels * scale - mean) / std, pixels from 0 to 255")
     pixels.add_argument("--size", type=int, help="height and width of the network's input")
     pixels.add_argument("--mean", type=float, nargs=3, help="of the network's channels, in their order")
     pixels.add_argument("--std", type=float, nargs=3, help="likewise")
-    pixels.add_argument("--scale", type=float, help="1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255")
+    pixels.add_argument(
+        "--scale",
+        type=float,
+        help="with --mean and --std: 1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255",
+    )
     pixels.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the network")
     measures = parser.add_argument_group("methods and measures")
-    measures.add_argument("--segments", type=int, metavar="N", help="superpixels of Slic (30; imagefolder 100)")
-    measures.add_argument("--steps", type=int, default=20, metavar="N", help="of IntegratedGradients (default: 20)")
-    measures.add_argument("--samples", type=int, default=20, metavar="N", help="of SmoothGrad (default: 20)")
     measures.add_argument(
-        "--noise", type=float, default=0.12, help="SmoothGrad's, for pixels in [0, 1] (default: %(default)s)"
+        "--segments", type=int, dest="n_segments", metavar="N", help="superpixels of Slic (30; imagefolder 100)"
     )
+    measures.add_argument("--steps", type=int, dest="n_steps", metavar="N", help="of IntegratedGradients (default: 20)")
+    measures.add_argument("--samples", type=int, dest="n_samples", metavar="N", help="of SmoothGrad (default: 20)")
+    measures.add_argument("--noise", type=float, help="SmoothGrad's, for pixels in [0, 1] (default: 0.12)")
     measures.add_argument("--draws", type=int, metavar="N", help="permutations for the null (default: 2)")
     measures.add_argument("--fidelity-images", type=int, metavar="N", help="for insertion and deletion")
     measures.add_argument(
-        "--chunk", type=int, metavar="N", help="images measured together, shared out, and kept (50; imagefolder 10)"
+        "--chunk",
+        type=int,
+        dest="chunk_size",
+        metavar="N",
+        help="images measured together, shared out, and kept (50; imagefolder 10)",
     )
-    measures.add_argument("--road-images", type=int, metavar="N", help="for ROAD, the dearest measure")
+    measures.add_argument("--road-images", type=int, metavar="N", help="for ROAD, the most expensive measure")
     measures.add_argument(
-        "--mege", type=int, nargs="?", const=4, default=0, metavar="FOLDS", help="train the folds for MeGe and ReCo (4)"
+        "--mege",
+        type=int,
+        nargs="?",
+        const=4,
+        dest="folds",
+        metavar="FOLDS",
+        help="train the folds for MeGe and ReCo (4)",
     )
     measures.add_argument(
         "--roar", action="store_true", help="retrain on images without their most relevant pixels: an hour on two cores"
@@ -106,55 +127,33 @@ def add_study(commands: Any) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from captum_superpixel.study.run import run_study
-
-    if options.models is not None and options.checkpoint:
+    if options.models is not None and options.checkpoints:
         raise InputError(
             f"--models {options.models} says how many networks to train, but --checkpoint brings them: leave one out."
         )
-    if options.weights and len(options.weights) != len(options.checkpoint):
+    if options.weights and len(options.weights) != len(options.checkpoints):
         raise InputError(
-            f"{len(options.weights)} --weights for {len(options.checkpoint)} --checkpoint: one for each, "
+            f"{len(options.weights)} --weights for {len(options.checkpoints)} --checkpoint: one for each, "
             "in the same order."
         )
-    if options.out.exists() and not options.out.is_dir():
-        raise InputError(f"--out {options.out} is a file; pass the name of a folder.")
     # Lines are to be seen while the work goes on, through a pipe too.
-    report: Callable[[str], None] = partial(print, flush=True)
+    report: Reporter = partial(print, flush=True)
     # What the caller can mend comes as a ValueError, with a message that says how.
     try:
-        settings = StudySettings(
-            dataset=options.dataset,
-            root=options.root,
-            classes=options.classes,
-            network=options.network,
-            checkpoints=tuple(options.checkpoint),
-            weights=tuple(None if weights == "-" else weights for weights in options.weights),
-            models=2 if options.models is None else options.models,
-            seed=options.seed,
-            epochs=options.epochs,
-            train_images=options.train_images,
-            images=options.images,
-            fidelity_images=options.fidelity_images,
-            road_images=options.road_images,
-            n_segments=options.segments,
-            n_steps=options.steps,
-            n_samples=options.samples,
-            noise=options.noise,
-            draws=options.draws,
-            chunk_size=options.chunk,
-            folds=options.mege,
-            roar=options.roar,
-            quick=options.quick,
-            size=options.size,
-            mean=None if options.mean is None else tuple(options.mean),
-            std=None if options.std is None else tuple(options.std),
-            scale=options.scale,
-            channel_order=options.channel_order,
-            on_unreadable=options.on_unreadable,
-        )
-        run_study(settings, options.out, device=options.device, report=report)
+        run_study(_settings(options), options.out, device=options.device, report=report)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def _settings(options: argparse.Namespace) -> StudySettings:
+    """The options that are settings, whose names they have."""
+    names = {field.name for field in dataclasses.fields(StudySettings)}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(options).items()
+        if name in names and value is not None
+    }
+    given["weights"] = tuple(None if weights == "-" else weights for weights in options.weights)
+    return StudySettings(**given)

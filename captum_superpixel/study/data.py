@@ -1,37 +1,28 @@
 """What a study is made on: training images in disjoint parts, held-out images, and how both reach the network."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
-from captum_superpixel.datasets import DigitsOnPhotographs
+from captum_superpixel.datasets import DigitsOnPhotographs, LabelledImages, cifar10, image_folder
 from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.store import fingerprint
 
-__all__ = ["DigitBatches", "LabelledBatches", "StudyData", "disjoint_parts", "load_data"]
+__all__ = ["StudyData", "StudyImages", "disjoint_parts", "load_data"]
+
+StudyImages: TypeAlias = DigitsOnPhotographs | LabelledImages
+"""Images with labels that can be had in batches."""
 
 _HELD_OUT_FOLDERS = ("val", "validation", "test")
 _HELD_OUT_SHARE = 0.2
 _SAMPLE = 16
 _DIGITS_FOR_EACH_NETWORK = 4000
-
-
-class LabelledBatches(Protocol):
-    """Images with labels that can be had in batches, as our readers of real data give them."""
-
-    labels: Tensor
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
-    def batch(self, indices: Sequence[int]) -> Tensor:
-        """Inputs (n, C, H, W) of these images."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +45,8 @@ class StudyData:
     """
 
     name: str
-    train: LabelledBatches | None
-    held_out: LabelledBatches
+    train: StudyImages | None
+    held_out: StudyImages
     classes: tuple[str, ...]
     object_masks: Tensor | None
     denormalize: tuple[Any, Any]
@@ -85,27 +76,9 @@ class StudyData:
         return "" if self.train is None else _fingerprint(self.train)
 
 
-def _fingerprint(images: LabelledBatches) -> str:
+def _fingerprint(images: StudyImages) -> str:
     sample = torch.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).long().tolist()
     return fingerprint([fingerprint(images.labels), fingerprint(images.batch(sample))])
-
-
-class DigitBatches:
-    """Images of DigitsOnPhotographs, in batches."""
-
-    def __init__(self, data: DigitsOnPhotographs) -> None:
-        self.data = data
-        self.labels = data.labels
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.data[index]
-
-    def batch(self, indices: Sequence[int]) -> Tensor:
-        """Images (n, 3, size, size)."""
-        return self.data.images[list(indices)]
 
 
 def load_data(settings: StudySettings, preprocessing: Preprocessing | None = None) -> StudyData:
@@ -120,7 +93,8 @@ def load_data(settings: StudySettings, preprocessing: Preprocessing | None = Non
     """
     if settings.dataset == "digits":
         return _digits(settings)
-    data = _from_files(settings, _preprocessing(settings, preprocessing))
+    own = preprocessing or (CIFAR10 if settings.dataset == "cifar10" else IMAGENET)
+    data = _from_files(settings, own.replaced(**settings.preprocessing))
     for what, images in (("training", data.train), ("held-out", data.held_out)):
         if images is not None and data.train is not None and len(torch.unique(images.labels)) < 2:
             raise ValueError(
@@ -156,59 +130,41 @@ def disjoint_parts(data: StudyData, count: int, settings: StudySettings) -> list
     size = int(torch.bincount(number, minlength=count).min())
     if size < 2:
         raise ValueError(f"{total} training images for {count} networks show too few things: each needs two of its own")
-    dataset = cast(Dataset[tuple[Tensor, int]], train)
-    return [Subset(dataset, order[number == part][:size].tolist()) for part in range(count)]
+    return [Subset(train, order[number == part][:size].tolist()) for part in range(count)]
 
 
 def _digits(settings: StudySettings) -> StudyData:
     train = None
     if not settings.checkpoints:
         length = settings.train_images or (_DIGITS_FOR_EACH_NETWORK * settings.models)
-        train = DigitBatches(DigitsOnPhotographs("train", length=length, seed=settings.seed))
+        train = DigitsOnPhotographs("train", length=length, seed=settings.seed)
     # Twice as many as are explained, since only what all networks classify rightly is.
     length = max(500, 2 * (settings.images or 0))
     test = DigitsOnPhotographs("test", length=length, seed=settings.seed)
     return StudyData(
         name="DigitsOnPhotographs",
         train=train,
-        held_out=DigitBatches(test),
+        held_out=test,
         classes=tuple("0123456789"),
         object_masks=test.object_masks,
         denormalize=(0.0, 1.0),
         channel_order="rgb",
         baseline=0.5,
         in_order=True,
-        origins=None if train is None else train.data.digit_indices,
+        origins=None if train is None else train.digit_indices,
     )
 
 
-def _preprocessing(settings: StudySettings, brought: Preprocessing | None) -> Preprocessing:
-    chosen = brought or (CIFAR10 if settings.dataset == "cifar10" else IMAGENET)
-    given = {name: getattr(settings, name) for name in ("size", "mean", "std", "scale", "channel_order")}
-    return replace(chosen, **{name: value for name, value in given.items() if value is not None})
-
-
 def _from_files(settings: StudySettings, preprocessing: Preprocessing) -> StudyData:
-    from captum_superpixel.datasets import cifar10, image_folder
-
     root = Path(settings.root or "")
     options: dict[str, Any] = {"preprocessing": preprocessing, "on_unreadable": settings.on_unreadable}
-    train: Any = None
+    train: LabelledImages | None = None
     if settings.dataset == "cifar10":
-        held_out: Any = cifar10(root, "test", **options)
+        held_out = cifar10(root, "test", **options)
         if not settings.checkpoints:
             train = cifar10(root, "train", **options)
     else:
-        options["classes"] = settings.classes
-        held_out_folder = next((root / name for name in _HELD_OUT_FOLDERS if (root / name).is_dir()), None)
-        if held_out_folder is not None:
-            held_out = image_folder(held_out_folder, **options)
-            if not settings.checkpoints:
-                train = image_folder(root / "train", **options)
-        elif settings.checkpoints:
-            held_out = image_folder(root, **options)
-        else:
-            train, held_out = _divided(image_folder(root, **options), settings.seed)
+        train, held_out = _folders(root, settings, options | {"classes": settings.classes})
     if train is not None and list(train.classes) != list(held_out.classes):
         raise ValueError(
             f"the training folders of {root} are other classes than the held-out ones: pass a file of all classes"
@@ -217,7 +173,7 @@ def _from_files(settings: StudySettings, preprocessing: Preprocessing) -> StudyD
         # In the order of the folders the first images would be of one class, and the next classes its relatives.
         generator = torch.Generator().manual_seed(derive_seed(settings.seed, "order"))
         held_out = held_out.subset(torch.randperm(len(held_out), generator=generator).tolist())
-    parts = [part for part in (train, held_out) if part is not None]
+    parts = [held_out] if train is None else [train, held_out]
     return StudyData(
         name=str(settings.dataset),
         train=train,
@@ -230,7 +186,19 @@ def _from_files(settings: StudySettings, preprocessing: Preprocessing) -> StudyD
     )
 
 
-def _divided(images: Any, seed: int) -> tuple[Any, Any]:
+def _folders(
+    root: Path, settings: StudySettings, options: dict[str, Any]
+) -> tuple[LabelledImages | None, LabelledImages]:
+    """Training and held-out images: as the folders divide them, or else as the seed does."""
+    held_out_folder = next((root / name for name in _HELD_OUT_FOLDERS if (root / name).is_dir()), None)
+    if held_out_folder is not None:
+        held_out = image_folder(held_out_folder, **options)
+        return None if settings.checkpoints else image_folder(root / "train", **options), held_out
+    images = image_folder(root, **options)
+    return (None, images) if settings.checkpoints else _divided(images, settings.seed)
+
+
+def _divided(images: LabelledImages, seed: int) -> tuple[LabelledImages, LabelledImages]:
     """Training and held-out images, a fifth of every class, at least one where a class has two."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "held out"))
     held_out: list[int] = []

@@ -3,39 +3,25 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from captum_superpixel._untyped import tabulate
+from captum_superpixel.study.protocol import METRICS, PERMUTATION, RANDOM_NETWORK
+from captum_superpixel.study.results import Record
+
 __all__ = ["to_markdown"]
 
-Record = dict[str, Any]
-
-_FAMILIES = {
-    "stability": ("ssim", "top_k_iou", "top_k_intersection", "cosine_similarity", "rank_correlation"),
-    "fidelity": ("insertion_auc", "deletion_auc", "insertion_minus_deletion", "road"),
-    "localization": ("pointing_game", "relevance_mass_accuracy", "relevance_rank_accuracy"),
-}
-_TITLES = {
-    "ssim": "SSIM",
-    "top_k_iou": "top-10 % IoU",
-    "top_k_intersection": "top-10 % intersection",
-    "cosine_similarity": "cosine (signed)",
-    "rank_correlation": "rank correlation",
-    "across_model_variance": "variance over models",
-    "insertion_auc": "insertion",
-    "deletion_auc": "deletion",
-    "insertion_minus_deletion": "insertion − deletion",
-    "road": "ROAD (least − most relevant first)",
-    "pointing_game": "pointing game",
-    "relevance_mass_accuracy": "mass accuracy",
-    "relevance_rank_accuracy": "rank accuracy",
-}
-_STABILITY_NOTE = """\
+_NOTES = {
+    "stability": """\
 Between the maps of different networks: the raw value; its excess over the permutation null, maps whose pixels were
 shuffled before grouping; and its excess over the random-network null, a trained network's map against that of an
-untrained one, with a 95 % bootstrap interval over images. 1 is perfect agreement, an excess of 0 is none beyond the
-null. Variance over models is that of the map relative to the energy of the mean map: lower is better."""
-_FIDELITY_NOTE = """\
-Of the first network's maps: probability of the explained class while pixels are inserted into (higher is better), or
-deleted from (lower is better), the image, most relevant first; ROAD as in Rong et al. Insertion and deletion
-against a blurred image; signed maps rank pixels by their signed score."""
+untrained one (a randomized model), with a 95 % bootstrap interval over images. An excess is the chance-corrected value:
+1 is perfect agreement, 0 is none beyond the null. Variance over models is that of the map relative to the energy of the
+mean map.""",
+    "fidelity": """\
+Of the first network's maps: probability of the explained class while pixels are inserted into, or deleted from, the
+image, most relevant first; ROAD as in Rong et al. Insertion and deletion against a blurred image; signed maps rank
+pixels by their signed score.""",
+    "localization": "",
+}
 
 
 def to_markdown(result: Record) -> str:
@@ -59,7 +45,7 @@ def to_markdown(result: Record) -> str:
     of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in result["records"]}
     methods = list(dict.fromkeys(r["method"] for r in result["records"]))
     rows = list(dict.fromkeys((r["grouping"], r["sign"]) for r in result["records"]))
-    for family, note in (("stability", _STABILITY_NOTE), ("fidelity", _FIDELITY_NOTE), ("localization", "")):
+    for family, note in _NOTES.items():
         if not any(record["family"] == family for record in result["records"]):
             continue
         lines += [f"## {family.capitalize()}", ""] + ([note, ""] if note else [])
@@ -88,7 +74,7 @@ def _setting(result: Record) -> list[str]:
     ]
     lines += _table(["network", "parameters", "training images", "accuracy"], models)
     groupings = [[g["name"], g["averages"], f"{g['mean_segments']:.0f}"] for g in result["groupings"]]
-    return lines + _table(["grouping", "averages over", "segments an image"], groupings)
+    return lines + _table(["grouping", "averages over", "segments per image"], groupings)
 
 
 def _verdicts(verdicts: Sequence[Record]) -> list[str]:
@@ -103,29 +89,30 @@ def _verdicts(verdicts: Sequence[Record]) -> list[str]:
 
 
 def _family_table(of: dict[Any, Record], method: str, rows: Sequence[tuple[str, str]], family: str) -> list[str]:
-    header, body = ["grouping", "sign"], []
-    metrics = [m for m in _FAMILIES[family] if any(key[0] == method and key[3] == m for key in of)]
-    for metric in metrics:
-        header += [_TITLES[metric]]
-        if family == "stability":
-            header += ["over permutation", "over random network"]
-    if family == "stability":
-        header += [_TITLES["across_model_variance"]]
+    """A row for each grouping and sign; a similarity stands beside its excess over both nulls."""
+    measured = {metric for measured_method, _, _, metric in of if measured_method == method}
+    columns = [
+        (name, metric)
+        for name, metric in METRICS.items()
+        if metric.family == family and metric.printed and name in measured
+    ]
+    header = ["grouping", "sign"]
+    for _, metric in columns:
+        header += [metric.title if metric.higher_is_better else f"{metric.title} (lower is better)"]
+        header += ["over permutation", "over random network"] if metric.has_nulls else []
+    body = []
     for grouping, sign in rows:
-        if not any((method, grouping, sign, metric) in of for metric in metrics):
-            continue
         row = [grouping, sign]
-        for metric in metrics:
-            record = of.get((method, grouping, sign, metric))
+        for name, metric in columns:
+            record = of.get((method, grouping, sign, name))
             if record is None:
-                row += [""] * (3 if family == "stability" else 1)
-            elif family == "stability":
-                excess = record["excess"]
-                row += [_number(record["value"]), _number(excess.get("permutation")), _excess(record, "random_network")]
+                row += [""] * (3 if metric.has_nulls else 1)
+            elif metric.has_nulls:
+                row += [_number(record["value"]), _number(record["excess"].get(PERMUTATION))]
+                row += [_excess(record, RANDOM_NETWORK)]
             else:
-                row += [_with_ci(record, "value")]
-        if family == "stability":
-            row += [_number(of.get((method, grouping, sign, "across_model_variance"), {}).get("value"))]
+                # The interval of the variance is in report.json alone: the table is wide as it is.
+                row += [_number(record["value"]) if family == "stability" else _with_ci(record, "value")]
         body.append(row)
     return _table(header, body)
 
@@ -145,10 +132,10 @@ def _variance(records: Sequence[Record]) -> list[str]:
         ]
         for r in records
     ]
-    header = ["method", "segments", "pixels a segment", "variance over models, of pixels' = 1", "1/|S|"]
+    header = ["method", "segments", "pixels per segment", "variance over models, of pixels' = 1", "1/|S|"]
     header += ["with shuffled pixels", "relative to the mean map's energy"]
     note = (
-        "Signed maps. 1/|S| is what independent noise would leave; what lies above it is shared by neighbouring pixels."
+        "Signed maps. 1/|S| is what independent noise would leave; what lies above it is shared by neighboring pixels."
     )
     return ["## Variance over models by the size of segments", "", note, "", *_table(header, rows)]
 
@@ -186,13 +173,14 @@ def _seconds(result: Record) -> list[str]:
         "## Time",
         "",
         *_table(["stage", "seconds"], stages),
-        *_table(["work on the explained images", "seconds", "milliseconds an image"], work),
+        *_table(["work on the explained images", "seconds", "milliseconds per image"], work),
     ]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in (header, *rows)]
-    return [lines[0], "|" + "---|" * len(header), *lines[1:], ""]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    # All cells are text: tabulate would read numbers and write them anew.
+    return [tabulate(cells[1:], cells[0], tablefmt="pipe", disable_numparse=True), ""]
 
 
 def _number(value: float | None) -> str:

@@ -1,49 +1,46 @@
-"""From networks and a chunk of images to a value an image for every method, grouping, sign and metric."""
+"""From networks and images to a value per image for every method, grouping, sign and metric, chunk by chunk."""
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+import captum_superpixel
 from captum_superpixel import metrics
+from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
-from captum_superpixel.study.explaining import Explainer
-from captum_superpixel.study.groupings import SIGNS, Grouping, Pool, Sign
+from captum_superpixel.attr.methods import attribute_pixels
+from captum_superpixel.study.context import Study
+from captum_superpixel.study.jobs import Content, Job
+from captum_superpixel.study.protocol import PERMUTATION, RANDOM_NETWORK, SIGNS, Grouper, MapSign, Protocol, functions
+from captum_superpixel.study.settings import StudySettings
 
-__all__ = ["FIDELITY", "LOCALIZATION", "STABILITY", "Chunk", "Key", "Measurement", "Protocol", "measure"]
+__all__ = [
+    "SUMMED_VARIANCE",
+    "Chunk",
+    "Key",
+    "Measurement",
+    "explain",
+    "measure",
+    "measure_chunks",
+    "measuring_settings",
+]
 
-STABILITY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ssim": metrics.ssim,
-    "top_k_intersection": metrics.top_k_intersection,
-    "top_k_iou": metrics.top_k_iou,
-    "cosine_similarity": metrics.cosine_similarity,
-    "rank_correlation": metrics.rank_correlation,
-}
-FIDELITY = (
-    "insertion_auc",
-    "deletion_auc",
-    "insertion_minus_deletion",
-    "road_most_relevant_first",
-    "road_least_relevant_first",
-    "road",
-)
-LOCALIZATION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "pointing_game": metrics.pointing_game,
-    "relevance_mass_accuracy": metrics.relevance_mass_accuracy,
-    "relevance_rank_accuracy": metrics.relevance_rank_accuracy,
-}
+SUMMED_VARIANCE = "summed_variance"
+"""Not a metric but what the variance by the size of segments is made of: summed over the elements of a map."""
 
 
 class Key(NamedTuple):
     """What a column of values is about.
 
-    Attributes:
+    Args:
         method: Of attribution.
         grouping: Of pixels, by name.
         sign: ``"signed"`` or ``"magnitude"``.
@@ -59,37 +56,10 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How maps are made, grouped and measured.
-
-    Args:
-        explainer: The settings of the methods.
-        methods: Their names.
-        groupings: What is compared.
-        sizes: Groupings whose variance over models is measured in addition, and nothing else.
-        draws: Permutations for the permutation null, spread over the pairs of networks; 0 leaves it out.
-        stability: Whether the maps of several networks are compared.
-        fidelity: Whether insertion, deletion and ROAD are measured.
-        auc_steps: Steps of the insertion and the deletion curve.
-        road_noise: Standard deviation of the noise of ROAD's imputation, in units of the network's input.
-    """
-
-    explainer: Explainer
-    methods: tuple[str, ...]
-    groupings: tuple[Grouping, ...]
-    sizes: tuple[Grouping, ...] = ()
-    draws: int = 2
-    stability: bool = True
-    fidelity: bool = True
-    auc_steps: int = 20
-    road_noise: float = 0.01
-
-
-@dataclass(frozen=True)
 class Chunk:
     """Images that are explained and measured together; what comes out does not depend on other chunks.
 
-    Attributes:
+    Args:
         inputs: (N, C, H, W), what the networks are given.
         targets: (N,) int64, the classes explained.
         object_masks: (N, 1, H, W) bool, the truth about where the evidence is, or None where it is not known.
@@ -110,8 +80,8 @@ class Chunk:
 class Measurement:
     """What was measured on images.
 
-    Attributes:
-        values: For every key a value an image, (n,) float64; n differs where a metric is measured on fewer images.
+    Args:
+        values: For every key a value per image, (n,) float64; n differs where a metric is measured on fewer images.
         seconds: By what they were spent on: a method, a grouping, or a family of metrics.
         segments: Mean number of segments of every grouping, weighted by the number of images.
         n_images: The number of images.
@@ -144,6 +114,77 @@ class Measurement:
                 whole.segments[name] = whole.segments.get(name, 0.0) + segments * part.n_images / whole.n_images
         return whole
 
+    def packed(self) -> Content:
+        """All of it as a store can keep it."""
+        values = {"\t".join(key): values for key, values in self.values.items()}
+        return {
+            "values": values,
+            "seconds": dict(self.seconds),
+            "segments": dict(self.segments),
+            "n_images": self.n_images,
+        }
+
+    @staticmethod
+    def unpacked(content: Content) -> "Measurement":
+        """What was packed."""
+        values = {Key(*name.split("\t")): values for name, values in content["values"].items()}
+        return Measurement(values, content["seconds"], content["segments"], content["n_images"])
+
+
+def measuring_settings(settings: StudySettings) -> dict[str, Any]:
+    """What decides the figures of given networks on given images, and nothing else."""
+    names = ("dataset", "seed", "n_segments", "n_steps", "n_samples", "noise", "draws", "auc_steps")
+    decisive = {name: getattr(settings, name) for name in names} | settings.preprocessing
+    return decisive | {"version": captum_superpixel.__version__}
+
+
+def measure_chunks(
+    study: Study, networks: Sequence[nn.Module], twins: Sequence[nn.Module], chosen: Sequence[int]
+) -> Measurement:
+    """Measure all chunks, those of a round in parallel, and keep each as soon as it is there.
+
+    Args:
+        study: Its held-out images are explained.
+        networks: At least one, on the device.
+        twins: A randomized model of each, or none.
+        chosen: Which images are explained, in the order of the values.
+
+    Returns:
+        What was measured on all images; at other processes than the first, nothing on none.
+    """
+    settings, protocol = study.settings, study.protocol
+    made_with = measuring_settings(settings) | {
+        "networks": [fingerprint(network) for network in networks],
+        "data": study.data.fingerprint(),
+        "groupings": [grouping.describe() for grouping in (*protocol.groupings, *protocol.sizes)],
+    }
+
+    def measured(indices: Sequence[int], counts: Sequence[int], start: int) -> Content:
+        data = study.data
+        chunk = Chunk(
+            inputs=data.held_out.batch(indices).to(study.device),
+            targets=data.held_out.labels[indices].to(study.device),
+            object_masks=None if data.object_masks is None else data.object_masks[indices].to(study.device),
+            fidelity=counts[0],
+            road=counts[1],
+            seed=study.seed("images", start),
+        )
+        return measure(protocol, networks, twins, chunk).packed()
+
+    jobs = []
+    chunk_size = int(settings.chunk_size or 1)
+    for start in range(0, len(chosen), chunk_size):
+        indices = chosen[start : start + chunk_size]
+        limits = (int(settings.fidelity_images or 0), int(settings.road_images or 0))
+        counts = [min(max(0, limit - start), len(indices)) for limit in limits]
+        images = {"images": len(indices), "of_held_out": fingerprint(indices), "fidelity_and_road_images": counts}
+        jobs.append(Job(f"images-{start:05d}", made_with | images, partial(measured, indices, counts, start)))
+
+    def finished(count: int) -> None:
+        study.report(f"explained and measured {min(count * chunk_size, len(chosen))} of {len(chosen)} images")
+
+    return Measurement.join([Measurement.unpacked(content) for content in study.run(jobs, finished=finished)])
+
 
 def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[nn.Module], chunk: Chunk) -> Measurement:
     """Explain the images of a chunk by every method and measure every grouping of every map.
@@ -152,55 +193,52 @@ def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[n
         protocol: What is measured, and how.
         networks: At least one, in evaluation mode, on the chunk's device; the first one's maps are those whose fidelity
             and localization are measured.
-        twins: Untrained twins of the networks, in their order, for the random-network null; none leaves it out.
+        twins: Their random twins, in their order, for the random-network null; none leaves it out. A twin is a
+            randomized model: the same architecture, its weights drawn anew.
         chunk: The images.
 
     Returns:
         The values of all metrics. The random-network null of k networks is the mean over the k comparisons of a
-        network's map with the untrained twin of the next.
+        network's map with the twin of the next.
     """
     result = Measurement(n_images=len(chunk.inputs))
-    pools: dict[str, Pool] = {}
+    groupers: dict[str, Grouper] = {}
     for grouping in (*protocol.groupings, *protocol.sizes):
         with result.timed(f"segmentation: {grouping.name}"):
-            pools[grouping.name], result.segments[grouping.name] = grouping.bind(chunk.inputs)
+            groupers[grouping.name], result.segments[grouping.name] = grouping.bind(chunk.inputs)
     for method in protocol.methods:
         compared = networks if protocol.stability else networks[:1]
         with result.timed(f"attribution: {method}"):
-            maps = [_explain(protocol, method, network, chunk, number) for number, network in enumerate(compared)]
-        twin_maps = []
-        if protocol.stability:
+            maps = [explain(protocol, method, network, chunk, number) for number, network in enumerate(compared)]
+        if len(maps) > 1:
             with result.timed(f"attribution of untrained networks: {method}"):
-                numbers = range(len(networks), len(networks) + len(twins))
-                twin_maps = [
-                    _explain(protocol, method, twin, chunk, number) for number, twin in zip(numbers, twins, strict=True)
-                ]
-        if protocol.stability and len(maps) > 1:
+                numbered = enumerate(twins, start=len(networks))
+                of_twins = [explain(protocol, method, twin, chunk, number) for number, twin in numbered]
             permuted = _permuted(maps, protocol.draws, derive_seed(chunk.seed, method, "permutation"))
-            for grouping in protocol.groupings:
-                for sign in SIGNS:
-                    with result.timed(f"stability: {grouping.name}"):
-                        pool = pools[grouping.name]
-                        of = (method, grouping.name, sign)
-                        _measure_stability(result, of, pool, sign, maps, twin_maps, permuted)
-            _measure_sizes(result, protocol, method, pools, maps, derive_seed(chunk.seed, method, "sizes"))
         for grouping in protocol.groupings:
             for sign in SIGNS:
-                with result.timed(f"pooling: {grouping.name}"):
-                    pooled = pools[grouping.name](maps[0], sign)
                 of = (method, grouping.name, sign)
+                group = groupers[grouping.name]
+                if len(maps) > 1:
+                    with result.timed(f"stability: {grouping.name}"):
+                        _measure_stability(result, of, group, sign, maps, of_twins, permuted)
+                with result.timed(f"pooling: {grouping.name}"):
+                    grouped = group(maps[0], sign)
                 if protocol.fidelity:
-                    _measure_fidelity(result, of, networks[0], pooled, chunk, protocol)
+                    _measure_fidelity(result, of, networks[0], grouped, chunk, protocol)
                 if chunk.object_masks is not None:
                     with result.timed("localization"):
-                        for metric, function in LOCALIZATION.items():
-                            result.values[Key(*of, metric)] = function(pooled, chunk.object_masks).cpu()
+                        for metric, function in functions("localization").items():
+                            result.values[Key(*of, metric)] = function(grouped, chunk.object_masks).cpu()
+        if protocol.sizes and len(maps) > 1:
+            _measure_sizes(result, protocol, method, groupers, maps, derive_seed(chunk.seed, method, "sizes"))
     return result
 
 
-def _explain(protocol: Protocol, method: str, network: nn.Module, chunk: Chunk, number: int) -> Tensor:
+def explain(protocol: Protocol, method: str, network: nn.Module, chunk: Chunk, number: int) -> Tensor:
+    """Signed pixel maps (N, C, H, W) of a chunk's images by the network of that number, twins counted on."""
     seed = derive_seed(chunk.seed, method, number)
-    return protocol.explainer.explain(method, network, chunk.inputs, chunk.targets, seed)
+    return attribute_pixels(method, network, chunk.inputs, chunk.targets, protocol.method_settings, seed)
 
 
 def _permuted(maps: Sequence[Tensor], draws: int, seed: int) -> list[tuple[Tensor, Tensor]]:
@@ -214,45 +252,46 @@ def _permuted(maps: Sequence[Tensor], draws: int, seed: int) -> list[tuple[Tenso
 def _measure_stability(
     result: Measurement,
     of: tuple[str, str, str],
-    pool: Pool,
-    sign: Sign,
+    group: Grouper,
+    sign: MapSign,
     maps: Sequence[Tensor],
-    twin_maps: Sequence[Tensor],
+    of_twins: Sequence[Tensor],
     permuted: Sequence[tuple[Tensor, Tensor]],
 ) -> None:
-    pooled = [pool(each, sign) for each in maps]
-    pooled_twins = [pool(each, sign) for each in twin_maps]
+    grouped, grouped_twins = ([group(each, sign) for each in batches] for batches in (maps, of_twins))
+    # A network's own twin may keep parameters of it, shuffled where they cannot be drawn anew; that of the next cannot.
+    next_twins = grouped_twins[1:] + grouped_twins[:1]
     compared = {
-        "value": list(combinations(pooled, 2)),
-        "permutation": [(pool(a, sign), pool(b, sign)) for a, b in permuted],
-        "random_network": [
-            (each, pooled_twins[(number + 1) % len(pooled_twins)])
-            for number, each in enumerate(pooled[: len(twin_maps)])
-        ],
+        "value": list(combinations(grouped, 2)),
+        PERMUTATION: [(group(a, sign), group(b, sign)) for a, b in permuted],
+        RANDOM_NETWORK: list(zip(grouped, next_twins, strict=False)),
     }
     for kind, pairs in compared.items():
-        for metric, function in STABILITY.items() if pairs else ():
+        for metric, function in functions("stability").items() if pairs else ():
             values = torch.stack([function(a, b) for a, b in pairs])
             result.values[Key(*of, metric, kind)] = values.mean(dim=0).cpu()
-    result.values[Key(*of, "across_model_variance")] = metrics.across_model_variance(torch.stack(pooled)).cpu()
+    result.values[Key(*of, "across_model_variance")] = metrics.across_model_variance(torch.stack(grouped)).cpu()
 
 
 def _measure_sizes(
-    result: Measurement, protocol: Protocol, method: str, pools: dict[str, Pool], maps: Sequence[Tensor], seed: int
+    result: Measurement,
+    protocol: Protocol,
+    method: str,
+    groupers: dict[str, Grouper],
+    maps: Sequence[Tensor],
+    seed: int,
 ) -> None:
     """Variance of signed maps over models, and of maps with permuted pixels, by the size of the segments."""
-    if not protocol.sizes:
-        return
     generator = torch.Generator().manual_seed(seed)
-    noise = [metrics.permute_pixels(each, generator) for each in maps]
+    permuted = [metrics.permute_pixels(each, generator) for each in maps]
     for grouping in (protocol.groupings[0], *protocol.sizes):
-        for kind, of in (("value", maps), ("permutation", noise)):
-            pooled = torch.stack([pools[grouping.name](each, "signed") for each in of]).double()
-            key = Key(method, grouping.name, "signed", "summed_variance", kind)
-            result.values[key] = pooled.var(dim=0).flatten(1).sum(dim=1).cpu()
-        key = Key(method, grouping.name, "signed", "across_model_variance")
-        pooled = torch.stack([pools[grouping.name](each, "signed") for each in maps])
-        result.values[key] = metrics.across_model_variance(pooled).cpu()
+        key = Key(method, grouping.name, "signed", SUMMED_VARIANCE)
+        for kind, of in (("value", maps), (PERMUTATION, permuted)):
+            grouped = torch.stack([groupers[grouping.name](each, "signed") for each in of])
+            result.values[key._replace(kind=kind)] = grouped.double().var(dim=0).flatten(1).sum(dim=1).cpu()
+            if kind == "value":
+                relative = metrics.across_model_variance(grouped).cpu()
+                result.values[key._replace(metric="across_model_variance")] = relative
 
 
 def _measure_fidelity(
@@ -288,4 +327,4 @@ def _measure_fidelity(
 
 def _images_at_once(protocol: Protocol) -> int:
     """Forward passes without a gradient need a fraction of the memory."""
-    return max(16, protocol.explainer.images_at_once)
+    return max(16, protocol.method_settings.images_at_once)

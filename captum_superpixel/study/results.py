@@ -1,48 +1,61 @@
-"""From a value an image to the records of the report: means, nulls, excesses, differences, and their intervals."""
+"""From a value per image to the figures of the report: means, nulls, excesses, differences, and their intervals."""
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
-from captum_superpixel.metrics.bootstrap import interval
-from captum_superpixel.study.groupings import SIGNS
-from captum_superpixel.study.measuring import LOCALIZATION, STABILITY, Key, Measurement
+from captum_superpixel.metrics.bootstrap import interval, resampled_means
+from captum_superpixel.study.measuring import SUMMED_VARIANCE, Key, Measurement
+from captum_superpixel.study.protocol import (
+    METRICS,
+    NULLS,
+    PERMUTATION,
+    RANDOM_NETWORK,
+    SIGNS,
+    Grouping,
+    MapSign,
+    Protocol,
+)
 
-__all__ = ["COMPARED", "SCHEMA_VERSION", "Resamples", "comparisons", "records", "verdicts"]
+__all__ = ["SCHEMA_VERSION", "Record", "Resamples", "comparisons", "records", "variance_by_size", "verdicts"]
 
 SCHEMA_VERSION = 1
 
-COMPARED = ("ssim", "top_k_iou", "insertion_minus_deletion", "road", "relevance_rank_accuracy")
-"""Metrics whose differences between groupings are reported with an interval of their own."""
+_ROUNDING = 1e-12
+"""What equal values may differ by after sums in another order."""
 
-_CANDIDATES = ("Slic", "Felzenszwalb", "ensemble")
-_CONTROLS = ("pixels", "cells", "cell ensemble", "blur", "Slic", "Felzenszwalb")
-_NULLS = ("permutation", "random_network")
-_RESAMPLES = 2000
-
-Record = dict[str, Any]
+Record: TypeAlias = dict[str, Any]
 
 
 class Resamples:
     """Bootstrap resamples of the images, the same for all that is computed from them, so that differences are paired.
 
     Args:
-        measurement: Of all images; a metric that was measured on n images is resampled among these n.
+        measurement: Of all images; metrics that were measured on as many images are resampled together.
         seed: Of the resamples.
     """
 
     def __init__(self, measurement: Measurement, seed: int) -> None:
+        self.measurement = measurement
         self._values = {
             # Infinite, or 0 / 0, where the mean map of an image is zero.
-            key: values[values.isfinite()] if key.metric == "across_model_variance" else values
+            key: (values[values.isfinite()] if key.metric == "across_model_variance" else values).double()
             for key, values in measurement.values.items()
         }
-        self._seed = seed
-        self._weights: dict[int, Tensor] = {}
         self._means: dict[Key, Tensor] = {}
+        together: dict[int, list[Key]] = defaultdict(list)
+        for key, values in self._values.items():
+            together[len(values)].append(key)
+        for count, keys in together.items():
+            columns = torch.stack([self._values[key] for key in keys], dim=1)
+            generator = torch.Generator().manual_seed(derive_seed(seed, "bootstrap", count))
+            self._means |= dict(zip(keys, resampled_means(columns, generator=generator).T, strict=True))
 
     def has(self, key: Key) -> bool:
         """Whether there are values of that key."""
@@ -58,57 +71,42 @@ class Resamples:
 
     def means(self, key: Key) -> Tensor:
         """The means over the resamples, (R,); NaN for fewer than two images, which say nothing about others."""
-        if key not in self._means:
-            means = self._weights_of(self.count(key)) @ self._values[key].double()
-            self._means[key] = means if self.count(key) > 1 else torch.full_like(means, torch.nan)
         return self._means[key]
 
     def excess(self, key: Key, null: str) -> tuple[float, Tensor]:
-        """The excess over a null: of the images themselves, and of the resamples, (R,)."""
+        """The chance-corrected similarity, its excess over a null: of the images, and of the resamples, (R,)."""
         null_key = key._replace(kind=null)
         itself = metrics.excess(self.mean(key), self.mean(null_key))
         return itself, metrics.excess(self.means(key), self.means(null_key))
 
-    def _weights_of(self, count: int) -> Tensor:
-        """How often each of ``count`` images is drawn, relative to their number: (R, count)."""
-        if count not in self._weights:
-            generator = torch.Generator().manual_seed(derive_seed(self._seed, "bootstrap", count))
-            drawn = torch.randint(max(1, count), (_RESAMPLES, count), generator=generator)
-            ones = torch.ones(drawn.shape, dtype=torch.float64)
-            self._weights[count] = torch.zeros_like(ones).scatter_add_(1, drawn, ones) / count
-        return self._weights[count]
 
-
-def records(measurement: Measurement, seed: int) -> list[Record]:
+def records(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]:
     """One record for every method, grouping, sign and metric.
 
     Args:
-        measurement: Of all images.
-        seed: Of the bootstrap.
+        resamples: Of all that was measured.
+        groupings: Those that are compared.
 
     Returns:
         Records with ``method``, ``grouping``, ``sign``, ``metric``, ``family``, ``value``, ``ci95``, ``n``; and for
         similarities ``nulls``, ``excess`` and ``excess_ci95``, each by the name of the null. The variance over models
         leaves out images whose mean map is zero, and ``n`` with them.
     """
-    resamples = Resamples(measurement, seed)
     made = []
-    for key in measurement.values:
-        if key.kind != "value" or key.metric == "summed_variance":
-            continue
+    for key in _keys(resamples, groupings):
         record: Record = {
             "method": key.method,
             "grouping": key.grouping,
             "sign": key.sign,
             "metric": key.metric,
-            "family": _family(key.metric),
+            "family": METRICS[key.metric].family,
             "value": resamples.mean(key),
             "ci95": list(interval(resamples.means(key))),
             "n": resamples.count(key),
         }
-        if key.metric in STABILITY:
+        if METRICS[key.metric].has_nulls:
             record |= {"nulls": {}, "excess": {}, "excess_ci95": {}}
-            for null in _NULLS:
+            for null in NULLS:
                 if resamples.has(key._replace(kind=null)):
                     itself, resampled = resamples.excess(key, null)
                     record["nulls"][null] = resamples.mean(key._replace(kind=null))
@@ -118,25 +116,27 @@ def records(measurement: Measurement, seed: int) -> list[Record]:
     return made
 
 
-def comparisons(measurement: Measurement, seed: int) -> list[Record]:
-    """Differences between groupings on the same images, with intervals that are paired by image.
+def comparisons(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]:
+    """Differences between candidates and controls on the same images, with intervals that are paired by image.
+
+    Args:
+        resamples: Of all that was measured.
+        groupings: Those that are compared, with their roles.
 
     Returns:
         Records with ``method``, ``sign``, ``metric``, ``quantity`` (``"value"`` or the excess over a null),
         ``grouping``, ``against``, ``difference`` (grouping minus control), ``ci95`` and ``n``.
     """
-    resamples = Resamples(measurement, seed)
+    candidates = [grouping for grouping in groupings if "candidate" in grouping.roles]
+    controls = [grouping for grouping in groupings if "control" in grouping.roles]
     made = []
-    for key in measurement.values:
-        if key.kind != "value" or key.metric not in COMPARED or key.grouping not in _CANDIDATES:
-            continue
-        for against in _CONTROLS:
-            control = key._replace(grouping=against)
-            if against == key.grouping or not resamples.has(control):
+    for key in _keys(resamples, candidates):
+        for control in (key._replace(grouping=control.name) for control in controls):
+            if not METRICS[key.metric].compared or control == key or not resamples.has(control):
                 continue
             difference = resamples.mean(key) - resamples.mean(control)
             found = {"value": (difference, resamples.means(key) - resamples.means(control))}
-            for null in _NULLS:
+            for null in NULLS:
                 if all(resamples.has(each._replace(kind=null)) for each in (key, control)):
                     (a, drawn_a), (b, drawn_b) = resamples.excess(key, null), resamples.excess(control, null)
                     found[f"excess over {null}"] = a - b, drawn_a - drawn_b
@@ -148,7 +148,7 @@ def comparisons(measurement: Measurement, seed: int) -> list[Record]:
                         "metric": key.metric,
                         "quantity": quantity,
                         "grouping": key.grouping,
-                        "against": against,
+                        "against": control.grouping,
                         "difference": difference,
                         "ci95": list(interval(resampled)),
                         "n": resamples.count(key),
@@ -157,65 +157,96 @@ def comparisons(measurement: Measurement, seed: int) -> list[Record]:
     return made
 
 
-def verdicts(compared: list[Record]) -> list[Record]:
+def verdicts(compared: Sequence[Record], groupings: Sequence[Grouping]) -> list[Record]:
     """What the paper and its design claim, held against the intervals.
 
     Args:
         compared: What :func:`comparisons` returned.
+        groupings: The same groupings, whose roles and rivals make the claims.
 
     Returns:
         Records with the ``claim``, and for every method the ``difference``, its ``ci95`` and a ``verdict``:
         ``"yes"`` where the interval lies above 0, ``"no"`` where it lies below, else ``"undecided"``.
     """
-    claims = [
-        (f"{name}: {sign} Slic above {control}", "Slic", control, sign, metric, "value")
-        for metric, name in (("ssim", "raw SSIM"), ("top_k_iou", "raw top-10 % IoU"))
-        for sign in SIGNS
-        for control in ("pixels", "cells")
-    ]
-    controls = ("pixels", "Slic", "Felzenszwalb", "cell ensemble", "blur")
-    over = "excess over random_network"
-    beyond = [("ssim", "SSIM over the random network"), ("top_k_iou", "top-10 % IoU over the random network")]
-    claims += [
-        (f"{name}: signed {grouping} above pixels", grouping, "pixels", "signed", metric, over)
-        for metric, name in beyond
-        for grouping in ("Slic", "ensemble")
-    ]
-    claims += [
-        (f"{name}: magnitude ensemble above {each}", "ensemble", each, "magnitude", metric, over)
-        for metric, name in beyond
-        for each in controls
-    ]
-    metric = "insertion_minus_deletion"
-    claims += [
-        (f"insertion minus deletion: {sign} ensemble above {each}", "ensemble", each, sign, metric, "value")
-        for sign in SIGNS
-        for each in controls
-    ]
+    paper = [grouping for grouping in groupings if "of the paper" in grouping.roles]
+    recommended = [grouping for grouping in groupings if "recommended" in grouping.roles]
+    claimed = {name: metric for name, metric in METRICS.items() if metric.claimed}
+    similarities = {name: metric.title for name, metric in claimed.items() if metric.has_nulls}
+    others = {name: metric.title.replace("−", "minus") for name, metric in claimed.items() if not metric.has_nulls}
+    raw = {name: f"raw {title}" for name, title in similarities.items()}
+    corrected = {name: f"{title} over the random network" for name, title in similarities.items()}
+    excess, every = f"excess over {RANDOM_NETWORK}", None
+    # Metrics, what of them, signs, the groupings that the claims are about, and above how many of their rivals.
+    claims: Sequence[tuple[dict[str, str], str, Sequence[MapSign], Sequence[Grouping], int | None]] = (
+        (raw, "value", SIGNS, paper, every),
+        (corrected, excess, ("signed",), paper + recommended, 1),
+        (corrected, excess, ("magnitude",), recommended, every),
+        (others, "value", SIGNS, recommended, every),
+    )
     made = []
-    for claim, grouping, against, sign, metric, quantity in claims:
-        found = {
-            record["method"]: {
-                "difference": record["difference"],
-                "ci95": record["ci95"],
-                "verdict": _verdict(*record["ci95"]),
-            }
-            for record in compared
-            if (record["grouping"], record["against"], record["sign"], record["metric"], record["quantity"])
-            == (grouping, against, sign, metric, quantity)
-        }
-        if found:
-            made.append({"claim": claim, "methods": found})
+    for titles, quantity, signs, claimants, count in claims:
+        for (metric, title), sign, grouping in product(titles.items(), signs, claimants):
+            for rival in grouping.rivals[:count]:
+                found = {
+                    record["method"]: {
+                        "difference": record["difference"],
+                        "ci95": record["ci95"],
+                        "verdict": _verdict(*record["ci95"]),
+                    }
+                    for record in compared
+                    if (record["grouping"], record["against"], record["sign"], record["metric"], record["quantity"])
+                    == (grouping.name, rival, sign, metric, quantity)
+                }
+                if found:
+                    made.append({"claim": f"{title}: {sign} {grouping.name} above {rival}", "methods": found})
     return made
 
 
-def _family(metric: str) -> str:
-    if metric in STABILITY or metric == "across_model_variance":
-        return "stability"
-    return "localization" if metric in LOCALIZATION else "fidelity"
+def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> list[Record]:
+    """Variance of grouped maps over training runs by the size of the segments: the paper's theorem, measured.
+
+    Args:
+        resamples: Of all that was measured, the summed variance of signed maps over models among it.
+        protocol: Whose ``sizes`` were measured.
+        pixels: Of an image.
+
+    Returns:
+        One record for every method, family of segments and size, with ``method``, ``family`` (``"Slic"`` or
+        ``"cells"``), ``mean_segment_pixels``, ``variance_ratio`` (the grouped maps' variance over models, summed over
+        pixels and images, over the pixel maps'; 1/|S| were the pixels of a segment independent), ``ci95``,
+        ``shuffled_ratio`` (the same of maps whose pixels were permuted), ``across_model_variance`` (relative to the
+        energy of the mean map; mean over the images that have any) and ``n``.
+    """
+    made = []
+    for method, grouping in product(protocol.methods, protocol.sizes):
+        key = Key(method, grouping.name, "signed", SUMMED_VARIANCE)
+        pixel_key = key._replace(grouping=protocol.groupings[0].name)
+        if not resamples.has(key):
+            continue
+        shuffled, shuffled_pixels = (resamples.mean(each._replace(kind=PERMUTATION)) for each in (key, pixel_key))
+        made.append(
+            {
+                "method": method,
+                "family": grouping.name.split()[0],
+                "mean_segment_pixels": pixels / resamples.measurement.segments[grouping.name],
+                "variance_ratio": resamples.mean(key) / resamples.mean(pixel_key),
+                "ci95": list(interval(resamples.means(key) / resamples.means(pixel_key))),
+                "shuffled_ratio": shuffled / shuffled_pixels,
+                "across_model_variance": resamples.mean(key._replace(metric="across_model_variance")),
+                "n": resamples.count(key),
+            }
+        )
+    return made
+
+
+def _keys(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Key]:
+    """What was measured of these groupings by a metric, nulls aside."""
+    names = {grouping.name for grouping in groupings}
+    measured = resamples.measurement.values
+    return [key for key in measured if key.kind == "value" and key.metric in METRICS and key.grouping in names]
 
 
 def _verdict(low: float, high: float) -> str:
-    if low > 0:
+    if low > _ROUNDING:
         return "yes"
-    return "no" if high < 0 else "undecided"
+    return "no" if high < -_ROUNDING else "undecided"

@@ -1,57 +1,43 @@
 """The study from its settings to its report, in one process or several."""
 
-import os
-import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-import captum_superpixel
 from captum_superpixel import metrics
-from captum_superpixel._seeds import derive_seed
+from captum_superpixel._files import check_output_folder
+from captum_superpixel.models.device import choose_device
 from captum_superpixel.models.memory_format import use_channels_last
-from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.study.acquiring import (
     StudyNetwork,
     check_outputs,
     check_recipe,
+    choose_images,
     common_preprocessing,
     evaluate_networks,
     load_checkpoints,
+    make_twins,
     train_networks,
 )
-from captum_superpixel.study.chunks import measure_chunks
+from captum_superpixel.study.context import Reporter, Study
 from captum_superpixel.study.data import StudyData, disjoint_parts, load_data
-from captum_superpixel.study.distributed import world
-from captum_superpixel.study.explaining import METHODS, Explainer
-from captum_superpixel.study.groupings import standard_groupings
-from captum_superpixel.study.measuring import Measurement, Protocol
-from captum_superpixel.study.mege import measure_mege_reco
-from captum_superpixel.study.results import SCHEMA_VERSION, comparisons, records, verdicts
-from captum_superpixel.study.roar import measure_roar
+from captum_superpixel.study.jobs import Store, join_world
+from captum_superpixel.study.measuring import measure_chunks
+from captum_superpixel.study.protocol import make_protocol
+from captum_superpixel.study.report import make_report, write_report
+from captum_superpixel.study.results import Record
+from captum_superpixel.study.retraining import measure_mege_reco, measure_roar
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.sizes import size_groupings, variance_by_size
-from captum_superpixel.study.store import Store
 
 __all__ = ["run_study"]
 
-_TWIN_IMAGES = 512
-# As Rong et al. have it, for pixels in [0, 1].
-_ROAD_NOISE = 0.01
-_LIBRARIES = ("torch", "captum", "scikit-image", "scipy", "numpy")
-
-Report = Callable[[str], None]
-
 
 def run_study(
-    settings: StudySettings, out: Path, *, device: str | None = None, report: Report | None = None
-) -> dict[str, Any] | None:
+    settings: StudySettings, out: Path, *, device: str | None = None, report: Reporter | None = None
+) -> Record | None:
     """Train or load networks, explain held-out images, measure, and write the report.
 
     Args:
@@ -69,55 +55,59 @@ def run_study(
             ``out`` is damaged or of another study.
     """
     settings = settings.resolved()
-    with world() as processes:
-        report = report if report is not None and processes.first else _silent
-        where = processes.device(device)
+    with join_world() as world:
+        check_output_folder(out, "out", parents=True)
+        where = choose_device(device, world.local_rank)
         timer = _Timer()
         networks = load_checkpoints(settings, where)
         data = load_data(settings, common_preprocessing(networks, settings))
-        _check(settings, networks, data, where)
-        if processes.first:
-            _make_folder(out)
-        _report_data(data, report)
-        store = Store(out / "parts")
+        study = Study(
+            settings=settings,
+            data=data,
+            protocol=make_protocol(settings, data),
+            device=where,
+            store=Store(out / "parts"),
+            world=world,
+            report=report if report is not None and world.first else _silent,
+        )
+        _check(study, networks)
+        _report_data(data, study.report)
         timer.lap("loading data and networks")
         if not settings.checkpoints:
-            networks = train_networks(settings, data, store, processes, where, report)
+            networks = train_networks(study)
         timer.lap("training")
-        networks = evaluate_networks(networks, data, store, processes)
+        networks = evaluate_networks(study, networks)
         for network in networks:
-            report(f"{network.name}: {network.accuracy:.1%} of {len(data.held_out)} held-out images right")
-        chosen = _choose(networks, data, int(settings.images or 0))
-        if len(chosen) < int(settings.images or 0):
-            report(f"{len(chosen)} images are explained, not {settings.images}: no more are classified rightly by all")
-        protocol = _protocol(settings, data, chosen)
+            study.report(f"{network.name}: {network.accuracy:.1%} of {len(data.held_out)} held-out images right")
+        wanted = int(settings.images or 0)
+        chosen = choose_images(networks, data.held_out.labels, wanted)
+        if len(chosen) < wanted:
+            study.report(f"{len(chosen)} images are explained, not {wanted}: no more are classified rightly by all")
         modules = [use_channels_last(network.module) for network in networks]
-        twins = _twins(settings, modules, data, where) if protocol.stability else []
+        twins = make_twins(study, modules) if study.protocol.stability else []
         timer.lap("choosing images")
-        measurement = measure_chunks(settings, protocol, modules, twins, data, chosen, store, processes, where, report)
+        measurement = measure_chunks(study, modules, twins, chosen)
         timer.lap("explaining and measuring")
-        extras: dict[str, Any] = {"mege_reco": [], "roar": []}
+        retrained: dict[str, Any] = {"mege_reco": [], "roar": []}
         if settings.folds:
-            extras["mege_reco"] = measure_mege_reco(settings, protocol, data, store, processes, where, report)
+            retrained["mege_reco"] = measure_mege_reco(study)
             timer.lap("MeGe and ReCo")
         if settings.roar:
-            extras["roar"] = measure_roar(settings, protocol, modules[0], data, store, processes, where, report)
+            retrained["roar"] = measure_roar(study, modules[0])
             timer.lap("ROAR")
-        if not processes.first:
+        if not world.first:
             return None
-        result = _result(settings, data, networks, chosen, protocol, measurement) | extras
+        result = make_report(study, networks, chosen, measurement) | retrained
         timer.lap("intervals")
         result["seconds"] = {
             "stages": timer.laps,
             "work": dict(measurement.seconds),
             "device": str(where),
-            "processes": processes.size,
+            "processes": world.size,
             "threads": torch.get_num_threads(),
         }
-        from captum_superpixel.study.report import write_report
-
-        write_report(result, out, networks[0].module, protocol, data, chosen, where)
-        report(f"Wrote {out.resolve()}")
+        write_report(study, result, out, modules[0], chosen)
+        study.report(f"Wrote {out.resolve()}")
         return result
 
 
@@ -134,16 +124,17 @@ class _Timer:
         self._last = now
 
 
-def _check(settings: StudySettings, networks: list[StudyNetwork], data: StudyData, device: torch.device) -> None:
+def _check(study: Study, networks: Sequence[StudyNetwork]) -> None:
     """Raise ValueError for what would go wrong after hours of training."""
+    settings, protocol = study.settings, study.protocol
     if settings.checkpoints:
-        check_outputs(networks, data, device)
+        check_outputs(study, networks)
     else:
-        check_recipe(settings, data, device)
+        check_recipe(study)
         for count in (settings.models, settings.folds):
             if count:
-                disjoint_parts(data, count, settings)
-    protocol, inputs = _protocol(settings, data, [0]), data.held_out.batch([0])
+                disjoint_parts(study.data, count, settings)
+    inputs = study.data.held_out.batch([0])
     for grouping in (*protocol.groupings, *protocol.sizes):
         grouping.bind(inputs)
     if protocol.stability:
@@ -153,119 +144,7 @@ def _check(settings: StudySettings, networks: list[StudyNetwork], data: StudyDat
             raise ValueError(f"the images are too small to be compared ({error}): choose a larger size") from error
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"the folder {out} cannot be made ({error}): choose another") from error
-    if not os.access(out, os.W_OK):
-        raise ValueError(f"the folder {out} cannot be written to: choose another")
-
-
-def _protocol(settings: StudySettings, data: StudyData, chosen: Sequence[int]) -> Protocol:
-    options: dict[str, Any] = {"denormalize": data.denormalize, "channel_order": data.channel_order}
-    height, width = data.held_out.batch(chosen[:1]).shape[-2:]
-    return Protocol(
-        explainer=Explainer(
-            n_steps=settings.n_steps,
-            n_samples=settings.n_samples,
-            noise=data.noise(settings.noise),
-            baseline=data.baseline,
-            images_at_once=max(1, 256 * 48 * 48 // max(48 * 48, height * width)),
-        ),
-        methods=METHODS,
-        groupings=standard_groupings(int(settings.n_segments or 1), **options),
-        sizes=size_groupings(height, width, **options) if settings.models > 2 else (),
-        draws=int(settings.draws or 0),
-        stability=settings.models > 1,
-        auc_steps=settings.auc_steps,
-        road_noise=data.noise(_ROAD_NOISE),
-    )
-
-
-def _choose(networks: Sequence[StudyNetwork], data: StudyData, count: int) -> list[int]:
-    """The first held-out images that all networks classify rightly."""
-    predictions = [network.predictions for network in networks if network.predictions is not None]
-    right = torch.stack([each == data.held_out.labels for each in predictions])
-    chosen: list[int] = torch.nonzero(right.all(dim=0)).flatten()[:count].tolist()
-    if len(chosen) < 2:
-        raise ValueError(
-            f"{len(chosen)} of {len(data.held_out)} held-out images are classified rightly by all {len(networks)} "
-            "networks, too few to study: train longer, or check the preprocessing and the order of the classes"
-        )
-    return chosen
-
-
-def _twins(
-    settings: StudySettings, networks: Sequence[nn.Module], data: StudyData, device: torch.device
-) -> list[nn.Module]:
-    """An untrained twin of every network, its statistics from held-out images."""
-    inputs = data.held_out.batch(range(min(_TWIN_IMAGES, len(data.held_out)))).to(device)
-    seeds = [derive_seed(settings.seed, "twin", number) for number in range(len(networks))]
-    return [
-        random_twin(network, inputs, torch.Generator().manual_seed(seed)).requires_grad_(False)
-        for network, seed in zip(networks, seeds, strict=True)
-    ]
-
-
-def _result(
-    settings: StudySettings,
-    data: StudyData,
-    networks: Sequence[StudyNetwork],
-    chosen: Sequence[int],
-    protocol: Protocol,
-    measurement: Measurement,
-) -> dict[str, Any]:
-    compared = comparisons(measurement, settings.seed)
-    # The variance at other sizes of segments has a table of its own.
-    names = {grouping.name for grouping in protocol.groupings}
-    made = [record for record in records(measurement, settings.seed) if record["grouping"] in names]
-    shape = list(data.held_out.batch(chosen[:1]).shape[1:])
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "software": {
-            "captum-superpixel": captum_superpixel.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
-        "settings": asdict(settings),
-        "dataset": {
-            "name": data.name,
-            "classes": len(data.classes),
-            "shape": shape,
-            "train_images": None if data.train is None else len(data.train),
-            "held_out_images": len(data.held_out),
-            "explained_images": len(chosen),
-            "fidelity_images": min(int(settings.fidelity_images or 0), len(chosen)),
-            "road_images": min(int(settings.road_images or 0), len(chosen)),
-            "skipped": list(data.skipped),
-        },
-        "models": [
-            {
-                "name": network.name,
-                "parameters": sum(parameter.numel() for parameter in network.module.parameters()),
-                "train_images": network.train_images,
-                "accuracy": network.accuracy,
-                "losses": list(network.losses),
-            }
-            for network in networks
-        ],
-        "groupings": [
-            {
-                "name": grouping.name,
-                "averages": grouping.describe(),
-                "mean_segments": measurement.segments[grouping.name],
-            }
-            for grouping in protocol.groupings
-        ],
-        "records": made,
-        "comparisons": compared,
-        "verdicts": verdicts(compared),
-        "variance_by_size": variance_by_size(measurement, protocol, shape[-2] * shape[-1], settings.seed),
-    }
-
-
-def _report_data(data: StudyData, report: Report) -> None:
+def _report_data(data: StudyData, report: Reporter) -> None:
     train = "no training images" if data.train is None else f"{len(data.train)} training images"
     report(f"{data.name}: {train}, {len(data.held_out)} held-out images, {len(data.classes)} classes")
     for name in data.skipped:

@@ -4,7 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from captum_superpixel.study.recipes import RECIPES
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel.study.training import RECIPES
 
 __all__ = ["DATASETS", "StudySettings"]
 
@@ -67,7 +68,7 @@ class StudySettings:
         dataset: ``"digits"`` (the embedded ``DigitsOnPhotographs``), ``"cifar10"`` or ``"imagefolder"``.
         root: Folder of the data; for ``"digits"`` there is none.
         classes: File with a class's folder name in each line, for ``"imagefolder"``.
-        network: What is trained: a name in :data:`~captum_superpixel.study.recipes.RECIPES`.
+        network: What is trained: a name in :data:`~captum_superpixel.study.training.RECIPES`.
         checkpoints: Networks that exist already, in place of training: transformers folders, or ``module:factory``.
         weights: For each checkpoint a file with its state dict, or None.
         models: How many networks are trained, each on its own part of the training images.
@@ -95,6 +96,7 @@ class StudySettings:
         on_unreadable: Whether an image that cannot be read ends the study (``"raise"``) or is left out (``"skip"``).
 
     Raises:
+        TypeError: If a count is not an integer, or the noise not a number.
         ValueError: If a value is out of its range, or two contradict each other.
     """
 
@@ -132,19 +134,15 @@ class StudySettings:
         if self.dataset not in DATASETS:
             raise ValueError(f"dataset={self.dataset!r} is unknown: choose one of {', '.join(map(repr, DATASETS))}")
         for name, least in _AT_LEAST.items():
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
-        if not 0 < self.noise < float("inf"):
-            raise ValueError(
-                f"noise={self.noise!r} must be above 0 and finite: it is SmoothGrad's, for pixels in [0, 1]"
-            )
+            if getattr(self, name) is not None:
+                checked_integer(name, getattr(self, name), minimum=least)
+        checked_number("noise", self.noise, exclusive=True)
         if self.network is not None and self.network not in RECIPES:
             raise ValueError(f"network={self.network!r} is unknown: choose one of {', '.join(map(repr, RECIPES))}")
         if self.dataset == "digits":
-            for name in ("root", "classes", "size", "mean", "std", "scale", "channel_order"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} is about files, but the digits are embedded: leave it out")
+            of_files = {"root": self.root, "classes": self.classes, **self.preprocessing}
+            for name in (name for name, value in of_files.items() if value is not None):
+                raise ValueError(f"{name} is about files, but the digits are embedded: leave it out")
         elif self.root is None:
             raise ValueError(f"dataset={self.dataset!r} needs a root: the folder that holds it")
         if self.classes is not None and self.dataset != "imagefolder":
@@ -162,7 +160,12 @@ class StudySettings:
         if self.folds in (1, 2):
             raise ValueError(f"folds={self.folds}: MeGe compares networks trained on at least 3 folds; 0 leaves it out")
         if (self.mean is None) != (self.std is None):
-            raise ValueError("mean without std, or std without mean: give both, one value a channel")
+            raise ValueError("mean without std, or std without mean: give both, one value per channel")
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What the user says of the preprocessing, as :meth:`Preprocessing.replaced` takes it: None where nothing."""
+        return {name: getattr(self, name) for name in ("size", "mean", "std", "scale", "channel_order")}
 
     def resolved(self) -> "StudySettings":
         """Fill in the defaults of the data set.

@@ -1,18 +1,33 @@
-"""Training and evaluation of an image classifier, with all of its randomness passed in."""
+"""Training and evaluation of image classifiers, all randomness passed in, and the recipes of the study's networks."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from importlib import import_module
-from typing import Any
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-__all__ = ["Augmentation", "accuracy", "length", "predict", "random_shift", "train"]
+from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._seeds import seeded
+from captum_superpixel._untyped import progress_bar
+from captum_superpixel.models import networks
 
-Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+__all__ = [
+    "RECIPES",
+    "Augmentation",
+    "TrainingRecipe",
+    "accuracy",
+    "length",
+    "predict",
+    "random_shift",
+    "shift_and_flip",
+    "train",
+]
+
+Augmentation: TypeAlias = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def random_shift(images: Tensor, generator: torch.Generator, limit: int = 4) -> Tensor:
@@ -42,6 +57,19 @@ def random_shift(images: Tensor, generator: torch.Generator, limit: int = 4) -> 
     return padded[number, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
+def shift_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift images (N, C, H, W) by up to 4 pixels, and mirror every second one, on average.
+
+    Examples:
+        >>> import torch
+        >>> shift_and_flip(torch.rand(2, 3, 32, 32), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 3, 32, 32])
+    """
+    mirrored = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+    images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+    return random_shift(images, generator)
+
+
 def train(
     model: nn.Module,
     dataset: Dataset[tuple[Tensor, int]],
@@ -65,7 +93,7 @@ def train(
         model: From images (N, C, H, W) to logits (N, classes); left in evaluation mode.
         dataset: Of images (C, H, W) and labels; its length must be known and above 0.
         epochs: Passes over the data, at least 1.
-        batch_size: Images a step, at least 1.
+        batch_size: Images per step, at least 1.
         lr: Largest learning rate, above 0.
         weight_decay: Weight decay, at least 0.
         label_smoothing: Probability given away to all classes alike, 0 to 1.
@@ -79,6 +107,7 @@ def train(
         The mean loss of every epoch.
 
     Raises:
+        TypeError: If a number is not a number.
         ValueError: If a number is outside of its range or the data set is empty.
 
     References:
@@ -92,20 +121,17 @@ def train(
         >>> generator = torch.Generator().manual_seed(0)
         >>> model = small_cnn(generator=generator)
         >>> losses = train(
-        ...     model, DigitsOnPhotographs(length=100), epochs=2, generator=generator, progress=False
+        ...     model, DigitsOnPhotographs(size=24, length=20), epochs=2, generator=generator, progress=False
         ... )
         >>> len(losses)
         2
     """
-    for name, value, valid, meaning in (
-        ("epochs", epochs, isinstance(epochs, int) and epochs >= 1, "an integer of at least 1"),
-        ("batch_size", batch_size, isinstance(batch_size, int) and batch_size >= 1, "an integer of at least 1"),
-        ("lr", lr, lr > 0, "above 0"),
-        ("weight_decay", weight_decay, weight_decay >= 0, "at least 0"),
-        ("label_smoothing", label_smoothing, 0 <= label_smoothing <= 1, "from 0 to 1"),
-    ):
-        if not valid:
-            raise ValueError(f"{name}={value!r} must be {meaning}.")
+    checked_integer("epochs", epochs)
+    checked_integer("batch_size", batch_size)
+    checked_number("lr", lr, exclusive=True)
+    checked_number("weight_decay", weight_decay)
+    if checked_number("label_smoothing", label_smoothing) > 1:
+        raise ValueError(f"label_smoothing must be at most 1, but {label_smoothing} was passed")
     if length(dataset) == 0:
         raise ValueError("The data set has no images; give one with at least one.")
     generator = torch.default_generator if generator is None else generator
@@ -120,8 +146,12 @@ def train(
     criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
     losses = []
     with ExitStack() as stack:
-        stack.enter_context(_global_generators_from(generator))
-        bar = stack.enter_context(_bar(epochs * len(loader))) if progress else None
+        if generator is not torch.default_generator:
+            # The model's dropout draws from the global generators, and can be given no other.
+            stack.enter_context(seeded(int(torch.randint(2**62, (), generator=generator))))
+        bar = None
+        if progress:
+            bar = stack.enter_context(progress_bar(total=epochs * len(loader), desc="training", unit="batch"))
         for _ in range(epochs):
             total = 0.0
             for images, labels in loader:
@@ -166,7 +196,7 @@ def predict(model: nn.Module, dataset: Dataset[tuple[Tensor, int]], *, batch_siz
     with torch.no_grad():
         for images, targets in DataLoader(dataset, batch_size, generator=torch.Generator()):
             predictions.append(model(images.to(device)).argmax(dim=1).cpu())
-            labels.append(targets)
+            labels.append(targets.cpu())
     for module, mode in modes:
         module.training = mode
     return torch.cat(predictions), torch.cat(labels)
@@ -188,28 +218,63 @@ def accuracy(model: nn.Module, dataset: Dataset[tuple[Tensor, int]], *, batch_si
     return (predictions == labels).double().mean().item()
 
 
-def _bar(steps: int) -> Any:
-    """A progress bar; tqdm.auto warns in notebooks without widgets, so only those who want a bar import it."""
-    tqdm: Any = import_module("tqdm.auto").tqdm
-    return tqdm(total=steps, desc="training", unit="batch")
-
-
 def length(dataset: Dataset[tuple[Tensor, int]]) -> int:
     """Number of images; PyTorch types no length for a data set."""
     count: int = len(dataset)  # type: ignore[arg-type]
     return count
 
 
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """A network of the study and how it is trained.
+
+    Args:
+        make: From the number of classes and a generator to an untrained network.
+        batch_size: Images per step.
+        lr: Largest learning rate of the cycle.
+        weight_decay: Weight decay.
+        label_smoothing: Probability given away to all classes alike.
+        augment: What is done to each batch.
+    """
+
+    make: Callable[[int, torch.Generator], nn.Module]
+    batch_size: int = 64
+    lr: float = 0.15
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    augment: Augmentation | None = random_shift
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How :func:`train` is called."""
+        return {name: value for name, value in vars(self).items() if name != "make"}
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the training, as JSON can hold it."""
+        return self.options | {"augment": None if self.augment is None else self.augment.__name__}
+
+
 def _device(model: nn.Module) -> torch.device:
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
-@contextmanager
-def _global_generators_from(generator: torch.Generator) -> Iterator[None]:
-    """Seed the global generators by ``generator`` for a while: a model's dropout knows no other."""
-    if generator is torch.default_generator:
-        yield
-        return
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        yield
+def _named(make: Callable[..., nn.Module]) -> Callable[[int, torch.Generator], nn.Module]:
+    return lambda num_classes, generator: make(num_classes, generator=generator)
+
+
+RECIPES: dict[str, TrainingRecipe] = {
+    "small_cnn": TrainingRecipe(_named(networks.small_cnn)),
+    **{
+        f"resnet{depth}": TrainingRecipe(
+            _named(getattr(networks, f"resnet{depth}")),
+            batch_size=128,
+            lr=0.4,
+            label_smoothing=0.0,
+            augment=shift_and_flip,
+        )
+        for depth in (20, 32, 44, 56)
+    },
+    "resnet18": TrainingRecipe(_named(networks.resnet18), lr=0.1, augment=shift_and_flip),
+    "squeezenet1_0": TrainingRecipe(_named(networks.squeezenet1_0), lr=0.04, weight_decay=2e-4, augment=shift_and_flip),
+}
+"""By name; the ResNets of depth 20 to 56 are those for CIFAR."""

@@ -17,21 +17,23 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
+from tabulate import tabulate
 
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.datasets import DigitsOnPhotographs, cifar10
 from captum_superpixel.masks import Grid, Slic
 from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.study.acquiring import load_checkpoints, train_networks
-from captum_superpixel.study.data import DigitBatches, StudyData, load_data
-from captum_superpixel.study.distributed import World
-from captum_superpixel.study.explaining import METHODS, Explainer
-from captum_superpixel.study.groupings import Grouping
-from captum_superpixel.study.measuring import Chunk, Measurement, Protocol, measure
-from captum_superpixel.study.results import records
+from captum_superpixel.study.context import Study
+from captum_superpixel.study.data import StudyData, load_data
+from captum_superpixel.study.jobs import Store, World
+from captum_superpixel.study.measuring import Chunk, Measurement, measure
+from captum_superpixel.study.protocol import METHOD_NAMES, METRICS, RANDOM_NETWORK, Grouping, Protocol, make_protocol
+from captum_superpixel.study.results import Resamples, records
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.store import Store
 
+CPU = torch.device("cpu")
 COUNTS = [(8, 16, 32, 64), (15, 30, 60), (20, 30, 45, 70), (20, 40, 80, 160), (30,)]
 COMPACTNESS = [(10,), (5, 15), (1, 5, 20)]
 SINGLES = (20, 30, 70)
@@ -57,9 +59,9 @@ def digits(folder, images):
     """Two pairs of SmallCNN, and the validation split."""
     settings = StudySettings(models=4, seed=100, images=images).resolved()
     data = load_data(settings)
-    networks = train_networks(settings, data, Store(folder / "digits"), World(), torch.device("cpu"), print)
+    study = Study(settings, data, make_protocol(settings, data), CPU, Store(folder / "digits"), World(), print)
     validation = DigitsOnPhotographs("validation", length=1000, seed=100)
-    return dataclasses.replace(data, held_out=DigitBatches(validation)), networks
+    return dataclasses.replace(data, held_out=validation), train_networks(study)
 
 
 def cifar(root, depths, weights, images):
@@ -67,7 +69,7 @@ def cifar(root, depths, weights, images):
     specifications = tuple(f"captum_superpixel.models.networks:resnet{depth}" for depth in depths)
     settings = StudySettings(dataset="cifar10", root=root, checkpoints=specifications, weights=tuple(weights))
     data = load_data(settings.resolved())
-    return dataclasses.replace(data, held_out=cifar10(root, "train")), load_checkpoints(settings, torch.device("cpu"))
+    return dataclasses.replace(data, held_out=cifar10(root, "train")), load_checkpoints(settings, CPU)
 
 
 def measure_pair(name: str, data: StudyData, pair, images: int, fidelity: int) -> Measurement:
@@ -82,9 +84,8 @@ def measure_pair(name: str, data: StudyData, pair, images: int, fidelity: int) -
         random_twin(network.module, inputs[:512], torch.Generator().manual_seed(derive_seed(7, name, number)))
         for number, network in enumerate(pair)
     ]
-    protocol = Protocol(
-        Explainer(noise=data.noise(0.12), baseline=data.baseline), METHODS, candidates(data.denormalize), draws=0
-    )
+    methods = MethodSettings(20, 20, data.noise(0.12), data.baseline, images_at_once=256, signed=True)
+    protocol = Protocol(methods, METHOD_NAMES, candidates(data.denormalize), draws=0)
     parts = []
     for start in range(0, len(chosen), 50):
         part = chosen[start : start + 50]
@@ -96,33 +97,30 @@ def measure_pair(name: str, data: StudyData, pair, images: int, fidelity: int) -
 
 
 def table(measured: dict[str, list[Measurement]]) -> None:
-    """Print a row a candidate, the best first."""
+    """Print a row per candidate, the best first."""
+    groupings = candidates(None)  # of which only the names are read
     rows: dict[str, dict[tuple[str, str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for name, measurements in measured.items():
-        for record in itertools.chain.from_iterable(records(measurement, 0) for measurement in measurements):
-            key = (name, record["sign"], record["metric"])
-            if record["metric"] in ("ssim", "top_k_iou"):
-                rows[record["grouping"]][key].append(record["excess"]["random_network"])
-            elif record["metric"] == "insertion_minus_deletion":
-                rows[record["grouping"]][key].append(record["value"])
-    metrics = ("ssim", "top_k_iou", "insertion_minus_deletion")
+    metrics = [name for name, metric in METRICS.items() if metric.claimed]
+    for name, measurement in ((name, each) for name, found in measured.items() for each in found):
+        for record in records(Resamples(measurement, 0), groupings):
+            if record["metric"] in metrics:
+                value = record["excess"][RANDOM_NETWORK] if "excess" in record else record["value"]
+                rows[record["grouping"]][name, record["sign"], record["metric"]].append(value)
 
     def mean(row, key):
         return sum(row[key]) / len(row[key])
 
     def score(row, sign="magnitude"):
-        return sum(mean(row, (name, sign, metric)) for name in measured for metric in metrics) / (3 * len(measured))
+        found = [mean(row, (name, sign, metric)) for name in measured for metric in metrics]
+        return sum(found) / len(found)
 
     columns = [(name, sign, metric) for name in measured for sign in ("magnitude", "signed") for metric in metrics]
-    print("\n| grouping | score | signed score | " + " | ".join(" ".join(column) for column in columns) + " |")
-    print("|" + "---|" * (3 + len(columns)))
-    for grouping, row in sorted(rows.items(), key=lambda item: -score(item[1])):
-        cells = [
-            f"{score(row):.3f}",
-            f"{score(row, 'signed'):.3f}",
-            *(f"{mean(row, column):.3f}" for column in columns),
-        ]
-        print(f"| {grouping} | " + " | ".join(cells) + " |")
+    body = [
+        [grouping, score(row), score(row, "signed"), *(mean(row, column) for column in columns)]
+        for grouping, row in sorted(rows.items(), key=lambda item: -score(item[1]))
+    ]
+    header = ["grouping", "score", "signed score", *map(" ".join, columns)]
+    print("\n" + tabulate(body, header, tablefmt="github", floatfmt=".3f"))
 
 
 def main():

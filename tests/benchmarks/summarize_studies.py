@@ -12,13 +12,11 @@ import json
 import re
 from pathlib import Path
 
-COLUMNS = (
-    ("ssim", "SSIM"),
-    ("top_k_iou", "top-10 % IoU"),
-    ("insertion_minus_deletion", "insertion − deletion"),
-    ("road", "ROAD"),
-    ("relevance_rank_accuracy", "rank accuracy"),
-)
+from tabulate import tabulate
+
+from captum_superpixel.study.protocol import METRICS, PERMUTATION, RANDOM_NETWORK
+
+COLUMNS = {name: metric.title.partition(" (")[0] for name, metric in METRICS.items() if metric.compared}
 
 
 def number(value):
@@ -32,17 +30,23 @@ def spread(low, high):
     return f"{number(low)} to {number(high)}"
 
 
+def show(header, rows):
+    # All cells are text: tabulate would read numbers and write them anew.
+    print("\n" + tabulate(rows, header, tablefmt="github", disable_numparse=True))
+
+
 def groupings(report):
-    """A row a grouping and sign, the raw value, both excesses, and the fidelity with intervals."""
+    """A row per grouping and sign: the raw value, both excesses, and the fidelity with intervals."""
     of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in report["records"]}
     rows = list(dict.fromkeys(key[:3] for key in of))
-    present = [(metric, title) for metric, title in COLUMNS if any(key[3] == metric for key in of)]
+    present = [(metric, title) for metric, title in COLUMNS.items() if any(key[3] == metric for key in of)]
     for method in dict.fromkeys(row[0] for row in rows):
         header = ["grouping", "sign"]
         for metric, title in present:
             similar = "excess" in next(r for key, r in of.items() if key[3] == metric)
             header += [title, "over shuffled pixels", "over a random network"] if similar else [title]
-        print(f"\n**{method}**\n\n| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+        print(f"\n**{method}**")
+        body = []
         for _, grouping, sign in (row for row in rows if row[0] == method):
             cells = [grouping, sign]
             for metric, _title in present:
@@ -50,8 +54,9 @@ def groupings(report):
                 if "excess" not in record:
                     cells.append(f"{number(record['value'])} ({spread(*record['ci95'])})")
                     continue
-                cells += [number(record["value"]), number(record["excess"]["permutation"]), beyond(record)]
-            print("| " + " | ".join(cells) + " |")
+                cells += [number(record["value"]), number(record["excess"][PERMUTATION]), beyond(record)]
+            body.append(cells)
+        show(header, body)
 
 
 SMALL = (
@@ -70,28 +75,29 @@ def small(report):
     of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in report["records"]}
     header = ["method", "map", "SSIM", "over shuffled pixels", "over a random network"]
     header += ["IoU", "IoU over a random network", "insertion − deletion"]
-    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    body = []
     for method in dict.fromkeys(key[0] for key in of):
         shown = method
         for grouping, sign, title in SMALL:
-            ssim, iou, fidelity = (of[method, grouping, sign, metric] for metric, _ in COLUMNS[:3])
-            cells = [shown, title, number(ssim["value"]), number(ssim["excess"]["permutation"]), beyond(ssim)]
+            ssim, iou, fidelity = (of[method, grouping, sign, metric] for metric in list(COLUMNS)[:3])
+            cells = [shown, title, number(ssim["value"]), number(ssim["excess"][PERMUTATION]), beyond(ssim)]
             cells += [number(iou["value"]), beyond(iou), f"{number(fidelity['value'])} ({spread(*fidelity['ci95'])})"]
-            print("| " + " | ".join(cells) + " |")
+            body.append(cells)
             shown = ""
+    show(header, body)
 
 
 def beyond(record):
     """The excess over the random-network null and its interval."""
-    return f"{number(record['excess']['random_network'])} ({spread(*record['excess_ci95']['random_network'])})"
+    return f"{number(record['excess'][RANDOM_NETWORK])} ({spread(*record['excess_ci95'][RANDOM_NETWORK])})"
 
 
 def claims(reports):
-    """A row a claim and method, a column a report."""
+    """A row per claim and method, a column per report."""
     found = [{verdict["claim"]: verdict["methods"] for verdict in report["verdicts"]} for report in reports.values()]
     if not found or not found[0]:
         return
-    print("\n| claim | method | " + " | ".join(reports) + " |\n|" + "---|" * (2 + len(reports)))
+    body = []
     for claim, methods in found[0].items():
         for method in methods:
             cells = []
@@ -102,20 +108,22 @@ def claims(reports):
                     if result is None
                     else f"{number(result['difference'])} ({spread(*result['ci95'])}) {result['verdict']}"
                 )
-            print(f"| {claim} | {method} | " + " | ".join(cells) + " |")
+            body.append([claim, method, *cells])
+    show(["claim", "method", *reports], body)
 
 
 def sizes(report):
     """Variance over models by the size of segments."""
     if not report["variance_by_size"]:
         return
-    print("\n| method | segments | pixels | variance, pixels' = 1 | one over pixels | shuffled | relative to energy |")
-    print("|---|---|---|---|---|---|---|")
+    header = ["method", "segments", "pixels", "variance, pixels' = 1", "one over pixels", "shuffled"]
+    body = []
     for r in report["variance_by_size"]:
         pixels = r["mean_segment_pixels"]
         cells = [r["method"], r["family"], f"{pixels:.1f}", f"{number(r['variance_ratio'])} ({spread(*r['ci95'])})"]
         cells += [number(1 / pixels), number(r["shuffled_ratio"]), number(r["across_model_variance"])]
-        print("| " + " | ".join(cells) + " |")
+        body.append(cells)
+    show([*header, "relative to energy"], body)
 
 
 def main():

@@ -1,25 +1,34 @@
 """Images that a small network learns in seconds, and a study of them that several files look at."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from captum_superpixel.cli import main
+from captum_superpixel.study.context import Study
+from captum_superpixel.study.data import load_data
+from captum_superpixel.study.jobs import Store, World
+from captum_superpixel.study.protocol import make_protocol
+from captum_superpixel.study.settings import StudySettings
 
 _CLASSES = ("blue", "green", "red")
 
 
-def write_squares(folder: Path, count: int, seed: int, size: int = 24) -> None:
+def write_squares(folder: Path, count: int, seed: int, size: int = 16) -> None:
     """Write pictures of a blue, a green or a red square on noise, in turn, one folder a class."""
     rng = np.random.default_rng(seed)
     for number in range(count):
         pixels = rng.integers(0, 120, (size, size, 3), dtype=np.uint8)
-        top, left = rng.integers(2, size - 12, 2)
-        pixels[top : top + 10, left : left + 10, 2 - number % 3] = 250
+        top, left = rng.integers(1, size - 8, 2)
+        pixels[top : top + 7, left : left + 7, 2 - number % 3] = 250
         path = folder / _CLASSES[number % 3] / f"{number:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
@@ -33,18 +42,45 @@ def squares() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def squares_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 pictures to train on and 24 to explain, 24 pixels wide, in three classes; for reading only."""
+    """60 pictures to train on and 24 to explain, 16 pixels wide, in three classes; for reading only."""
     root = tmp_path_factory.mktemp("squares")
     write_squares(root / "train", 60, seed=1)
     write_squares(root / "val", 24, seed=2)
     return root
 
 
+@pytest.fixture(scope="session")
+def settings_of(squares_root: Path) -> Callable[..., StudySettings]:
+    """Settings of a study of the squares by the small network, one epoch of training unless told otherwise."""
+
+    def make(**options: Any) -> StudySettings:
+        given = {"root": str(squares_root), "size": 16, "network": "small_cnn", "epochs": 1} | options
+        return StudySettings(dataset="imagefolder", **given).resolved()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def study_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Study]:
+    """A study of some settings: alone, in silence, on the CPU, with an empty store, unless told otherwise."""
+
+    load = cache(load_data)
+
+    def make(settings: StudySettings, **options: Any) -> Study:
+        given = {"device": torch.device("cpu"), "world": World(), "report": lambda _: None} | options
+        data = given.pop("data", None) or load(settings)
+        protocol = given.pop("protocol", None) or make_protocol(settings, data)
+        store = given.pop("store", None) or Store(tmp_path_factory.mktemp("parts"))
+        return Study(settings, data, protocol, store=store, **given)
+
+    return make
+
+
 @dataclass(frozen=True)
 class TinyStudy:
     """A finished study; its folder is for reading only.
 
-    Attributes:
+    Args:
         out: Its folder.
         arguments: Of the command line, without ``--out``.
         lines: What was printed.
@@ -54,12 +90,18 @@ class TinyStudy:
     arguments: tuple[str, ...]
     lines: tuple[str, ...]
 
+    @property
+    def report(self) -> dict[str, Any]:
+        """What ``report.json`` holds."""
+        report: dict[str, Any] = json.loads((self.out / "report.json").read_text(encoding="utf-8"))
+        return report
+
 
 @pytest.fixture(scope="session")
 def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
     """Three networks, three methods, four images in two chunks, and MeGe, in a few seconds."""
     options = (
-        f"--dataset imagefolder --root {squares_root} --network small_cnn --size 24 --epochs 6 --models 3 --mege 3"
+        f"--dataset imagefolder --root {squares_root} --network small_cnn --size 16 --epochs 6 --models 3 --mege 3"
     )
     options += " --images 4 --chunk 2 --fidelity-images 3 --road-images 1 --segments 8 --steps 2 --samples 2 --draws 1"
     arguments = ("study", *options.split())

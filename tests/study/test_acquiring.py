@@ -1,7 +1,7 @@
 """Networks that are brought or trained, and what is found wrong with them before any work is done."""
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,41 +9,32 @@ import torch
 from torch import nn
 
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.study import acquiring
 from captum_superpixel.study.acquiring import (
     StudyNetwork,
     check_outputs,
     check_recipe,
+    choose_images,
     common_preprocessing,
     evaluate_networks,
     load_checkpoints,
-    measuring_settings,
+    make_twins,
     restored,
     train_networks,
     train_one,
     training_settings,
 )
-from captum_superpixel.study.data import StudyData, disjoint_parts, load_data
-from captum_superpixel.study.distributed import World
+from captum_superpixel.study.context import Study
+from captum_superpixel.study.data import disjoint_parts
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.store import Store
+from captum_superpixel.study.training import RECIPES
 
 CPU = torch.device("cpu")
 
 
-def silent(line: str) -> None:
-    """Report nothing."""
-
-
-@pytest.fixture(scope="module")
-def settings(squares_root: Path) -> StudySettings:
-    return StudySettings(
-        dataset="imagefolder", root=str(squares_root), size=24, network="small_cnn", epochs=1
-    ).resolved()
-
-
-@pytest.fixture(scope="module")
-def data(settings: StudySettings) -> StudyData:
-    return load_data(settings)
+@pytest.fixture
+def study(settings_of: Callable[..., StudySettings], study_of: Callable[..., Study]) -> Study:
+    return study_of(settings_of())
 
 
 class Blind(nn.Module):
@@ -54,7 +45,7 @@ class Blind(nn.Module):
         self.logits = nn.Parameter(torch.tensor(logits, dtype=torch.float32))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.logits.expand(len(images), -1)
+        return self.logits.expand(len(images), -1) + 0 * images.mean()
 
 
 def test_load_checkpoints() -> None:
@@ -70,34 +61,24 @@ def test_load_checkpoints() -> None:
         load_checkpoints(StudySettings(checkpoints=(name,), weights=("missing.pt",)), CPU)
 
 
-def test_check_outputs(data: StudyData) -> None:
-    check_outputs([StudyNetwork(Blind(0, 0, 0), "three")], data, CPU)
+def test_check_outputs(study: Study) -> None:
+    three, four = StudyNetwork(Blind(0, 0, 0), "three"), StudyNetwork(Blind(0, 0, 0, 0), "four")
+    check_outputs(study, [three])
     with pytest.raises(ValueError, match=r"four returns \(1, 4\) for one image, but imagefolder has 3 classes"):
-        check_outputs([StudyNetwork(Blind(0, 0, 0), "three"), StudyNetwork(Blind(0, 0, 0, 0), "four")], data, CPU)
-    with pytest.raises(ValueError, match=r"small fails on an input of shape \(1, 3, 24, 24\) \(RuntimeError"):
-        check_outputs([StudyNetwork(nn.Conv2d(3, 3, 99), "small")], data, CPU)
-    with pytest.raises(ValueError, match="pair returns tuple for one image"):
-        check_outputs([StudyNetwork(nn.LSTM(24, 24, batch_first=True), "pair")], one_channel(data), CPU)
+        check_outputs(study, [three, four])
+    small = StudyNetwork(nn.Conv2d(3, 3, 99), "small")
+    with pytest.raises(ValueError, match=r"small fails on an input of shape \(1, 3, 16, 16\) .*check the size"):
+        check_outputs(study, [small])
+    flat = StudyNetwork(nn.Sequential(nn.Flatten(2), nn.LSTM(256, 4, batch_first=True)), "pair")
+    with pytest.raises(ValueError, match="pair returns a tuple"):
+        check_outputs(study, [flat])
 
 
-def one_channel(data: StudyData) -> Any:
-    """The same data, images being (H, W), which an LSTM takes."""
-
-    class Flat:
-        held_out = type("HeldOut", (), {"batch": staticmethod(lambda _: torch.zeros(1, 24, 24))})
-        classes, name = data.classes, data.name
-
-    return Flat
-
-
-def test_check_recipe(settings: StudySettings, data: StudyData) -> None:
-    check_recipe(settings, data, CPU)
+def test_check_recipe(settings_of: Callable[..., StudySettings], study_of: Callable[..., Study], study: Study) -> None:
+    check_recipe(study)
+    small = study_of(settings_of(size=6, network="squeezenet1_0"))
     with pytest.raises(ValueError, match=r"squeezenet1_0 fails on an input of shape \(1, 3, 6, 6\)"):
-        check_recipe(
-            dataclasses.replace(settings, network="squeezenet1_0"),
-            load_data(dataclasses.replace(settings, size=6)),
-            CPU,
-        )
+        check_recipe(small)
 
 
 def wanting(name: str, preprocessing: Preprocessing | None) -> StudyNetwork:
@@ -119,11 +100,16 @@ def test_common_preprocessing() -> None:
     assert common_preprocessing([wanting("a", half), wanting("b", IMAGENET)], settled) == half
 
 
-def test_evaluate_networks(data: StudyData, tmp_path: Path) -> None:
+def test_the_settings_correct_what_a_network_wants() -> None:
+    settings = StudySettings(dataset="imagefolder", root="images", size=64, channel_order="bgr")
+    wanted = common_preprocessing([wanting("a", IMAGENET)], settings)
+    assert wanted == Preprocessing(64, (0.406, 0.456, 0.485), (0.225, 0.224, 0.229), channel_order="bgr")
+
+
+def test_evaluate_networks(study: Study) -> None:
     """Networks that always say the same class are right where it is, and are asked once."""
-    store = Store(tmp_path)
     networks = [StudyNetwork(Blind(0, 0, 1), "red"), StudyNetwork(Blind(1, 0, 0), "blue")]
-    evaluated = evaluate_networks(networks, data, store, World())
+    evaluated = evaluate_networks(study, networks)
     for network, label in zip(evaluated, (2, 0), strict=True):
         assert network.predictions is not None
         assert network.predictions.tolist() == [label] * 24
@@ -131,14 +117,36 @@ def test_evaluate_networks(data: StudyData, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"predictions-0.pt was made with other settings, network='red' \(now 'blue'\)"
     ):
-        evaluate_networks(networks[::-1], data, store, World())
+        evaluate_networks(study, networks[::-1])
 
 
-def test_trained_networks_are_kept(settings: StudySettings, data: StudyData, tmp_path: Path) -> None:
+def test_the_first_images_that_all_classify_rightly_are_chosen() -> None:
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    first = StudyNetwork(nn.Identity(), "a", predictions=torch.tensor([0, 1, 0, 0, 1]))
+    second = StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([1, 1, 2, 0, 1]))
+    assert choose_images([first, second], labels, 5) == [1, 3, 4]
+    assert choose_images([first, second], labels, 2) == [1, 3]
+    wrong = StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([0, 0, 2, 1, 2]))
+    with pytest.raises(ValueError, match="1 of 5 held-out images are classified rightly by all 2 networks"):
+        choose_images([first, wrong], labels, 5)
+
+
+def test_twins_share_no_weight_with_networks_or_one_another(study: Study) -> None:
+    networks = [RECIPES["small_cnn"].make(3, torch.Generator().manual_seed(seed)).eval() for seed in (0, 0)]
+    twins, again = make_twins(study, networks), make_twins(study, networks)
+    of = [network.state_dict()["features.0.weight"] for network in (*networks[:1], *twins)]
+    assert not any(torch.equal(of[i], of[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert torch.equal(again[1].state_dict()["features.0.weight"], of[2])
+    assert not any(parameter.requires_grad for twin in twins for parameter in twin.parameters())
+    assert not torch.equal(twins[0].state_dict()["features.1.running_mean"], torch.zeros(16))
+
+
+def test_trained_networks_are_kept(study: Study) -> None:
     lines: list[str] = []
-    first = train_networks(settings, data, Store(tmp_path), World(), CPU, lines.append)
-    assert len(lines) == 2
-    again = train_networks(settings, data, Store(tmp_path), World(), CPU, lines.append)
+    study = dataclasses.replace(study, report=lines.append)
+    first = train_networks(study)
+    assert lines == [f"training network {number} of 2: small_cnn, 30 images, 1 epochs" for number in (1, 2)]
+    again = train_networks(study)
     assert len(lines) == 2
     for one, other in zip(first, again, strict=True):
         assert one.train_images == other.train_images == 30
@@ -149,22 +157,36 @@ def test_trained_networks_are_kept(settings: StudySettings, data: StudyData, tmp
     assert not torch.equal(*weights)
 
 
-def test_training_depends_on_the_seed_alone(settings: StudySettings, data: StudyData) -> None:
-    (images, *_) = disjoint_parts(data, 10, settings)
-    contents = [train_one(settings, data, images, seed, CPU, silent, "") for seed in (1, 1, 2)]
+def test_training_depends_on_the_seed_alone(study: Study) -> None:
+    (images, *_) = disjoint_parts(study.data, 10, study.settings)
+    contents = [train_one(study, images, seed, "") for seed in (1, 1, 2)]
     assert contents[0]["losses"] == contents[1]["losses"] != contents[2]["losses"]
-    network = restored(settings, data, contents[0], CPU)
+    network = restored(study, contents[0])
     assert not network.training
     assert torch.equal(network.state_dict()["features.0.weight"], contents[1]["weights"]["features.0.weight"])
 
 
-def test_what_decides_networks_and_figures(settings: StudySettings, data: StudyData) -> None:
-    others = dataclasses.replace(settings, images=3, draws=1, roar=True, folds=4)
-    assert training_settings(settings, data, 1) == training_settings(others, data, 1)
-    assert training_settings(settings, data, 1) != training_settings(settings, data, 2)
-    changed: dict[str, Any] = {"images": 3, "epochs": 9, "folds": 3, "roar": True, "root": "elsewhere"}
-    assert measuring_settings(settings) == measuring_settings(dataclasses.replace(settings, **changed))
-    plain = dataclasses.replace(settings, mean=(0.1,) * 3, std=(0.1,) * 3)
-    changed = {"seed": 1, "n_steps": 3, "noise": 0.5, "draws": 7, "mean": (0.0,) * 3, "std": (1.0,) * 3}
-    for name, value in changed.items():
-        assert measuring_settings(plain) != measuring_settings(dataclasses.replace(plain, **{name: value})), name
+def test_the_recipe_reaches_the_training(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def noted(module: nn.Module, images: Any, **options: Any) -> list[float]:
+        given.update(options)
+        return [0.5]
+
+    monkeypatch.setattr(acquiring, "train", noted)
+    resnet = dataclasses.replace(study, settings=dataclasses.replace(study.settings, network="resnet20", epochs=7))
+    assert train_one(resnet, disjoint_parts(study.data, 2, study.settings)[0], 1, "")["losses"] == [0.5]
+    recipe = RECIPES["resnet20"]
+    assert given.items() >= {"lr": 0.4, "batch_size": 128, "weight_decay": 5e-4, "label_smoothing": 0.0}.items()
+    assert (given["epochs"], given["augment"], given["device"]) == (7, recipe.augment, CPU)
+
+
+def test_what_decides_networks(study: Study) -> None:
+    others = dataclasses.replace(
+        study, settings=dataclasses.replace(study.settings, images=3, draws=1, roar=True, folds=4)
+    )
+    assert training_settings(study, 1) == training_settings(others, 1)
+    assert training_settings(study, 1) != training_settings(study, 2)
+    for name, value in {"epochs": 9, "models": 3, "seed": 5, "network": "resnet20", "train_images": 30}.items():
+        changed = dataclasses.replace(study, settings=dataclasses.replace(study.settings, **{name: value}))
+        assert training_settings(study, 1) != training_settings(changed, 1), name

@@ -1,15 +1,20 @@
 """The command line of the study: options, and what is refused before anything is done."""
 
+import argparse
+import dataclasses
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from captum_superpixel.cli import main
-from captum_superpixel.study import acquiring, run
+from captum_superpixel.datasets import DigitsOnPhotographs
+from captum_superpixel.study import acquiring, command, data, run
+from captum_superpixel.study.command import add_study
 from captum_superpixel.study.settings import StudySettings
 
 MODULE = """
@@ -37,6 +42,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "study_nets", raising=False)
     monkeypatch.setattr(acquiring, "train_one", refuse)
+    # Small ones are made in no time.
+    monkeypatch.setattr(data, "DigitsOnPhotographs", partial(DigitsOnPhotographs, size=16))
     (tmp_path / "study_nets.py").write_text(MODULE)
     return tmp_path
 
@@ -52,8 +59,8 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -
     return printed.err
 
 
-FOLDER = ("--dataset", "imagefolder", "--size", "24", "--network", "small_cnn", "--root")
-BROUGHT = ("--dataset", "imagefolder", "--size", "24", "--root")
+FOLDER = ("--dataset", "imagefolder", "--size", "16", "--network", "small_cnn", "--root")
+BROUGHT = ("--dataset", "imagefolder", "--size", "16", "--root")
 
 
 @pytest.mark.parametrize(
@@ -62,12 +69,12 @@ BROUGHT = ("--dataset", "imagefolder", "--size", "24", "--root")
         (["--dataset", "imagefolder"], "dataset='imagefolder' needs a root"),
         (["--dataset", "cifar10", "--root", "nowhere"], "nowhere is no folder"),
         (["--root", "somewhere"], "root is about files, but the digits are embedded"),
-        (["--models", "0"], "models=0 must be an integer of at least 1"),
-        (["--images", "1"], "images=1 must be an integer of at least 2"),
+        (["--models", "0"], "models must be at least 1, but 0"),
+        (["--images", "1"], "images must be at least 2, but 1"),
         (["--network", "resnet19"], "network='resnet19' is unknown"),
-        (["--noise", "0"], "noise=0.0 must be above 0"),
-        (["--chunk", "0"], "chunk_size=0 must be an integer of at least 1"),
-        (["--seed", "-1"], "seed=-1 must be an integer of at least 0"),
+        (["--noise", "0"], "noise must be finite and above 0, but 0.0"),
+        (["--chunk", "0"], "chunk_size must be at least 1, but 0"),
+        (["--seed", "-1"], "seed must be at least 0, but -1"),
         (["--mege", "2"], "folds=2: MeGe compares networks trained on at least 3 folds"),
         (["--device", "gpu"], "device 'gpu' cannot be used"),
         (["--models", "3", "--checkpoint", "study_nets:three"], "--models 3 says how many networks to train"),
@@ -83,7 +90,7 @@ BROUGHT = ("--dataset", "imagefolder", "--size", "24", "--root")
         ),
         (["--train-images", "5", "--models", "3", "--images", "2"], "5 training images for 3 networks"),
         (["--train-images", "6", "--mege", "4", "--images", "2"], "6 training images for 4 networks"),
-        (["--out", "study_nets.py"], "--out study_nets.py is a file"),
+        (["--out", "study_nets.py"], "out study_nets.py is a file"),
     ],
 )
 def test_bad_options(options: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,10 +101,11 @@ def test_bad_options(options: list[str], message: str, folder: Path, capsys: pyt
     ("options", "message"),
     [
         (["--mean", "0.5", "0.5", "0.5"], "mean without std"),
-        (["--out", "study_nets.py/inside"], "study_nets.py/inside cannot be made"),
+        (["--out", "study_nets.py/inside"], "out study_nets.py/inside cannot be made or written to"),
         (["--models", "31"], "60 training images for 31 networks"),
         (["--size", "2"], "small_cnn fails on an input of shape (1, 3, 2, 2)"),
-        (["--std", "1", "1", "0", "--mean", "1", "1", "1"], "std"),
+        (["--std", "1", "1", "0", "--mean", "1", "1", "1"], "std must be finite and above 0"),
+        (["--scale", "1"], "changes the units of mean and std: pass mean and std too"),
         (["--classes", "missing.txt"], "missing.txt"),
         (["--classes", "two.txt"], "'red'"),
     ],
@@ -160,7 +168,7 @@ def test_an_unreadable_photograph_of_cifar10(folder: Path, capsys: pytest.Captur
 def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[StudySettings, Path, str | None]] = []
     monkeypatch.setattr(
-        run, "run_study", lambda settings, out, *, device, report: calls.append((settings, out, device))
+        command, "run_study", lambda settings, out, *, device, report: calls.append((settings, out, device))
     )
     assert main(["study"]) == 0
     assert calls.pop() == (StudySettings(), Path("study"), None)
@@ -209,10 +217,21 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings == StudySettings(checkpoints=("folder", "m:f"), weights=(None, "w.pt"))
 
 
+def test_every_setting_but_the_steps_of_curves_is_an_option() -> None:
+    parser = argparse.ArgumentParser()
+    add_study(parser.add_subparsers())
+    options = vars(parser.parse_args(["study"]))
+    assert {field.name for field in dataclasses.fields(StudySettings)} - options.keys() == {"auc_steps"}
+    assert options.keys() - {field.name for field in dataclasses.fields(StudySettings)} == {"out", "device", "run"}
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["study", "--help"])
     text = capsys.readouterr().out
     assert "--on-unreadable" in text
     assert "torchrun" in text
+    assert "superpixel" in text
+    assert "super-pixel" not in text
+    assert "captum_superpixel.models.networks:resnet20" in text
     assert max(map(len, text.splitlines())) < 130

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from captum_superpixel.datasets import CIFAR10, IMAGENET, DigitsOnPhotographs, Preprocessing
-from captum_superpixel.study.data import DigitBatches, StudyData, disjoint_parts, load_data
+from captum_superpixel.study.data import StudyData, disjoint_parts, load_data
 from captum_superpixel.study.settings import StudySettings
 
 Folders = Callable[..., Path]
@@ -50,9 +50,8 @@ def greys(images: Dataset[tuple[Tensor, int]] | object, preprocessing: Preproces
 
 def digits_of(part: Dataset[tuple[Tensor, int]]) -> set[int]:
     assert isinstance(part, Subset)
-    batches = part.dataset
-    assert isinstance(batches, DigitBatches)
-    return set(batches.data.digit_indices[part.indices].tolist())
+    assert isinstance(part.dataset, DigitsOnPhotographs)
+    return set(part.dataset.digit_indices[part.indices].tolist())
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +89,10 @@ def test_more_parts_than_digits(digits: StudyData) -> None:
 
 
 def test_held_out_digits_are_no_training_digits(digits: StudyData) -> None:
-    assert isinstance(digits.held_out, DigitBatches)
-    assert isinstance(digits.train, DigitBatches)
-    held_out = set(digits.held_out.data.digit_indices.tolist())
-    assert not held_out & set(digits.train.data.digit_indices.tolist())
+    assert isinstance(digits.held_out, DigitsOnPhotographs)
+    assert isinstance(digits.train, DigitsOnPhotographs)
+    held_out = set(digits.held_out.digit_indices.tolist())
+    assert not held_out & set(digits.train.digit_indices.tolist())
     assert digits.object_masks is not None
     assert digits.object_masks.shape == (len(digits.held_out), 1, 16, 16)
     assert torch.equal(digits.held_out.batch([3, 1])[1], digits.held_out[1][0])
@@ -280,7 +279,8 @@ def test_the_settings_come_before_what_a_network_brings(folders: Folders) -> Non
     assert torch.allclose(first[0, :, 0, 0], torch.tensor([(7 - 1) / 2, (255 - grey - 2) / 2, (grey - 3) / 2]))
     smaller = loaded(size=4, channel_order="rgb").held_out.batch([0])
     assert smaller.shape == (1, 3, 4, 4)
-    assert torch.allclose(smaller[0, :, 0, 0], torch.tensor([(grey - 1) / 2, (255 - grey - 2) / 2, (7 - 3) / 2]))
+    # The mean of each color goes where the color goes.
+    assert torch.allclose(smaller[0, :, 0, 0], torch.tensor([(grey - 3) / 2, (255 - grey - 2) / 2, (7 - 1) / 2]))
     unit = loaded(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), scale=1 / 255).held_out.batch([0])
     assert torch.allclose(unit[0, :, 0, 0], torch.tensor([7, 255 - grey, grey]) / 255)
 
@@ -312,3 +312,8 @@ def test_the_fingerprint_follows_images_and_labels(folders: Folders) -> None:
     assert load_data(settings_for(root, checkpoints=("a:b",))).fingerprint() != original
     Image.new("RGB", (8, 8)).save(root / "cat" / "99.png")
     assert load_data(settings_for(root)).fingerprint() != original
+
+
+def test_a_scale_alone_is_refused(folders: Folders) -> None:
+    with pytest.raises(ValueError, match="changes the units of mean and std: pass mean and std too"):
+        load_data(settings_for(folders({"cat": 3, "dog": 3}), scale=1.0))

@@ -1,5 +1,6 @@
 """The tables of the report: they hold the numbers of the records, all rows of them, and nothing empty."""
 
+import copy
 import math
 import re
 from typing import Any
@@ -7,33 +8,36 @@ from typing import Any
 import pytest
 import torch
 
-from captum_superpixel.study.groupings import SIGNS
 from captum_superpixel.study.markdown import to_markdown
-from captum_superpixel.study.measuring import FIDELITY, LOCALIZATION, STABILITY, Key, Measurement
-from captum_superpixel.study.results import comparisons, records, verdicts
+from captum_superpixel.study.measuring import Key, Measurement
+from captum_superpixel.study.protocol import METRICS, SIGNS, standard_groupings
+from captum_superpixel.study.results import Resamples, comparisons, records, verdicts
 
-GROUPINGS = ("pixels", "cells", "Slic", "ensemble")
+STANDARD = standard_groupings(12)
+GROUPINGS = [grouping.name for grouping in STANDARD]
 METHODS = ("Saliency", "IntegratedGradients")
+FAMILIES = ("stability", "fidelity", "localization")
 Row = dict[str, str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def measurement() -> Measurement:
     generator = torch.Generator().manual_seed(0)
     values = {}
     for method in METHODS:
         for grouping in GROUPINGS:
             for sign in SIGNS:
-                for metric in (*STABILITY, "across_model_variance", *FIDELITY, *LOCALIZATION):
-                    for kind in ("value", "permutation", "random_network") if metric in STABILITY else ("value",):
+                for metric, described in METRICS.items():
+                    for kind in ("value", "permutation", "random_network") if described.has_nulls else ("value",):
                         drawn = torch.rand(12, generator=generator, dtype=torch.float64) - 0.5
                         values[Key(method, grouping, sign, metric, kind)] = drawn
     return Measurement(values, n_images=12)
 
 
-@pytest.fixture
-def result(measurement: Measurement) -> dict[str, Any]:
-    compared = comparisons(measurement, 0)
+@pytest.fixture(scope="module")
+def made(measurement: Measurement) -> dict[str, Any]:
+    resamples = Resamples(measurement, 0)
+    compared = comparisons(resamples, STANDARD)
     return {
         "software": {"torch": "2.4.0"},
         "settings": {"fidelity_images": 100, "road_images": 8, "seed": 3},
@@ -43,11 +47,17 @@ def result(measurement: Measurement) -> dict[str, Any]:
             {"name": "brought", "parameters": 10, "train_images": None, "accuracy": 0.5},
         ],
         "groupings": [{"name": name, "averages": f"{name} | all", "mean_segments": 29.6} for name in GROUPINGS],
-        "records": records(measurement, 0),
+        "records": records(resamples, STANDARD),
         "comparisons": compared,
-        "verdicts": verdicts(compared),
+        "verdicts": verdicts(compared, STANDARD),
         "variance_by_size": [],
     }
+
+
+@pytest.fixture
+def result(made: dict[str, Any]) -> dict[str, Any]:
+    """A report of its own for each test."""
+    return copy.deepcopy(made)
 
 
 def tables(text: str) -> dict[str, list[Row]]:
@@ -65,7 +75,7 @@ def tables(text: str) -> dict[str, list[Row]]:
             header = cells
             name = heading if heading not in found else f"{heading}: {header[0]}"
             rows = found.setdefault(name, [])
-        elif set(line) != set("|-"):
+        elif set(line) != set("|:-"):
             assert len(cells) == len(header), line
             rows.append(dict(zip(header, cells, strict=True)))
     return found
@@ -81,6 +91,19 @@ def numbers(cell: str) -> tuple[float, float, float]:
     return number(value), number(low), number(high)
 
 
+def test_no_grouping_and_no_metric_is_left_out(result: dict[str, Any]) -> None:
+    found = tables(to_markdown(result))
+    assert [row["grouping"] for row in found["Study of cifar10: grouping"]] == GROUPINGS
+    for method in METHODS:
+        titles = {title for family in FAMILIES for title in found[f"{method}: {family}"][0]}
+        for metric in METRICS.values():
+            shown = any(title.removesuffix(" (lower is better)") == metric.title for title in titles)
+            assert shown == metric.printed, metric.title
+        for family in FAMILIES:
+            rows = [(row["grouping"], row["sign"]) for row in found[f"{method}: {family}"]]
+            assert rows == [(grouping, sign) for grouping in GROUPINGS for sign in SIGNS]
+
+
 STABILITY_COLUMNS = {
     "SSIM": "ssim",
     "top-10 % IoU": "top_k_iou",
@@ -91,7 +114,7 @@ STABILITY_COLUMNS = {
 OTHER_COLUMNS = {
     "fidelity": {
         "insertion": "insertion_auc",
-        "deletion": "deletion_auc",
+        "deletion (lower is better)": "deletion_auc",
         "insertion − deletion": "insertion_minus_deletion",
         "ROAD (least − most relevant first)": "road",
     },
@@ -144,14 +167,16 @@ def test_stability_beside_both_nulls(method: str, result: dict[str, Any]) -> Non
             expected = (record["excess"]["random_network"], *record["excess_ci95"]["random_network"])
             assert numbers(cells[place + 2]) == pytest.approx(expected, abs=0.00051)
         variance = record_of(result, method, row, "across_model_variance")["value"]
-        assert number(cells[header.index("variance over models")]) == pytest.approx(variance, abs=0.00051)
+        assert number(cells[header.index("variance over models (lower is better)")]) == pytest.approx(
+            variance, abs=0.00051
+        )
 
 
 def test_the_worst_row_is_there_too(measurement: Measurement, result: dict[str, Any]) -> None:
     """Where grouping loses, the table of claims says no, with the interval."""
-    measurement.values[Key("Saliency", "Slic", "signed", "ssim")] = torch.full((12,), -0.9, dtype=torch.float64)
-    compared = comparisons(measurement, 0)
-    text = to_markdown(result | {"verdicts": verdicts(compared), "records": records(measurement, 0)})
+    worst = {Key("Saliency", "Slic", "signed", "ssim"): torch.full((12,), -0.9, dtype=torch.float64)}
+    compared = comparisons(Resamples(Measurement(measurement.values | worst), 0), STANDARD)
+    text = to_markdown(result | {"verdicts": verdicts(compared, STANDARD)})
     claims = {row["claim"]: row for row in tables(text)["What grouping buys"]}
     for against in ("pixels", "cells"):
         (expected,) = [
@@ -163,7 +188,7 @@ def test_the_worst_row_is_there_too(measurement: Measurement, result: dict[str, 
         cell = claims[f"raw SSIM: signed Slic above {against}"]["Saliency"]
         assert numbers(cell) == pytest.approx((expected["difference"], *expected["ci95"]), abs=0.00051)
         assert cell.endswith("*no*")
-    assert len(claims) == len(verdicts(compared))
+    assert len(claims) == len(verdicts(compared, STANDARD))
     assert all(set(row) == {"claim", *METHODS} for row in claims.values())
 
 
@@ -193,7 +218,7 @@ def test_setting_networks_and_groupings(result: dict[str, Any]) -> None:
     assert found["Study of cifar10: grouping"][0] == {
         "grouping": "pixels",
         "averages over": r"pixels \| all",
-        "segments an image": "30",
+        "segments per image": "30",
     }
 
 
@@ -211,9 +236,9 @@ def test_numbers_that_are_none_are_dashes(result: dict[str, Any]) -> None:
     cell = found["Saliency: localization"][0]["pointing game"]
     assert re.fullmatch(r"−?\d\.\d{3} \[–, –\]", cell)
     row = found["Saliency: stability"][0]
-    assert row["variance over models"] == "–"
-    line = next(line for line in text.splitlines() if line.startswith("| pixels | signed |"))
-    assert re.match(r"\| pixels \| signed \| −?\d\.\d{3} \| – \| – \|", line)
+    assert row["variance over models (lower is better)"] == "–"
+    (line, *_) = re.findall(r"^\| pixels +\| signed +\|.*", text, re.MULTILINE)
+    assert re.match(r"\| pixels +\| signed +\| −?\d\.\d{3} +\| – +\| – +\|", line)
 
 
 def test_one_network_has_no_stability(result: dict[str, Any]) -> None:
@@ -238,10 +263,12 @@ SIZE = {
 
 def test_sizes_have_a_table_of_their_own(measurement: Measurement, result: dict[str, Any]) -> None:
     """And no rows among the groupings, where all of their cells would be empty."""
-    for name in ("Slic 16", "cells 16"):
-        key = Key("Saliency", name, "signed", "across_model_variance")
-        measurement.values[key] = torch.ones(12, dtype=torch.float64)
-    text = to_markdown(result | {"records": records(measurement, 0), "variance_by_size": [SIZE]})
+    names = ("Slic 16", "cells 16")
+    sizes = {
+        Key("Saliency", name, "signed", "across_model_variance"): torch.ones(12, dtype=torch.float64) for name in names
+    }
+    resamples = Resamples(Measurement(measurement.values | sizes), 0)
+    text = to_markdown(result | {"records": records(resamples, STANDARD), "variance_by_size": [SIZE]})
     found = tables(text)
     assert {row["grouping"] for row in found["Saliency: stability"]} == set(GROUPINGS)
     assert {row["grouping"] for row in found["Saliency: fidelity"]} == set(GROUPINGS)
@@ -249,7 +276,7 @@ def test_sizes_have_a_table_of_their_own(measurement: Measurement, result: dict[
         {
             "method": "Saliency",
             "segments": "cells",
-            "pixels a segment": "16.0",
+            "pixels per segment": "16.0",
             "variance over models, of pixels' = 1": "0.250 [0.200, 0.300]",
             "1/|S|".replace("|", r"\|"): "0.062",
             "with shuffled pixels": "0.062",
@@ -272,4 +299,4 @@ def test_mege_roar_and_time(result: dict[str, Any]) -> None:
     assert found["Time"] == [{"stage": "training", "seconds": "61.2"}]
     work = found["Time: work on the explained images"]
     assert [row["work on the explained images"] for row in work] == ["attribution: Saliency", "ROAD"]
-    assert work[1] == {"work on the explained images": "ROAD", "seconds": "1.2", "milliseconds an image": "100.0"}
+    assert work[1] == {"work on the explained images": "ROAD", "seconds": "1.2", "milliseconds per image": "100.0"}

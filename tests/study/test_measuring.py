@@ -12,33 +12,31 @@ from torch import Tensor, nn
 
 from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel.attr.methods import MethodSettings, attribute_pixels
 from captum_superpixel.masks import Grid, Slic
 from captum_superpixel.masks.base import ImageMaskGenerator
-from captum_superpixel.models.networks import SmallCNN, initialise
+from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.pooling import pool_segments
-from captum_superpixel.study.explaining import METHODS, Explainer
-from captum_superpixel.study.groupings import SIGNS, Grouping
-from captum_superpixel.study.measuring import (
-    FIDELITY,
-    LOCALIZATION,
-    STABILITY,
-    Chunk,
-    Key,
-    Measurement,
-    Protocol,
-    measure,
-)
+from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
+from captum_superpixel.study.protocol import METHOD_NAMES, METRICS, SIGNS, Grouping, Protocol
 
+STABILITY, LOCALIZATION = metrics.SIMILARITIES, metrics.LOCALIZATION
+FIDELITY = [name for name, metric in METRICS.items() if metric.family == "fidelity"]
 GROUPINGS = (Grouping("pixels"), Grouping("cells", (Grid(16),)), Grouping("Slic", (Slic(10), Slic(20))))
 PROTOCOL = Protocol(
-    Explainer(n_steps=4, n_samples=3, noise=0.1), METHODS, GROUPINGS, draws=2, auc_steps=5, road_noise=0.02
+    MethodSettings(n_steps=4, n_samples=3, noise=0.1, signed=True),
+    METHOD_NAMES,
+    GROUPINGS,
+    draws=2,
+    auc_steps=5,
+    road_noise=0.02,
 )
-OF = [(method, grouping.name, sign) for method in METHODS for grouping in GROUPINGS for sign in SIGNS]
+OF = [(method, grouping.name, sign) for method in METHOD_NAMES for grouping in GROUPINGS for sign in SIGNS]
 
 
 def make_network(seed: int) -> nn.Module:
     network = SmallCNN(4, width=4)
-    initialise(network, torch.Generator().manual_seed(seed))
+    initialize(network, torch.Generator().manual_seed(seed))
     return network.eval().requires_grad_(False)
 
 
@@ -81,7 +79,7 @@ def part_of(chunk: Chunk, start: int, stop: int, **changes: int) -> Chunk:
 
 def explained(method: str, network: nn.Module, chunk: Chunk, number: int) -> Tensor:
     seed = derive_seed(chunk.seed, method, number)
-    return PROTOCOL.explainer.explain(method, network, chunk.inputs, chunk.targets, seed)
+    return attribute_pixels(method, network, chunk.inputs, chunk.targets, PROTOCOL.method_settings, seed)
 
 
 @cache
@@ -118,7 +116,7 @@ def test_every_key_is_there_and_counts_its_images(measured: Measurement) -> None
     assert {"attribution: Saliency", "segmentation: Slic", "ROAD"} < set(measured.seconds)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_stability_is_the_mean_over_pairs_of_each_image(
     method: str,
     measured: Measurement,
@@ -279,7 +277,7 @@ def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk)
 def test_only_random_figures_depend_on_the_chunks(
     measured: Measurement, networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk
 ) -> None:
-    """Noise and permutations are drawn by the chunk's seed; nothing else depends on an image's neighbours."""
+    """Noise and permutations are drawn by the chunk's seed; nothing else depends on an image's neighbors."""
     parts = [part_of(chunk, 0, 3, fidelity=3, road=2), part_of(chunk, 3, 4, fidelity=0, road=0)]
     joined = Measurement.join([measure(PROTOCOL, networks, twins, part) for part in parts])
     assert joined.values.keys() == measured.values.keys()
@@ -313,7 +311,7 @@ def test_the_seed_decides_what_is_random(
 
 def test_the_variance_of_sizes(networks: list[nn.Module], chunk: Chunk) -> None:
     sizes = (Grouping("cells 4", (Grid(4),)),)
-    protocol = Protocol(PROTOCOL.explainer, ("Saliency",), GROUPINGS[:1], sizes=sizes, draws=0, fidelity=False)
+    protocol = Protocol(PROTOCOL.method_settings, ("Saliency",), GROUPINGS[:1], sizes=sizes, draws=0, fidelity=False)
     found = measure(protocol, networks, [], dataclasses.replace(chunk, object_masks=None))
     maps = np.stack([explained("Saliency", network, chunk, n).double().numpy() for n, network in enumerate(networks)])
     cells = maps.reshape(3, 4, 3, 2, 8, 2, 8).mean(axis=(4, 6))
@@ -342,25 +340,13 @@ def test_the_variance_of_sizes(networks: list[nn.Module], chunk: Chunk) -> None:
     assert found.segments == {"pixels": 256, "cells 4": 4}
 
 
-def test_join() -> None:
-    key, rare = Key("m", "g", "signed", "ssim"), Key("m", "g", "signed", "road")
-    first = Measurement({key: torch.tensor([1.0, 2, 3]), rare: torch.tensor([9.0])}, {"a": 1.0}, {"g": 10.0}, 3)
-    second = Measurement({key: torch.tensor([4.0])}, {"a": 2.0, "b": 5.0}, {"g": 30.0}, 1)
-    whole = Measurement.join([first, second])
-    assert whole.values[key].tolist() == [1, 2, 3, 4]
-    assert whole.values[rare].tolist() == [9]
-    assert dict(whole.seconds) == {"a": 3.0, "b": 5.0}
-    assert whole.segments == {"g": 15.0}
-    assert whole.n_images == 4
-    assert first.values[key].tolist() == [1, 2, 3]
-
-
-def test_time_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 1.5, 10.0, 12.0])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    result = Measurement()
-    with result.timed("work"):
-        pass
-    with pytest.raises(ValueError, match="broken"), result.timed("work"):
-        raise ValueError("broken")
-    assert result.seconds["work"] == 3.5
+@pytest.mark.parametrize("changes", [{"n_steps": 9}, {"n_samples": 9}, {"noise": 0.4}, {"baseline": 0.5}])
+def test_the_settings_of_the_methods_reach_them(
+    changes: dict[str, float], measured: Measurement, networks: list[nn.Module], chunk: Chunk
+) -> None:
+    """Each changes the maps of one method, and of no other."""
+    settings = dataclasses.replace(PROTOCOL.method_settings, **changes)  # type: ignore[arg-type]
+    protocol = dataclasses.replace(PROTOCOL, method_settings=settings, groupings=GROUPINGS[:1], fidelity=False, draws=0)
+    found = measure(protocol, networks, [], chunk).values
+    changed = {key.method for key, values in found.items() if not torch.equal(values, measured.values[key])}
+    assert changed == {"SmoothGrad" if {"n_samples", "noise"} & changes.keys() else "IntegratedGradients"}

@@ -1,16 +1,41 @@
-"""Records, comparisons and verdicts, held against sums by hand."""
+"""Records, comparisons, verdicts and variances by size, held against sums by hand."""
 
 import json
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
-from captum_superpixel.study.measuring import Key, Measurement
-from captum_superpixel.study.results import COMPARED, comparisons, records, verdicts
+from captum_superpixel.attr.methods import MethodSettings
+from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
+from captum_superpixel.study.protocol import (
+    METRICS,
+    Grouping,
+    Protocol,
+    size_groupings,
+    standard_groupings,
+)
+from captum_superpixel.study.results import Record, Resamples, comparisons, records, variance_by_size, verdicts
+
+GROUPINGS = standard_groupings(12)
+
+
+def recorded(values: dict[Key, Tensor], seed: int = 0) -> list[Record]:
+    return records(Resamples(Measurement(values), seed), GROUPINGS)
+
+
+def compared(values: dict[Key, Tensor]) -> list[Record]:
+    return comparisons(Resamples(Measurement(values), 0), GROUPINGS)
+
+
+def judged(values: dict[Key, Tensor]) -> list[Record]:
+    return verdicts(compared(values), GROUPINGS)
 
 
 def of(grouping: str, metric: str = "ssim", kind: str = "value", sign: str = "signed") -> Key:
@@ -33,7 +58,7 @@ def test_a_record_by_hand() -> None:
         of("pixels", kind="permutation"): torch.tensor([0.1, 0.1, 0.4], dtype=torch.float64),
         of("pixels", kind="random_network"): torch.tensor([0.5, 0.6, 0.4], dtype=torch.float64),
     }
-    (record,) = records(Measurement(values, n_images=3), seed=0)
+    (record,) = recorded(values)
     assert {name: record[name] for name in ("method", "grouping", "sign", "metric", "family", "n")} == {
         "method": "Saliency",
         "grouping": "pixels",
@@ -60,10 +85,11 @@ def test_which_values_become_records() -> None:
         of("pixels", kind="permutation"): two,
         of("pixels", "across_model_variance"): two,
         of("pixels", "summed_variance"): two,
+        of("Slic 16", "across_model_variance"): two,
         of("pixels", "road"): two[:1],
         of("pixels", "pointing_game"): two,
     }
-    found = records(Measurement(values), seed=0)
+    found = recorded(values)
     assert [(record["metric"], record["family"], record["n"]) for record in found] == [
         ("ssim", "stability", 2),
         ("across_model_variance", "stability", 2),
@@ -79,14 +105,14 @@ def test_which_values_become_records() -> None:
 def test_intervals_are_those_of_a_mean() -> None:
     """Of 400 values a bootstrap is close to mean +- 1.96 s / sqrt(n)."""
     values = normal(400, 0.5, 0.2, seed=1)
-    (record,) = records(Measurement({of("pixels", "road"): values}), seed=0)
+    (record,) = recorded({of("pixels", "road"): values})
     assert record["value"] == pytest.approx(0.5)
     assert record["ci95"] == pytest.approx([0.5 - 1.96 * 0.01, 0.5 + 1.96 * 0.01], abs=0.002)
 
 
 def test_the_seed_decides_the_intervals() -> None:
     values = {of("pixels"): normal(30, 0.5, 0.2, 1), of("pixels", kind="permutation"): normal(30, 0.1, 0.1, 2)}
-    first, again, other = (records(Measurement(values), seed)[0] for seed in (0, 0, 1))
+    first, again, other = (recorded(values, seed)[0] for seed in (0, 0, 1))
     assert first == again
     assert first["ci95"] != other["ci95"]
     assert first["value"] == other["value"]
@@ -95,10 +121,10 @@ def test_the_seed_decides_the_intervals() -> None:
 def test_a_variance_without_a_mean_map_is_left_out() -> None:
     """A map of zeros from all networks has no relative variance: the other images still have."""
     values = torch.tensor([1.0, float("nan"), 3.0, float("inf")])
-    (record,) = records(Measurement({of("pixels", "across_model_variance"): values}), seed=0)
+    (record,) = recorded({of("pixels", "across_model_variance"): values})
     assert (record["value"], record["n"]) == (2.0, 2)
     nothing = torch.full((2,), float("nan"))
-    (record,) = records(Measurement({of("pixels", "across_model_variance"): nothing}), seed=0)
+    (record,) = recorded({of("pixels", "across_model_variance"): nothing})
     assert record["n"] == 0
     assert np.isnan([record["value"], *record["ci95"]]).all()
 
@@ -112,7 +138,7 @@ def test_comparisons_are_paired_by_image() -> None:
         of("pixels", kind="permutation"): 0 * easy,
         of("Slic", kind="permutation"): 0 * easy + 0.2,
     }
-    found = comparisons(Measurement(values), seed=0)
+    found = compared(values)
     assert [(record["quantity"], record["grouping"], record["against"]) for record in found] == [
         ("value", "Slic", "pixels"),
         ("excess over permutation", "Slic", "pixels"),
@@ -130,20 +156,21 @@ def test_comparisons_are_paired_by_image() -> None:
 def test_candidates_are_compared_with_every_control() -> None:
     names = ("pixels", "cells", "cell ensemble", "Slic", "Felzenszwalb", "ensemble", "blur", "Slic 16")
     two = torch.tensor([0.25, 0.75])
-    values = {of(name, metric): two for name in names for metric in (*COMPARED, "deletion_auc")}
-    found = comparisons(Measurement(values), seed=0)
+    of_interest = {"ssim", "top_k_iou", "insertion_minus_deletion", "road", "relevance_rank_accuracy"}
+    values = {of(name, metric): two for name in names for metric in (*of_interest, "deletion_auc")}
+    found = compared(values)
     pairs = {(record["grouping"], record["against"]) for record in found}
     controls = {"pixels", "cells", "cell ensemble", "blur"}
     others = {("Slic", "Felzenszwalb"), ("Felzenszwalb", "Slic"), ("ensemble", "Slic"), ("ensemble", "Felzenszwalb")}
     assert pairs == others | {(name, each) for name in ("Slic", "Felzenszwalb", "ensemble") for each in controls}
-    assert {record["metric"] for record in found} == set(COMPARED)
-    assert len(found) == len(pairs) * len(COMPARED)
+    assert {record["metric"] for record in found} == of_interest
+    assert len(found) == len(pairs) * len(of_interest)
 
 
 def test_an_excess_needs_both_nulls() -> None:
     two = torch.tensor([0.25, 0.75])
     values = {of("pixels"): two, of("Slic"): two, of("Slic", kind="random_network"): two}
-    assert [record["quantity"] for record in comparisons(Measurement(values), seed=0)] == ["value"]
+    assert [record["quantity"] for record in compared(values)] == ["value"]
 
 
 def test_verdicts_follow_the_intervals() -> None:
@@ -151,7 +178,7 @@ def test_verdicts_follow_the_intervals() -> None:
     noise = normal(50, 0.0, 0.1, seed=5)
     values = {of("pixels"): base, of("cells"): base + 0.1, of("Slic"): base + 0.05 + noise / 5}
     values |= {of("pixels", "top_k_iou"): base, of("Slic", "top_k_iou"): base + noise}
-    found = verdicts(comparisons(Measurement(values), seed=0))
+    found = judged(values)
     assert {record["claim"]: record["methods"]["Saliency"]["verdict"] for record in found} == {
         "raw SSIM: signed Slic above pixels": "yes",
         "raw SSIM: signed Slic above cells": "no",
@@ -170,7 +197,7 @@ def test_the_claims_over_the_random_network_are_about_the_excess() -> None:
         values |= {of("pixels", sign=sign): base, of("ensemble", sign=sign): base + 0.3}
         values |= {of("pixels", kind="random_network", sign=sign): 0 * base + 0.2}
         values |= {of("ensemble", kind="random_network", sign=sign): 0 * base + 0.68}
-    found = verdicts(comparisons(Measurement(values), seed=0))
+    found = judged(values)
     assert [record["claim"] for record in found] == [
         f"SSIM over the random network: {sign} ensemble above pixels" for sign in ("signed", "magnitude")
     ]
@@ -185,7 +212,7 @@ def test_insertion_minus_deletion_is_claimed_for_both_signs() -> None:
     metric = "insertion_minus_deletion"
     values = {of(name, metric, sign=sign): base for name in ("ensemble", "blur") for sign in ("signed", "magnitude")}
     values[of("ensemble", metric, sign="magnitude")] = base + 0.1
-    found = {record["claim"]: record["methods"] for record in verdicts(comparisons(Measurement(values), seed=0))}
+    found = {record["claim"]: record["methods"] for record in judged(values)}
     assert found["insertion minus deletion: magnitude ensemble above blur"]["Saliency"]["verdict"] == "yes"
     tied = found["insertion minus deletion: signed ensemble above blur"]["Saliency"]
     assert (tied["difference"], tied["ci95"], tied["verdict"]) == (0, [0, 0], "undecided")
@@ -193,12 +220,12 @@ def test_insertion_minus_deletion_is_claimed_for_both_signs() -> None:
 
 def test_one_image_decides_nothing() -> None:
     values = {of("pixels"): torch.tensor([0.1]), of("Slic"): torch.tensor([0.9])}
-    (record,) = verdicts(comparisons(Measurement(values), seed=0))
+    (record,) = judged(values)
     assert record["methods"]["Saliency"]["verdict"] == "undecided"
 
 
 def test_nothing_was_measured() -> None:
-    assert records(Measurement(), 0) == comparisons(Measurement(), 0) == verdicts([]) == []
+    assert recorded({}) == compared({}) == judged({}) == []
 
 
 def test_every_method_has_its_verdict() -> None:
@@ -206,9 +233,164 @@ def test_every_method_has_its_verdict() -> None:
     values: dict[Key, Tensor] = {}
     for method, gain in (("Saliency", 0.1), ("SmoothGrad", -0.1)):
         values |= {of("pixels")._replace(method=method): base, of("Slic")._replace(method=method): base + gain}
-    (record,) = verdicts(comparisons(Measurement(values), seed=0))
+    (record,) = judged(values)
     assert {method: found["verdict"] for method, found in record["methods"].items()} == {
         "Saliency": "yes",
         "SmoothGrad": "no",
     }
-    assert only(records(Measurement(values), 0), method="SmoothGrad", grouping="Slic")["value"] == pytest.approx(0.4)
+    assert only(recorded(values), method="SmoothGrad", grouping="Slic")["value"] == pytest.approx(0.4)
+
+
+def test_the_claims_text_for_text() -> None:
+    values = {}
+    for grouping in GROUPINGS:
+        for sign in ("signed", "magnitude"):
+            for metric, described in METRICS.items():
+                for kind in ("value", "random_network") if described.has_nulls else ("value",):
+                    values[of(grouping.name, metric, kind, sign)] = torch.tensor([0.25, 0.5])
+    above = ("pixels", "Slic", "Felzenszwalb", "cell ensemble", "blur")
+    assert [record["claim"] for record in judged(values)] == [
+        *(
+            f"{metric}: {sign} Slic above {control}"
+            for metric in ("raw SSIM", "raw top-10 % IoU")
+            for sign in ("signed", "magnitude")
+            for control in ("pixels", "cells")
+        ),
+        "SSIM over the random network: signed Slic above pixels",
+        "SSIM over the random network: signed ensemble above pixels",
+        "top-10 % IoU over the random network: signed Slic above pixels",
+        "top-10 % IoU over the random network: signed ensemble above pixels",
+        *(f"SSIM over the random network: magnitude ensemble above {control}" for control in above),
+        *(f"top-10 % IoU over the random network: magnitude ensemble above {control}" for control in above),
+        *(f"insertion minus deletion: signed ensemble above {control}" for control in above),
+        *(f"insertion minus deletion: magnitude ensemble above {control}" for control in above),
+    ]
+
+
+def test_differences_by_rounding_decide_nothing() -> None:
+    base = normal(20, 0.5, 0.1, seed=9)
+    (record,) = judged({of("pixels"): base, of("Slic"): base + 1e-15})
+    assert record["methods"]["Saliency"]["verdict"] == "undecided"
+
+
+def test_metrics_of_as_many_images_are_resampled_together() -> None:
+    """So sums and differences of the resamples are the resamples of the sums and differences."""
+    first, second = normal(30, 0.5, 0.1, 1), normal(30, 0.2, 0.3, 2)
+    values = {of("a"): first, of("b", "road"): second, of("c"): first - second, of("d", "road"): second[:20]}
+    resamples = Resamples(Measurement(values), 3)
+    a, b, c, d = (resamples.means(key) for key in values)
+    assert torch.allclose(a - b, c)
+    assert len(a) == len(d) == 2000
+    assert a.std().item() == pytest.approx(0.1 / math.sqrt(30), rel=0.1)
+    assert b.mean().item() == pytest.approx(0.2, abs=0.01)
+
+
+PROTOCOL = Protocol(
+    MethodSettings(signed=True),
+    ("Saliency",),
+    (Grouping("pixels"),),
+    sizes=size_groupings(32, 32),
+    draws=0,
+    fidelity=False,
+)
+
+
+@cache
+def measured(draw: Callable[[torch.Generator], Tensor]) -> Measurement:
+    """Linear networks, whose maps are their weights (5, 3, 32, 32), drawn for each network and class."""
+    networks = []
+    for seed in range(12):
+        weights = draw(torch.Generator().manual_seed(seed))
+        linear = nn.Linear(3 * 32 * 32, 5, bias=False)
+        linear.weight.data = weights.flatten(1)
+        networks.append(nn.Sequential(nn.Flatten(), linear))
+    inputs = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(99))
+    return measure(PROTOCOL, networks, [], Chunk(inputs, torch.arange(5), None, fidelity=0, road=0, seed=0))
+
+
+def noise(generator: torch.Generator) -> Tensor:
+    return torch.randn(5, 3, 32, 32, generator=generator)
+
+
+def smooth(generator: torch.Generator) -> Tensor:
+    return avg_pool2d(torch.randn(5, 3, 38, 38, generator=generator), 7, stride=1)
+
+
+def varied(measurement: Measurement, pixels: int, protocol: Protocol = PROTOCOL) -> list[Record]:
+    return variance_by_size(Resamples(measurement, 0), protocol, pixels)
+
+
+def test_independent_noise_leaves_one_part_in_a_segment_of_pixels() -> None:
+    """In expectation the number of segments over the number of pixels, for every partition whatever."""
+    found = varied(measured(noise), 32 * 32)
+    assert len(found) == len(PROTOCOL.sizes) == 14
+    sizes = [record["mean_segment_pixels"] for record in found if record["family"] == "cells"]
+    assert [sizes[i] for i in (0, 2, 4, 6)] == [4, 16, 64, 256]
+    for record in found:
+        expected = 1 / record["mean_segment_pixels"]
+        assert record["variance_ratio"] == pytest.approx(expected, rel=0.2), record
+        assert record["shuffled_ratio"] == pytest.approx(expected, rel=0.2), record
+        assert record["ci95"][0] <= record["variance_ratio"] <= record["ci95"][1]
+        assert record["n"] == 5
+        assert record["method"] == "Saliency"
+
+
+def test_what_neighbors_share_stays() -> None:
+    found = varied(measured(smooth), 32 * 32)
+    for record in found:
+        independent = 1 / record["mean_segment_pixels"]
+        assert record["variance_ratio"] > 2 * independent
+    ratios = [record["variance_ratio"] for record in found if record["family"] == "cells"]
+    assert ratios == sorted(ratios, reverse=True)
+
+
+def test_shuffled_pixels_share_the_mean_of_their_map_alone() -> None:
+    """Segments of shuffled pixels are samples without replacement, of variance (P - s) / (P - 1) w / s for s pixels."""
+    maps = torch.stack([smooth(torch.Generator().manual_seed(seed)) for seed in range(12)]).flatten(3).double()
+    between = maps.mean(dim=-1).var(dim=0).sum()
+    within = maps.var(dim=-1, correction=0).mean(dim=0).sum()
+    for record in varied(measured(smooth), 32 * 32):
+        segments = 1024 / record["mean_segment_pixels"]
+        expected = (between + within * (segments - 1) / 1023) / (between + within)
+        assert record["shuffled_ratio"] == pytest.approx(expected.item(), rel=0.1), record
+
+
+def by_hand(relative: list[float]) -> Measurement:
+    key = Key("Saliency", "cells 4", "signed", "summed_variance")
+    pixels = key._replace(grouping="pixels")
+    values = {
+        key: torch.tensor([2.0, 4.0]),
+        pixels: torch.tensor([8.0, 8.0]),
+        key._replace(kind="permutation"): torch.tensor([1.0, 1.0]),
+        pixels._replace(kind="permutation"): torch.tensor([10.0, 6.0]),
+        key._replace(metric="across_model_variance"): torch.tensor(relative),
+    }
+    return Measurement(values, segments={"cells 4": 4.0, "pixels": 64.0}, n_images=2)
+
+
+def test_a_variance_by_hand() -> None:
+    (record,) = varied(by_hand([0.5, 1.0]), 64)
+    assert record == {
+        "method": "Saliency",
+        "family": "cells",
+        "mean_segment_pixels": 16.0,
+        "variance_ratio": 6 / 16,
+        "ci95": [2 / 8, 4 / 8],  # twice the first image, twice the second
+        "shuffled_ratio": 2 / 16,
+        "across_model_variance": 0.75,
+        "n": 2,
+    }
+    assert varied(by_hand([0.5, 1.0]), 64) == [record]
+
+
+def test_maps_that_cancel_have_no_relative_variance() -> None:
+    """A mean map of zeros makes the variance of an image infinite, or 0/0: it is left out of the mean."""
+    for undefined in (float("inf"), float("nan")):
+        (record,) = varied(by_hand([0.5, undefined]), 64)
+        assert record["across_model_variance"] == 0.5
+        assert record["variance_ratio"] == 6 / 16
+
+
+def test_without_sizes_there_is_nothing() -> None:
+    without = Protocol(MethodSettings(), ("Saliency",), (Grouping("pixels"),))
+    assert varied(by_hand([0.5, 1.0]), 64, without) == []

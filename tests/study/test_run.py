@@ -1,5 +1,6 @@
 """The study as a whole: what it leaves, that nothing is lost when it is killed, and what it refuses to touch."""
 
+import io
 import json
 import os
 import shutil
@@ -8,19 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from captum_superpixel._files import read_signed
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import image_folder
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.models.networks import small_cnn
-from captum_superpixel.study import run
-from captum_superpixel.study.acquiring import StudyNetwork
+from captum_superpixel.study import report as report_module
+from captum_superpixel.study.protocol import METHOD_NAMES, METRICS, SIGNS, standard_groupings
 from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import StudySettings
 
@@ -28,7 +32,7 @@ FIXED: dict[str, Any] = {"n_segments": 4, "n_steps": 2, "n_samples": 2, "draws":
 
 
 def without_seconds(out: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report.pop("seconds")["stages"]
     return report
 
@@ -39,19 +43,26 @@ def copied(tiny_study: Any, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_study.out, tmp_path / "copy")
 
 
-class Colour(nn.Module):
-    """The largest mean of blue, green and red over 8 by 8 pixels: knows the squares without any training."""
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes seconds, and these tests do not look at what is drawn."""
+    monkeypatch.setattr(report_module, "draw_maps", lambda *_: Figure(figsize=(1, 1)))
+    monkeypatch.setattr(report_module, "draw_stability", lambda *_: None)
+
+
+class Color(nn.Module):
+    """The largest mean of blue, green and red over 6 by 6 pixels: knows the squares without any training."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((3,), 3.0))
 
     def forward(self, images: Tensor) -> Tensor:
-        return nn.functional.avg_pool2d(images.relu() ** 2, 8, stride=1).amax((2, 3)).flip(1) * self.weight
+        return nn.functional.avg_pool2d(images.relu() ** 2, 6, stride=1).amax((2, 3)).flip(1) * self.weight
 
 
-def half_colour() -> nn.Module:
-    network = Colour()
+def half_color() -> nn.Module:
+    network = Color()
     network.weight.data /= 2
     return network
 
@@ -76,13 +87,15 @@ def test_what_a_study_leaves(tiny_study: Any) -> None:
 
 def test_accuracies_are_those_of_the_kept_networks(tiny_study: Any, squares_root: Path) -> None:
     """Recomputed from the weights and the files, without any code of the study."""
-    preprocessing = Preprocessing(24, IMAGENET.mean, IMAGENET.std)
+    preprocessing = Preprocessing(16, IMAGENET.mean, IMAGENET.std)
     images = image_folder(squares_root / "val", preprocessing=preprocessing)
     report = without_seconds(tiny_study.out)
     assert [model["train_images"] for model in report["models"]] == [20, 20, 20]
     for number, model in enumerate(report["models"]):
         network = small_cnn(3)
-        stored = torch.load(tiny_study.out / "parts" / f"network-{number}.pt", weights_only=True)
+        stored = torch.load(
+            io.BytesIO(read_signed(tiny_study.out / "parts" / f"network-{number}.pt")), weights_only=True
+        )
         network.load_state_dict(stored["content"]["weights"])
         with torch.no_grad():
             right = network.eval()(images.batch(range(24))).argmax(dim=1) == images.labels
@@ -93,24 +106,34 @@ def test_accuracies_are_those_of_the_kept_networks(tiny_study: Any, squares_root
 def test_every_method_grouping_sign_and_metric_has_a_record(tiny_study: Any) -> None:
     report = without_seconds(tiny_study.out)
     found = [(r["method"], r["grouping"], r["sign"], r["metric"]) for r in report["records"]]
-    metrics = {metric for *_, metric in found}
-    assert {"ssim", "top_k_iou", "across_model_variance", "insertion_auc", "road"} <= metrics
-    assert len(found) == len(set(found)) == 3 * 7 * 2 * len(metrics)
+    # The squares come without the truth about where they are.
+    metrics = {name for name, metric in METRICS.items() if metric.family != "localization"}
+    groupings = [grouping.name for grouping in standard_groupings(8)]
+    assert [grouping["name"] for grouping in report["groupings"]] == groupings
+    assert set(found) == set(product(METHOD_NAMES, groupings, SIGNS, metrics))
+    assert len(found) == len(set(found))
     for record in report["records"]:
         if "nulls" in record:
             assert set(record["nulls"]) == set(record["excess"]) == {"permutation", "random_network"}
             for null, value in record["nulls"].items():
-                assert record["excess"][null] == pytest.approx((record["value"] - value) / (1 - value))
-        assert record["n"] == {"insertion_auc": 3, "road": 1}.get(record["metric"], record["n"])
-    assert {r["n"] for r in report["records"] if r["family"] == "stability"} == {4}
-    assert {(r["n"], r["method"]) for r in report["mege_reco"]} == {
-        (6, method) for method in ("Saliency", "IntegratedGradients", "SmoothGrad")
+                expected = None if value == 1 else pytest.approx((record["value"] - value) / (1 - value))
+                assert record["excess"][null] == expected
+    # Explained images, of which the first three are for curves and the first one is for ROAD.
+    assert {metric: {r["n"] for r in report["records"] if r["metric"] == metric} for metric in metrics} == {
+        metric: {1 if "road" in metric else 3 if described.family == "fidelity" else 4}
+        for metric, described in METRICS.items()
+        if described.family != "localization"
     }
-    assert len(report["variance_by_size"]) == 3 * 2 * 6
+    assert {(r["n"], r["method"]) for r in report["mege_reco"]} == {(6, method) for method in METHOD_NAMES}
+    assert len(report["variance_by_size"]) == 3 * 2 * 5
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_killed_and_taken_up(tiny_study: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "killed"
+    shutil.copytree(tiny_study.out / "parts", out / "parts")
+    for name in ("network-2", "predictions-2", "images-00000", "images-00002", "mege-SmoothGrad"):
+        (out / "parts" / f"{name}.pt").unlink()
     command = [sys.executable, "-W", "error", "-m", "captum_superpixel.cli", *tiny_study.arguments, "--out", str(out)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -165,6 +188,7 @@ def test_a_part_of_other_settings_is_named_with_both_values(
     assert (copied / "report.json").read_bytes() == before
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_without_mege_the_finished_chunks_serve_again(
     copied: Path, tiny_study: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,7 +207,7 @@ def test_without_mege_the_finished_chunks_serve_again(
 def brought(squares_root: Path, *factories: Callable[[], nn.Module], **options: Any) -> StudySettings:
     names = tuple(f"squares_networks:{factory.__name__}" for factory in factories)
     return StudySettings(
-        dataset="imagefolder", root=str(squares_root / "val"), size=24, checkpoints=names, images=2, **FIXED, **options
+        dataset="imagefolder", root=str(squares_root / "val"), size=16, checkpoints=names, images=2, **FIXED, **options
     )
 
 
@@ -191,16 +215,16 @@ def brought(squares_root: Path, *factories: Callable[[], nn.Module], **options: 
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module to name the networks of this file by."""
     module = type(sys)("squares_networks")
-    module.__dict__.update(Colour=Colour, half_colour=half_colour)
+    module.__dict__.update(Color=Color, half_color=half_color)
     monkeypatch.setitem(sys.modules, "squares_networks", module)
 
 
 @pytest.mark.usefixtures("networks")
 def test_one_brought_network_gives_fidelity_only(squares_root: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    result = run_study(brought(squares_root, Colour, fidelity_images=2), tmp_path / "out", report=lines.append)
+    result = run_study(brought(squares_root, Color, fidelity_images=2), tmp_path / "out", report=lines.append)
     assert result is not None
-    assert lines[1] == "squares_networks:Colour: 100.0% of 24 held-out images right"
+    assert lines[1] == "squares_networks:Color: 100.0% of 24 held-out images right"
     assert {record["family"] for record in result["records"]} == {"fidelity"}
     assert result["models"][0]["train_images"] is None
     assert result["dataset"]["train_images"] is None
@@ -208,10 +232,10 @@ def test_one_brought_network_gives_fidelity_only(squares_root: Path, tmp_path: P
     assert (tmp_path / "out" / "maps.png").exists()
 
 
-@pytest.mark.usefixtures("networks")
+@pytest.mark.usefixtures("networks", "no_pictures")
 def test_networks_that_differ_by_a_factor_are_perfectly_stable(squares_root: Path, tmp_path: Path) -> None:
     """Logits half as large have gradients half as large, and all metrics of stability pass over a factor."""
-    settings = brought(squares_root, Colour, half_colour, fidelity_images=0)
+    settings = brought(squares_root, Color, half_color, fidelity_images=0)
     result = run_study(settings, tmp_path / "out")
     assert result is not None
     assert result["settings"]["models"] == 2
@@ -221,28 +245,10 @@ def test_networks_that_differ_by_a_factor_are_perfectly_stable(squares_root: Pat
             assert values[method, metric] == pytest.approx(1, abs=1e-5), metric
 
 
-def test_the_first_images_that_all_classify_rightly_are_chosen() -> None:
-    labels = torch.tensor([0, 1, 2, 0, 1])
-
-    class Data:
-        held_out = torch.utils.data.TensorDataset(labels)
-
-    Data.held_out.labels = labels  # type: ignore[attr-defined]
-    networks = [
-        StudyNetwork(nn.Identity(), "a", predictions=torch.tensor([0, 1, 0, 0, 1])),
-        StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([1, 1, 2, 0, 1])),
-    ]
-    assert run._choose(networks, Data(), 5) == [1, 3, 4]  # type: ignore[arg-type]
-    assert run._choose(networks, Data(), 2) == [1, 3]  # type: ignore[arg-type]
-    networks[1] = StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([0, 0, 2, 1, 2]))
-    with pytest.raises(ValueError, match="1 of 5 held-out images are classified rightly by all 2 networks"):
-        run._choose(networks, Data(), 5)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 24, "n_segments": 577}, "n_segments=577, but an image .* has only 576 pixels"),
+        ({"size": 16, "n_segments": 257}, "n_segments=257, but an image .* has only 256 pixels"),
         ({"size": 10}, "the images are too small to be compared .*10 x 10 pixels.*: choose a larger size"),
     ],
 )

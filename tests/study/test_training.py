@@ -1,14 +1,27 @@
-"""Training and evaluation: one step by hand, reproducibility, and data that can be learnt."""
+"""Training, evaluation and recipes: steps by hand, reproducibility, and data that can be learned."""
+
+import dataclasses
+import json
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import TensorDataset
 
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.models.networks import small_cnn
-from captum_superpixel.study.training import accuracy, predict, random_shift, train
+from captum_superpixel.study.training import (
+    RECIPES,
+    TrainingRecipe,
+    accuracy,
+    predict,
+    random_shift,
+    shift_and_flip,
+    train,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -61,7 +74,30 @@ def test_one_step_by_hand() -> None:
     assert torch.allclose(updated, weight - lr / 25 * 1.95 * gradient, atol=1e-6)
 
 
-def test_learns_what_can_be_learnt() -> None:
+def test_the_rate_goes_through_one_cycle() -> None:
+    """Up from a 25th of the peak to it in the first 30 % of the steps, then down to almost 0; every batch is a step."""
+    rates: list[float] = []
+    momenta: list[float] = []
+
+    def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        momenta.append(optimizer.param_groups[0]["momentum"])
+
+    handle = register_optimizer_step_pre_hook(note)
+    try:
+        train(linear(), bright_or_dark(), epochs=5, batch_size=30, lr=0.5, generator=seeded(), progress=False)
+    finally:
+        handle.remove()
+    peak = 10 * 0.3 - 1
+    up = [0.02 + 0.48 * (1 - np.cos(np.pi * step / peak)) / 2 for step in range(3)]
+    down = [2e-6 / 25 * 0.1 + 0.5 * (1 + np.cos(np.pi * (step - peak) / (9 - peak))) / 2 for step in range(3, 10)]
+    assert rates == pytest.approx([*up, *down], abs=1e-4)
+    assert (max(rates), rates.index(max(rates))) == (pytest.approx(0.5), 2)
+    assert momenta[0] == pytest.approx(0.95)
+    assert min(momenta) == pytest.approx(0.85)
+
+
+def test_learns_what_can_be_learned() -> None:
     data, model = bright_or_dark(), linear()
     model[2].weight.data.neg_()  # type: ignore[index,union-attr,operator]
     assert accuracy(model, data) < 0.9
@@ -74,7 +110,7 @@ def test_learns_what_can_be_learnt() -> None:
 
 def test_small_cnn_fits_digits() -> None:
     """Learning what generalises takes half a minute, so that is for the demo; fitting a few images does not."""
-    generator, data = seeded(), DigitsOnPhotographs(length=100)
+    generator, data = seeded(), DigitsOnPhotographs(size=24, length=40)
     model = small_cnn(generator=generator)
     train(model, data, epochs=12, batch_size=10, augment=None, generator=generator, progress=False)
     assert accuracy(model, data) > 0.9
@@ -157,15 +193,15 @@ def test_prediction_restores_the_mode_and_leaves_the_statistics() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"epochs": 0}, "epochs=0"),
-        ({"batch_size": 1.5}, r"batch_size=1\.5"),
-        ({"lr": 0.0}, r"lr=0\.0 must be above 0"),
-        ({"weight_decay": -1}, "weight_decay=-1"),
-        ({"label_smoothing": 2}, "label_smoothing=2 must be from 0 to 1"),
+        ({"epochs": 0}, "epochs must be at least 1, but 0"),
+        ({"batch_size": 1.5}, r"batch_size must be an integer, but 1\.5"),
+        ({"lr": 0.0}, r"lr must be finite and above 0, but 0\.0"),
+        ({"weight_decay": -1}, "weight_decay must be finite and at least 0, but -1"),
+        ({"label_smoothing": 2}, "label_smoothing must be at most 1, but 2"),
     ],
 )
 def test_bad_numbers(arguments: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         train(linear(), bright_or_dark(), **arguments)  # type: ignore[arg-type]
 
 
@@ -175,3 +211,61 @@ def test_empty_data() -> None:
         train(linear(), empty)
     with pytest.raises(ValueError, match="no images"):
         accuracy(linear(), empty)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_generator_decides_the_network(name: str) -> None:
+    before = torch.get_rng_state()
+    first, same, other = (RECIPES[name].make(7, torch.Generator().manual_seed(seed)).eval() for seed in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), before)
+    for key, tensor in first.state_dict().items():
+        assert torch.equal(tensor, same.state_dict()[key]), key
+    size = 40 if name in ("resnet18", "squeezenet1_0") else 32
+    inputs = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = first(inputs)
+        assert logits.shape == (1, 7)
+        assert not torch.allclose(logits, other(inputs))
+
+
+def test_every_image_is_a_shift_of_itself_or_of_its_mirror_image() -> None:
+    images = torch.rand(40, 2, 12, 12, generator=torch.Generator().manual_seed(1)) + 1
+    shifted = shift_and_flip(images, torch.Generator().manual_seed(2))
+    assert torch.equal(shifted, shift_and_flip(images, torch.Generator().manual_seed(2)))
+    mirrored = 0
+    for image, result in zip(images, shifted, strict=True):
+        matches = [
+            (flip, down, right)
+            for flip, original in ((False, image), (True, image.flip(-1)))
+            for down in range(-4, 5)
+            for right in range(-4, 5)
+            # What stays in the picture for sure, whatever fills the border.
+            if torch.equal(result[:, 4:8, 4:8], original[:, 4 + down : 8 + down, 4 + right : 8 + right])
+        ]
+        assert len(matches) == 1
+        mirrored += matches[0][0]
+    assert 8 < mirrored < 32
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_descriptions_hold_what_decides_the_training(name: str) -> None:
+    described = RECIPES[name].describe()
+    assert json.loads(json.dumps(described)) == described
+    assert {*described, "make"} == {field.name for field in dataclasses.fields(TrainingRecipe)}
+    assert dataclasses.replace(RECIPES[name], lr=9.0).describe() != described
+    assert dataclasses.replace(RECIPES[name], augment=None).describe()["augment"] is None
+
+
+def test_the_recipes() -> None:
+    """What decides how long the networks of the evidence were trained, and how fast."""
+    rates = {name: (recipe.lr, recipe.batch_size, recipe.weight_decay) for name, recipe in RECIPES.items()}
+    assert rates == {
+        "small_cnn": (0.15, 64, 5e-4),
+        **{f"resnet{depth}": (0.4, 128, 5e-4) for depth in (20, 32, 44, 56)},
+        "resnet18": (0.1, 64, 5e-4),
+        "squeezenet1_0": (0.04, 64, 2e-4),
+    }
+    smoothing = {name: recipe.label_smoothing for name, recipe in RECIPES.items()}
+    assert smoothing == {name: 0.0 if name[6:] in ("20", "32", "44", "56") else 0.1 for name in RECIPES}
+    augmented = {name: recipe.augment for name, recipe in RECIPES.items()}
+    assert augmented == {name: random_shift if name == "small_cnn" else shift_and_flip for name in RECIPES}

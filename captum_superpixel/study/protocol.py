@@ -1,0 +1,288 @@
+"""What a study compares and how it measures: its methods, its groupings of pixels and their roles, and its metrics."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from captum_superpixel._blur import gaussian_blur
+from captum_superpixel.attr._masks import generate
+from captum_superpixel.attr.grouped import group_maps
+from captum_superpixel.attr.methods import MethodSettings
+from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
+from captum_superpixel.masks.base import ImageMaskGenerator, Statistic
+from captum_superpixel.metrics import LOCALIZATION, SIMILARITIES
+from captum_superpixel.study.data import StudyData
+from captum_superpixel.study.settings import StudySettings
+
+__all__ = [
+    "METHOD_NAMES",
+    "METRICS",
+    "NULLS",
+    "PERMUTATION",
+    "RANDOM_NETWORK",
+    "SIGNS",
+    "Grouper",
+    "Grouping",
+    "MapSign",
+    "Metric",
+    "Protocol",
+    "functions",
+    "make_protocol",
+    "size_groupings",
+    "standard_groupings",
+]
+
+METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
+
+MapSign: TypeAlias = Literal["signed", "magnitude"]
+SIGNS: tuple[MapSign, ...] = ("signed", "magnitude")
+
+Family: TypeAlias = Literal["stability", "fidelity", "localization"]
+PERMUTATION, RANDOM_NETWORK = NULLS = ("permutation", "random_network")
+PerImage: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One of the study's metrics: a value per image for every method, grouping and sign.
+
+    Args:
+        title: What the tables call it.
+        family: What it is about.
+        function: From two batches of maps (stability), or from maps and masks of objects (localization), to ``(N,)``;
+            None where it is computed otherwise.
+        higher_is_better: Whether a higher value is the better one.
+        compared: Whether differences between groupings are reported with an interval of their own.
+        claimed: Whether the study's claims are about it.
+        printed: Whether it has a column in the tables; ``report.json`` holds it in any case.
+    """
+
+    title: str
+    family: Family
+    function: PerImage | None = None
+    higher_is_better: bool = True
+    compared: bool = False
+    claimed: bool = False
+    printed: bool = True
+
+    @property
+    def has_nulls(self) -> bool:
+        """Whether it is a similarity of two maps, which stands beside its nulls."""
+        return self.family == "stability" and self.function is not None
+
+
+METRICS: dict[str, Metric] = {
+    "ssim": Metric("SSIM", "stability", SIMILARITIES["ssim"], compared=True, claimed=True),
+    "top_k_iou": Metric("top-10 % IoU", "stability", SIMILARITIES["top_k_iou"], compared=True, claimed=True),
+    "top_k_intersection": Metric("top-10 % intersection", "stability", SIMILARITIES["top_k_intersection"]),
+    "cosine_similarity": Metric("cosine (signed)", "stability", SIMILARITIES["cosine_similarity"]),
+    "rank_correlation": Metric("rank correlation", "stability", SIMILARITIES["rank_correlation"]),
+    "across_model_variance": Metric("variance over models", "stability", higher_is_better=False),
+    "insertion_auc": Metric("insertion", "fidelity"),
+    "deletion_auc": Metric("deletion", "fidelity", higher_is_better=False),
+    "insertion_minus_deletion": Metric("insertion − deletion", "fidelity", compared=True, claimed=True),
+    "road": Metric("ROAD (least − most relevant first)", "fidelity", compared=True),
+    "road_most_relevant_first": Metric("ROAD, most relevant first", "fidelity", higher_is_better=False, printed=False),
+    "road_least_relevant_first": Metric("ROAD, least relevant first", "fidelity", printed=False),
+    "pointing_game": Metric("pointing game", "localization", LOCALIZATION["pointing_game"]),
+    "relevance_mass_accuracy": Metric("mass accuracy", "localization", LOCALIZATION["relevance_mass_accuracy"]),
+    "relevance_rank_accuracy": Metric(
+        "rank accuracy", "localization", LOCALIZATION["relevance_rank_accuracy"], compared=True
+    ),
+}
+"""The study's metrics by their names in ``report.json``, in the order of the tables' columns."""
+
+
+def functions(family: Family) -> dict[str, PerImage]:
+    """The functions of a family's metrics by name, without those that are computed otherwise."""
+    return {
+        name: metric.function
+        for name, metric in METRICS.items()
+        if metric.family == family and metric.function is not None
+    }
+
+
+Role: TypeAlias = Literal["candidate", "control", "drawn", "retrained", "of the paper", "recommended"]
+Grouper: TypeAlias = Callable[[Tensor, MapSign], Tensor]
+"""From pixel maps (N, C, H, W) and whether magnitudes are grouped to grouped maps of the same shape."""
+
+_BLUR = 1.5 / 32
+"""Standard deviation of the blur, relative to the shorter side of the image."""
+_PIXELS_PER_SEGMENT = (4, 9, 16, 36, 64, 144, 256)
+# As Rong et al. have it, for pixels in [0, 1].
+_ROAD_NOISE = 0.01
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One way of grouping: the mean over segments, averaged over several segmentations, or a Gaussian blur.
+
+    With neither, pixels are left as they are; with the sign ``"magnitude"`` it is |a| that is grouped. With generators
+    it is what ``SuperpixelGrouped`` does, with the reductions ``"mean"`` and ``"abs_mean"``.
+
+    Args:
+        name: What the report calls it.
+        generators: Mask generators, whose grouped maps are averaged.
+        blur: Standard deviation of the Gaussian, relative to the shorter side of the image; 0 for none.
+        roles: What the study does with it: a ``"candidate"`` is compared with every ``"control"``; maps are
+            ``"drawn"``; networks are ``"retrained"`` by its order of pixels for ROAR; the one ``"of the paper"`` and
+            the one that is ``"recommended"`` are those that claims are about.
+        rivals: Names of the controls that the claims set it above, pixels first.
+    """
+
+    name: str
+    generators: tuple[ImageMaskGenerator, ...] = ()
+    blur: float = 0.0
+    roles: tuple[Role, ...] = ()
+    rivals: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Say in a line what is averaged."""
+        if self.blur:
+            return f"Gaussian blur, standard deviation {self.blur:.3f} of the shorter side"
+        return " + ".join(map(repr, self.generators)) or "every pixel by itself"
+
+    def bind(self, inputs: Tensor) -> tuple[Grouper, float]:
+        """Segment images, once for all of their maps.
+
+        Args:
+            inputs: (N, C, H, W).
+
+        Returns:
+            A function that groups maps of these images, and the mean number of segments per image.
+
+        Examples:
+            >>> group, segments = Grouping("halves", (Grid(2),)).bind(torch.zeros(1, 1, 1, 4))
+            >>> group(torch.tensor([[[[1.0, -1.0, 2.0, 2.0]]]]), "signed")
+            tensor([[[[0., 0., 2., 2.]]]])
+        """
+        members = generate(list(self.generators), (inputs,)) if self.generators else []
+        masks = [mask for (mask,) in members if mask is not None]
+
+        def group(maps: Tensor, sign: MapSign) -> Tensor:
+            if masks:
+                return group_maps(maps, masks, "abs_mean" if sign == "magnitude" else "mean")
+            values = maps.abs() if sign == "magnitude" else maps
+            return gaussian_blur(values, self.blur * min(values.shape[-2:])) if self.blur else values
+
+        return group, _mean_segments(masks) if masks else float(inputs[0, 0].numel())
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How maps are made, grouped and measured.
+
+    Args:
+        method_settings: How much work the methods do, and in which units.
+        methods: Their names.
+        groupings: What is compared.
+        sizes: Groupings whose variance over models is measured in addition, and nothing else.
+        draws: Permutations for the permutation null, spread over the pairs of networks; 0 leaves it out.
+        stability: Whether the maps of several networks are compared.
+        fidelity: Whether insertion, deletion and ROAD are measured.
+        auc_steps: Steps of the insertion and the deletion curve.
+        road_noise: Standard deviation of the noise of ROAD's imputation, in units of the network's input.
+    """
+
+    method_settings: MethodSettings
+    methods: tuple[str, ...]
+    groupings: tuple[Grouping, ...]
+    sizes: tuple[Grouping, ...] = ()
+    draws: int = 2
+    stability: bool = True
+    fidelity: bool = True
+    auc_steps: int = 20
+    road_noise: float = 0.01
+
+
+def make_protocol(settings: StudySettings, data: StudyData) -> Protocol:
+    """What the settings say about images of this kind and size."""
+    options: dict[str, Any] = {"denormalize": data.denormalize, "channel_order": data.channel_order}
+    height, width = data.held_out.batch([0]).shape[-2:]
+    return Protocol(
+        method_settings=MethodSettings(
+            n_steps=settings.n_steps,
+            n_samples=settings.n_samples,
+            noise=data.noise(settings.noise),
+            baseline=data.baseline,
+            images_at_once=max(1, 256 * 48 * 48 // max(48 * 48, height * width)),
+            signed=True,
+        ),
+        methods=METHOD_NAMES,
+        groupings=standard_groupings(int(settings.n_segments or 1), **options),
+        sizes=size_groupings(height, width, **options) if settings.models > 2 else (),
+        draws=int(settings.draws or 0),
+        stability=settings.models > 1,
+        auc_steps=settings.auc_steps,
+        road_noise=data.noise(_ROAD_NOISE),
+    )
+
+
+def standard_groupings(
+    n_segments: int,
+    *,
+    counts: Sequence[int] | None = None,
+    denormalize: tuple[Statistic, Statistic] | None = None,
+    channel_order: Literal["rgb", "bgr"] = "rgb",
+) -> tuple[Grouping, ...]:
+    """Pixels, square cells, an ensemble of cells, Slic, Felzenszwalb, the ensemble of superpixels, and a blur.
+
+    Args:
+        n_segments: Segments of ``Slic`` and, as nearly as can be, cells of the grid.
+        counts: Segments of the ensemble's members; None for those of :func:`~captum_superpixel.masks.multiscale`.
+        denormalize: The model's preprocessing, as mask generators take it.
+        channel_order: ``"rgb"`` or ``"bgr"``.
+
+    Returns:
+        Seven groupings. The ensemble of cells has as many cells as the ensemble has segments.
+    """
+    options: dict[str, Any] = {"denormalize": denormalize, "channel_order": channel_order}
+    members = multiscale(**options) if counts is None else multiscale(counts, **options)
+    cells = tuple(Grid(count) for count in sorted({member.n_segments for member in members}))
+    shown: tuple[Role, ...] = ("drawn", "retrained")
+    above = ("pixels", "Slic", "Felzenszwalb", "cell ensemble", "blur")
+    return (
+        Grouping("pixels", roles=("control", *shown)),
+        Grouping("cells", (Grid(n_segments),), roles=("control", *shown)),
+        Grouping("cell ensemble", cells, roles=("control",)),
+        Grouping(
+            "Slic",
+            (Slic(n_segments, **options),),
+            roles=("candidate", "control", "of the paper", *shown),
+            rivals=("pixels", "cells"),
+        ),
+        Grouping("Felzenszwalb", (Felzenszwalb(**options),), roles=("candidate", "control")),
+        Grouping("ensemble", tuple(members), roles=("candidate", "recommended", *shown), rivals=above),
+        Grouping("blur", blur=_BLUR, roles=("control",)),
+    )
+
+
+def size_groupings(
+    height: int,
+    width: int,
+    *,
+    denormalize: tuple[Statistic, Statistic] | None = None,
+    channel_order: Literal["rgb", "bgr"] = "rgb",
+) -> tuple[Grouping, ...]:
+    """Superpixels and cells of growing size, down to at least four per image.
+
+    Examples:
+        >>> [grouping.name for grouping in size_groupings(8, 8)]
+        ['Slic 16', 'cells 16', 'Slic 7', 'cells 7', 'Slic 4', 'cells 4']
+    """
+    counts = [height * width // pixels for pixels in _PIXELS_PER_SEGMENT]
+    return tuple(
+        grouping
+        for count in dict.fromkeys(count for count in counts if count >= 4)
+        for grouping in (
+            Grouping(f"Slic {count}", (Slic(count, denormalize=denormalize, channel_order=channel_order),)),
+            Grouping(f"cells {count}", (Grid(count),)),
+        )
+    )
+
+
+def _mean_segments(masks: Sequence[Tensor]) -> float:
+    return torch.stack([mask.flatten(1).amax(dim=1) + 1.0 for mask in masks]).mean().item()
