@@ -15,7 +15,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_code_of_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 5
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
     names: dict[str, Any] = {
         "model": resnet18(10, generator=torch.Generator().manual_seed(0)).eval(),
@@ -34,4 +34,5 @@ def test_the_code_of_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: p
     assert {region.image for region in names["table"]} == {0, 1}
     assert names["alike"].n_images == 2
     assert names["faithful"].shape == (2,)
+    assert [text.get_text() for text in names["axes"].texts] == ["1", "2", "3", "4", "5"]
     assert (tmp_path / "explanation.html").read_text(encoding="utf-8").startswith("<!doctype html>")

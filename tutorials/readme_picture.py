@@ -25,7 +25,7 @@ from captum_superpixel import SuperpixelGrouped
 from captum_superpixel._files import replacing
 from captum_superpixel.datasets import IMAGENET, Preprocessing
 from captum_superpixel.masks import Slic, multiscale
-from captum_superpixel.models.classifying import load_model
+from captum_superpixel.models.loading import load_model
 from captum_superpixel.visualization import visualize_comparison
 
 

@@ -33,7 +33,7 @@ _FAVORITES = (166, 75, 184, 224)
 _METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad")
 _BORDER = (1.0, 0.9, 0.1)
 
-Maps = Mapping[str, Mapping[str, Tensor]]
+MethodMaps = Mapping[str, Mapping[str, Tensor]]
 """For each method its map by pixel and its map by superpixel, ``(N, C, H, W)`` each, non-negative."""
 
 
@@ -73,7 +73,7 @@ def run_demo(out: Path, *, seed: int, epochs: int, retrain: bool, report: Callab
     )
 
 
-def explain(model: nn.Module, images: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Maps]:
+def explain(model: nn.Module, images: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, MethodMaps]:
     """Explain decisions by three methods, pixel by pixel and averaged within superpixels.
 
     Args:
@@ -103,7 +103,7 @@ def explain(model: nn.Module, images: Tensor, targets: Tensor, seed: int) -> tup
     return slic(images), maps
 
 
-def draw(images: Tensor, feature_mask: Tensor, maps: Maps, labels: Tensor, predictions: Tensor) -> Figure:
+def draw(images: Tensor, feature_mask: Tensor, maps: MethodMaps, labels: Tensor, predictions: Tensor) -> Figure:
     """Draw one row per image: the image with its superpixels' borders, then each method by pixel and by superpixel.
 
     Args:

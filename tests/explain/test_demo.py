@@ -19,7 +19,7 @@ from captum_superpixel._checks import InputError
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.explain import demo
-from captum_superpixel.explain.demo import Maps, draw, explain, trained_network
+from captum_superpixel.explain.demo import MethodMaps, draw, explain, trained_network
 from captum_superpixel.pooling import pool_segments
 
 METHODS = ["Saliency", "IntegratedGradients", "SmoothGrad"]
@@ -79,12 +79,12 @@ def pictures() -> Tensor:
 
 
 @pytest.fixture
-def explained(net: nn.Module, pictures: Tensor) -> tuple[Tensor, Maps]:
+def explained(net: nn.Module, pictures: Tensor) -> tuple[Tensor, MethodMaps]:
     return explain(net, pictures, torch.tensor([1, 3]), seed=0)
 
 
 @pytest.fixture
-def figure(pictures: Tensor, explained: tuple[Tensor, Maps]) -> Figure:
+def figure(pictures: Tensor, explained: tuple[Tensor, MethodMaps]) -> Figure:
     return draw(pictures, *explained, torch.tensor([7, 3]), torch.tensor([1, 3]))
 
 
@@ -163,7 +163,7 @@ def test_scikit_learn_is_asked_for(
     assert said.count('pip install "captum-superpixel[demo]"') == 1
 
 
-def test_maps_are_magnitudes_and_their_means_within_superpixels(explained: tuple[Tensor, Maps]) -> None:
+def test_maps_are_magnitudes_and_their_means_within_superpixels(explained: tuple[Tensor, MethodMaps]) -> None:
     feature_mask, maps = explained
     assert feature_mask.shape == (2, 1, 16, 12)
     assert min(len(mask.unique()) for mask in feature_mask) > 30
@@ -176,7 +176,7 @@ def test_maps_are_magnitudes_and_their_means_within_superpixels(explained: tuple
         assert torch.allclose(grouped, pool_segments(by_pixel, feature_mask), atol=1e-6)
 
 
-def test_maps_are_those_of_the_targets(net: nn.Module, pictures: Tensor, explained: tuple[Tensor, Maps]) -> None:
+def test_maps_are_those_of_the_targets(net: nn.Module, pictures: Tensor, explained: tuple[Tensor, MethodMaps]) -> None:
     expected = Saliency(net).attribute(pictures.requires_grad_(), target=torch.tensor([1, 3]))
     assert torch.allclose(explained[1]["Saliency"]["pixel by pixel"], expected)
 
