@@ -45,7 +45,7 @@ def checked_choice(name: str, value: object, choices: Sequence[_Choice]) -> _Cho
     """Return ``value``, one of the choices.
 
     Raises:
-        ValueError: If it is none of them.
+        ValueError: If it is not among the choices.
 
     Examples:
         >>> checked_choice("by", "size", ["score", "magnitude"])
@@ -113,7 +113,7 @@ def checked_denormalize(value: object) -> tuple[tuple[float, ...], tuple[float, 
     if 0.0 in std:
         raise ValueError(f"the std of denormalize must not be zero, but {list(std)} was passed")
     if len({len(mean), len(std)} - {1}) > 1:
-        raise ValueError(f"denormalize holds {len(mean)} means and {len(std)} stds: pass one of each a channel")
+        raise ValueError(f"denormalize holds {len(mean)} means and {len(std)} stds: pass one of each per channel")
     return mean, std
 
 

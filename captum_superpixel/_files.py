@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, kept with a checksum, and checked before any work is done for them."""
+"""Files: written whole or not at all, kept with a checksum, and checked before long computations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door to libraries that leave out types: the functions of theirs that are called, with types."""
+"""Typed access to untyped libraries: the functions of SciPy, scikit-image and others that are called."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def renumber(feature_masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
     Equal ids in the masks of one image stay equal, and their order is kept. Every image is numbered by itself.
 
     Args:
-        feature_masks: One mask ``(M, 1 or C, *spatial)`` an input, where M is 1 or a common batch size.
+        feature_masks: One mask ``(M, 1 or C, *spatial)`` per input, where M is 1 or a common batch size.
 
     Returns:
         Masks of the same partitions, all with the largest M as their batch size.
@@ -112,7 +112,7 @@ def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None
     """Shift the ids of each mask beyond those of the masks before it, image by image.
 
     Args:
-        feature_masks: One mask ``(N, 1, *spatial)`` an input, or None.
+        feature_masks: One mask ``(N, 1, *spatial)`` per input, or None.
 
     Returns:
         The masks with ids that no two inputs of an image share; None stays None.

@@ -19,6 +19,7 @@ def test_the_code_of_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: p
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
     names: dict[str, Any] = {
         "model": resnet18(10, generator=torch.Generator().manual_seed(0)).eval(),
+        "other_model": resnet18(10, generator=torch.Generator().manual_seed(1)).eval(),
         "images": images,
         "labels": torch.tensor([1, 2]),
     }

@@ -66,7 +66,7 @@ def check_method(method: object) -> None:
         )
     if not isinstance(method, Attribution):
         name = getattr(method, "__name__", type(method).__name__)
-        raise TypeError(f"attribution_method must be a captum.attr.Attribution, but {name!r} is none")
+        raise TypeError(f"attribution_method must be a captum.attr.Attribution, but {name!r} is not one")
     if not callable(getattr(method, "attribute", None)):
         raise TypeError(f"attribution_method is a bare {type(method).__name__}, which has no attribute()")
     reason = _reason_against(innermost(method))

@@ -16,7 +16,7 @@ Generators: TypeAlias = MaskGenerator | Sequence["MaskGenerator | Sequence[MaskG
 FeatureMask: TypeAlias = Tensor | Sequence["Tensor | Sequence[Tensor | None] | None"]
 
 Member: TypeAlias = tuple[Tensor | None, ...]
-"""One segmentation of all the inputs: a mask an input, or None for an input that is left as it is."""
+"""One segmentation of all the inputs: a mask per input, or None for an input that is left as it is."""
 
 
 def check_generators(generators: object) -> None:
@@ -46,7 +46,7 @@ def generate(generators: Generators, inputs: tuple[Tensor, ...]) -> list[Member]
         inputs: Tensors of shape ``(N, C, *spatial)``.
 
     Returns:
-        One tuple of masks a member of the ensemble, with ids that the inputs of an image do not share.
+        One tuple of masks per member of the ensemble, with ids that the inputs of an image do not share.
 
     Raises:
         TypeError: If a generator does not return a tensor of integers.
@@ -68,7 +68,7 @@ def read(feature_mask: object, inputs: tuple[Tensor, ...]) -> list[Member]:
         inputs: The tensors that the masks are for.
 
     Returns:
-        One tuple of int64 masks a member of the ensemble.
+        One tuple of int64 masks per member of the ensemble.
 
     Raises:
         TypeError: If a mask is not a tensor of integers.

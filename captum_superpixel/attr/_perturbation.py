@@ -38,7 +38,7 @@ def attribute_segments(
         method: A method whose ``attribute`` takes ``feature_mask``, perhaps inside a NoiseTunnel.
         call: The call to make.
         inputs: Tensors of shape ``(N, *)``.
-        feature_masks: One valid mask ``(M, 1 or C, *spatial)`` an input; None makes each of its elements a feature.
+        feature_masks: One valid mask ``(M, 1 or C, *spatial)`` per input; None makes each of its elements a feature.
         is_tuple: Whether the inputs go to Captum as a tuple.
 
     Returns:

@@ -1,16 +1,14 @@
-"""SuperpixelGrouped: any Captum attribution, averaged within superpixels; and the functions that it is made of."""
+"""SuperpixelGrouped: any Captum attribution, averaged within superpixels."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from captum_superpixel._checks import checked_choice
 from captum_superpixel.attr._captum import (
@@ -22,19 +20,20 @@ from captum_superpixel.attr._captum import (
     log_usage,
     signature_of,
 )
-from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, read
+from captum_superpixel.attr._masks import (
+    FeatureMask,
+    Generators,
+    Member,
+    check_generators,
+    generate,
+    read,
+)
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
-from captum_superpixel.feature_masks import repeat_for_batch
+from captum_superpixel.attr.grouping import INTERPOLATE_MODES, group_maps, lay_over
 from captum_superpixel.masks import Slic
-from captum_superpixel.pooling import Reduction, check_reduction, pool_segments
+from captum_superpixel.pooling import Reduction, check_reduction
 
-__all__ = ["SuperpixelGrouped", "group_maps", "lay_over"]
-
-_INTERPOLATE_MODES: dict[str, dict[int, str]] = {
-    "bilinear": {1: "linear", 2: "bilinear", 3: "trilinear"},
-    "bicubic": {2: "bicubic"},
-    **{mode: dict.fromkeys((1, 2, 3), mode) for mode in ("nearest", "nearest-exact", "area")},
-}
+__all__ = ["SuperpixelGrouped"]
 
 
 class SuperpixelGrouped(Attribution):
@@ -118,7 +117,7 @@ class SuperpixelGrouped(Attribution):
         self.mask_generator = mask_generator
         self.reduction: Reduction = reduction
         self.pool_channels = pool_channels
-        self.interpolate_mode = checked_choice("interpolate_mode", interpolate_mode, list(_INTERPOLATE_MODES))
+        self.interpolate_mode = checked_choice("interpolate_mode", interpolate_mode, list(INTERPOLATE_MODES))
 
     @log_usage
     def attribute(
@@ -135,7 +134,7 @@ class SuperpixelGrouped(Attribution):
             *args: Further arguments of the wrapped method, by position.
             feature_mask: Segment ids ``(1 or N, 1 or C, *spatial)``, non-negative integers, used instead of the
                 generator's. N may be a multiple of the mask's batch size; each mask then holds for so many images in a
-                row. A tuple holds one mask an input, None leaving that input as it is; a list is an ensemble.
+                row. A tuple holds one mask per input, None leaving that input as it is; a list is an ensemble.
             **kwargs: Further arguments of the wrapped method.
 
         Returns:
@@ -314,54 +313,6 @@ class SuperpixelGrouped(Attribution):
     @property
     def _name(self) -> str:
         return type(innermost(self.attribution_method)).__name__
-
-
-def group_maps(
-    maps: Tensor, feature_masks: Sequence[Tensor], reduction: Reduction = "mean", pool_channels: bool = False
-) -> Tensor:
-    """Pool maps within the segments of each mask, and average over the masks: what ``SuperpixelGrouped`` does to a map.
-
-    For callers that group one map in several ways, and so compute it only once.
-
-    Args:
-        maps: Floating-point maps ``(N, C, *spatial)``.
-        feature_masks: At least one mask ``(M, 1 or C, *spatial)`` where M divides N; see ``attribute``.
-        reduction: As for ``SuperpixelGrouped``.
-        pool_channels: As for ``SuperpixelGrouped``.
-
-    Returns:
-        ``(N, C, *spatial)``, contiguous.
-
-    Examples:
-        >>> maps = torch.tensor([[[1.0, 3.0, 8.0, 8.0]]])
-        >>> group_maps(maps, [torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 0]]])])
-        tensor([[[3.5000, 3.5000, 6.5000, 6.5000]]])
-    """
-    masks = [repeat_for_batch(mask, maps.shape[0]) for mask in feature_masks]
-    pooled = [pool_segments(maps, mask, reduction, pool_channels) for mask in masks]
-    return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(dim=0)
-
-
-def lay_over(maps: Tensor, size: Sequence[int], interpolate_mode: str = "bilinear") -> Tensor:
-    """Interpolate the maps of a layer to the size of the input.
-
-    Args:
-        maps: ``(N, C, *spatial)``, of one to three spatial dimensions.
-        size: The spatial size of the input.
-        interpolate_mode: As for ``SuperpixelGrouped``.
-
-    Returns:
-        ``(N, C, *size)``; the same maps where they are of that size.
-
-    Raises:
-        ValueError: If the mode is not for so many dimensions.
-    """
-    if tuple(maps.shape[2:]) == tuple(size):
-        return maps
-    mode = _INTERPOLATE_MODES[interpolate_mode].get(len(size))
-    if mode is None:
-        raise ValueError(f"interpolate_mode={interpolate_mode!r} is not for {len(size)} spatial dimensions")
-    return interpolate(maps, size=tuple(size), mode=mode)
 
 
 @functools.cache

@@ -23,7 +23,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
     """Images with labels, as the inputs (3, H, W) of a network; H and W are those of its preprocessing.
 
     Small images are given as a uint8 tensor and stay one, a quarter of the memory of inputs; large ones as paths, each
-    decoded whenever it is asked for. Both are normalised (and resized, where their size is not the network's) item by
+    decoded whenever it is asked for. Both are normalized (and resized, where their size is not the network's) item by
     item, so an image gives the same input alone and in a batch.
 
     Args:

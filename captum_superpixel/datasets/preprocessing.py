@@ -178,12 +178,19 @@ class Preprocessing:
             TypeError: If it is not a Pillow image.
             ValueError: If its pixels have no known range (mode F).
         """
-        image, (height, width) = to_rgb(image), self.shape
+        return torch.from_numpy(np.array(self.resized(to_rgb(image)))).permute(2, 0, 1).contiguous()
+
+    def resized(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.BILINEAR) -> Image.Image:
+        """Bring an image of any mode to the size of the input, cropped or stretched as ``resize`` says.
+
+        Args:
+            image: A Pillow image.
+            resample: Pillow's filter; masks of ids need ``NEAREST``.
+        """
+        height, width = self.shape
         if self.resize == "crop":
-            image = ImageOps.fit(image, (width, height), method=Image.Resampling.BILINEAR)
-        else:
-            image = image.resize((width, height), resample=Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+            return ImageOps.fit(image, (width, height), method=resample)
+        return image.resize((width, height), resample=resample)
 
     def from_uint8(self, pixels: Tensor) -> Tensor:
         """Normalize pixels; their size stays.

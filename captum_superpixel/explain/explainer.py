@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
+from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
 from captum_superpixel.attr._captum import has_layer_output, signature_of
-from captum_superpixel.attr.grouped import SuperpixelGrouped, group_maps, lay_over
 from captum_superpixel.attr.methods import Scene, method_options
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.classes import Prediction, rank_classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from captum_superpixel._checks import InputError
-from captum_superpixel.attr._masks import Generators, generate
+from captum_superpixel.attr import segment_images
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.masks import GENERATORS, is_counted
 
@@ -33,7 +34,7 @@ class Segmenter:
     """
 
     text: str
-    source: Generators | npt.NDArray[np.int64]
+    source: Callable[[Tensor], Tensor] | list[Callable[[Tensor], Tensor]] | npt.NDArray[np.int64]
     preprocessing: Preprocessing
 
     def __call__(self, inputs: Tensor, photograph_size: tuple[int, int]) -> list[Tensor]:
@@ -51,7 +52,7 @@ class Segmenter:
         """
         if isinstance(self.source, np.ndarray):
             return [torch.from_numpy(self._fit(self.source, photograph_size))[None, None].to(inputs.device)]
-        return [mask for (mask,) in generate(self.source, (inputs,)) if mask is not None]
+        return segment_images(self.source, inputs)
 
     def _fit(self, ids: npt.NDArray[np.int64], photograph_size: tuple[int, int]) -> npt.NDArray[np.int64]:
         height, width = self.preprocessing.shape
@@ -66,10 +67,7 @@ class Segmenter:
         # Pillow has no int64, so the places in the list of ids are resized in their stead.
         names, places = np.unique(ids, return_inverse=True)
         image = Image.fromarray(places.reshape(ids.shape).astype(np.int32))
-        if self.preprocessing.resize == "crop":
-            image = ImageOps.fit(image, (width, height), method=Image.Resampling.NEAREST)
-        else:
-            image = image.resize((width, height), resample=Image.Resampling.NEAREST)
+        image = self.preprocessing.resized(image, Image.Resampling.NEAREST)
         fitted: npt.NDArray[np.int64] = names[np.asarray(image)]
         return fitted
 
@@ -97,7 +95,9 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
     settings = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
     if name not in GENERATORS:
         choices = ", ".join(f"{known}:N" if is_counted(known) else known for known in GENERATORS)
-        raise InputError(f"--masks {text} is no way to segment; choose one of {choices}, or a file that ends in .npy.")
+        raise InputError(
+            f"--masks {text} names no mask generator; choose one of {choices}, or a file .npy."
+        )
     if not is_counted(name):
         if colon:
             raise InputError(f"--masks {text}: {name} finds the number of segments itself; write {name}.")

@@ -47,8 +47,8 @@ def is_counted(name: str) -> bool:
     """Say whether a member of ``GENERATORS`` is told how many segments to make.
 
     Examples:
-        >>> [name for name in GENERATORS if is_counted(name)]
-        ['slic', 'skimage_slic', 'watershed', 'grid']
+        >>> is_counted("slic"), is_counted("quickshift")
+        (True, False)
     """
     generator = GENERATORS[name]
     return isinstance(generator, type) and issubclass(generator, CountedMaskGenerator)

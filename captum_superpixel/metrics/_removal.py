@@ -35,7 +35,7 @@ def removal_steps(scores: Tensor, feature_mask: Tensor | None, n_steps: int | No
     Args:
         scores: ``(N, H, W)``, the highest goes first.
         feature_mask: None, or what the caller passed as ids ``(1 or N, 1, H, W)`` of regions.
-        n_steps: What the caller passed as number of steps; None for one pixel or region a step.
+        n_steps: What the caller passed as number of steps; None for one pixel or region per step.
 
     Returns:
         The steps, S at most ``n_steps``.

@@ -63,7 +63,7 @@ def deletion_curve(
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
             outputs of one number per image (and ``softmax=False``).
         feature_mask: None: pixels go one by one. Integer ids ``(1 or N, 1, H, W)``: whole regions go, in the order of
-            their mean score, and q still counts pixels, so that both kinds of curve compare.
+            their mean score, and fractions still count pixels, so that both kinds of curve compare.
         baselines: What replaces a pixel: ``"blur"``, the image blurred by a Gaussian of a standard
             deviation of a tenth of its shorter side; ``"mean"``, each image's mean of each channel; ``"zero"``, 0 in
             the units of the inputs, which for normalized inputs is the mean color of the data set, as in Captum; a

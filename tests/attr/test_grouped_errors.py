@@ -32,8 +32,8 @@ def untouched(net):
     [
         (Saliency, r"attribution_method is the class Saliency: pass an instance, Saliency\(model\)"),
         (torch.nn.ReLU(), "attribution_method is the model ReLU: pass an attribution of it"),
-        (torch.relu, r"must be a captum.attr.Attribution, but 'relu' is none"),
-        (None, r"must be a captum.attr.Attribution, but 'NoneType' is none"),
+        (torch.relu, r"must be a captum.attr.Attribution, but 'relu' is not one"),
+        (None, r"must be a captum.attr.Attribution, but 'NoneType' is not one"),
         (Attribution(torch.relu), r"is a bare Attribution, which has no attribute\(\)"),
     ],
 )

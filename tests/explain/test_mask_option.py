@@ -38,7 +38,7 @@ def test_generators_know_the_preprocessing(text: str, expected: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("slik:20", r"--masks slik:20 is no way to segment; choose one of slic:N, .*quickshift, or a file"),
+        ("slik:20", r"--masks slik:20 names no mask generator; choose one of slic:N, .*quickshift, or a file"),
         ("quickshift:20", "--masks quickshift:20: quickshift finds the number of segments itself"),
         ("slic:", "--masks slic:: write slic:N with N from 1 to 256"),
         ("slic:0", "--masks slic:0: write slic:N"),
