@@ -11,6 +11,7 @@ from typing import Any
 
 from captum_superpixel._checks import listed
 from captum_superpixel.masks import GENERATORS, is_counted
+from captum_superpixel.study.command import add_preprocessing_options
 
 __all__ = ["add_demo", "add_explain"]
 
@@ -116,15 +117,8 @@ def add_explain(commands: Any) -> None:
     explained.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of methods that draw at random (default: 0)"
     )
-    pixels = parser.add_argument_group(
-        "preprocessing, input = (pixels * scale - mean) / std, pixels from 0 to 255",
-        "by default the network's own, where a transformers model has one, else ImageNet's",
-    )
-    pixels.add_argument("--size", type=_size, metavar="N|HxW", help="height and width of the network's input")
-    pixels.add_argument("--mean", type=float, nargs=3, metavar="M", help="of the network's channels, in their order")
-    pixels.add_argument("--std", type=float, nargs=3, metavar="S", help="likewise")
-    pixels.add_argument("--scale", type=float, help="1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255")
-    pixels.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the network")
+    own = "by default the network's own, where a transformers model has one, else ImageNet's"
+    pixels = add_preprocessing_options(parser, size=_size, metavar="N|HxW", description=own)
     pixels.add_argument(
         "--resize",
         choices=("crop", "stretch"),

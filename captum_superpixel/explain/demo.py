@@ -16,21 +16,21 @@ from captum_superpixel._checks import InputError
 from captum_superpixel._files import check_output_file
 from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import seeded
+from captum_superpixel._store import Store, StoreError
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.methods import MethodSettings, Scene, make_method, method_options
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.explain.outputs import save_figure
 from captum_superpixel.masks import Slic
 from captum_superpixel.models.networks import small_cnn
-from captum_superpixel.study.jobs import Store, StoreError
-from captum_superpixel.study.training import predict, train
+from captum_superpixel.study.protocol import METHOD_NAMES
+from captum_superpixel.study.training import RECIPES, predict, train
 from captum_superpixel.visualization import visualize_comparison
 
 __all__ = ["draw", "explain", "run_demo", "trained_network"]
 
 # Test images chosen by eye: four digits on four photographs, both lighter and darker than what they lie on.
 _FAVORITES = (166, 75, 184, 224)
-_METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad")
 _BORDER = (1.0, 0.9, 0.1)
 
 MethodMaps = Mapping[str, Mapping[str, Tensor]]
@@ -91,7 +91,7 @@ def explain(model: nn.Module, images: Tensor, targets: Tensor, seed: int) -> tup
     scene = Scene(inputs, targets, MethodSettings(baseline=0.5))
     slic = Slic(n_segments=50, denormalize=(0, 1))
     maps: dict[str, dict[str, Tensor]] = {}
-    for name in _METHODS:
+    for name in METHOD_NAMES:
         method: Any = make_method(name, model)
         grouped = SuperpixelGrouped(method, slic, reduction="abs_mean")
         options = method_options(name, method, scene)
@@ -152,6 +152,7 @@ def trained_network(
     made_with = {
         "version": captum_superpixel.__version__,
         "network": str(model),
+        "recipe": RECIPES["small_cnn"].describe(),
         "data": fingerprint(test.images),
         "epochs": epochs,
         "seed": seed,
@@ -168,7 +169,13 @@ def trained_network(
         report(f"Took the trained network from {path} (--retrain trains it again).")
         model.load_state_dict(kept["state"])
         return model.eval()
-    train(model, DigitsOnPhotographs("train"), epochs=epochs, generator=generator)
+    train(
+        model,
+        DigitsOnPhotographs("train"),
+        epochs=epochs,
+        **RECIPES["small_cnn"].options,
+        generator=generator,
+    )
     try:
         store.save(name, made_with, {"state": model.state_dict()})
     except OSError as error:

@@ -95,9 +95,7 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
     settings = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
     if name not in GENERATORS:
         choices = ", ".join(f"{known}:N" if is_counted(known) else known for known in GENERATORS)
-        raise InputError(
-            f"--masks {text} names no mask generator; choose one of {choices}, or a file .npy."
-        )
+        raise InputError(f"--masks {text} names no mask generator; choose one of {choices}, or a file .npy.")
     if not is_counted(name):
         if colon:
             raise InputError(f"--masks {text}: {name} finds the number of segments itself; write {name}.")

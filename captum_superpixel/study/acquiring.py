@@ -1,4 +1,4 @@
-"""The networks of a study: trained on disjoint parts of the data and kept, or brought by the user, and their twins."""
+"""The networks of a study: trained on disjoint parts of the data and kept, or supplied by the user, and their twins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from captum_superpixel._hashes import fingerprint
+from captum_superpixel._store import Content
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.models.classifying import classify
 from captum_superpixel.models.loading import load_model
 from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import disjoint_parts
-from captum_superpixel.study.jobs import Content, Job
+from captum_superpixel.study.jobs import Job
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.training import RECIPES, length, predict, train
 
@@ -46,7 +47,7 @@ class StudyNetwork:
     Args:
         module: In evaluation mode, on the device of the study.
         name: For the report.
-        train_images: How many images it was trained on; None where it was brought.
+        train_images: How many images it was trained on; None where it is user-supplied.
         losses: The mean loss of every epoch of its training.
         predictions: (N,) int64, the classes it predicts for all held-out images.
         accuracy: The share of the held-out images that it classifies rightly.
@@ -61,7 +62,7 @@ class StudyNetwork:
 
 
 def load_checkpoints(settings: StudySettings, device: torch.device) -> list[StudyNetwork]:
-    """Load the networks that the user brings.
+    """Load the networks that the user supplies.
 
     Raises:
         InputError: If one cannot be loaded.
@@ -76,7 +77,7 @@ def load_checkpoints(settings: StudySettings, device: torch.device) -> list[Stud
 
 
 def common_preprocessing(networks: Sequence[StudyNetwork], settings: StudySettings) -> Preprocessing | None:
-    """What brought networks want done to photographs; None where none of them says.
+    """The preprocessing that user-supplied networks expect; None where none of them says.
 
     Raises:
         ValueError: If they want different things, which the settings do not settle: all are given the same inputs.

@@ -2,23 +2,27 @@
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._store import StoreError
 from captum_superpixel.study.context import Reporter
+from captum_superpixel.study.protocol import METHOD_NAMES
 from captum_superpixel.study.run import run_study
-from captum_superpixel.study.settings import DATASETS, StudySettings
+from captum_superpixel.study.settings import DATASETS, StudySettings, describe_default
+from captum_superpixel.study.training import RECIPES
 
-__all__ = ["add_study"]
+__all__ = ["add_preprocessing_options", "add_study"]
 
 _DESCRIPTION = """\
 How stable are explanations over training runs, how faithful, and what does grouping pixels change?
 
-Trains networks on disjoint parts of a data set (or takes two that exist), explains the same held-out images by
-Saliency, IntegratedGradients and SmoothGrad, pixel by pixel and grouped in six ways, and measures how alike the maps of
-different networks are, raw and beyond two nulls, and how faithful they are. Writes report.md, report.json, maps.png
+Trains networks on disjoint parts of a data set (or takes trained ones), explains the same held-out images by
+{methods}, pixel by pixel and grouped in several ways, and measures how alike the maps
+of different networks are, raw and beyond two nulls, and how faithful they are. Writes report.md, report.json, maps.png
 and stability.png. What was finished is kept: run the same command again to take up an interrupted study."""
 
 _EXAMPLES = """\
@@ -42,7 +46,7 @@ def add_study(commands: Any) -> None:
     parser = commands.add_parser(
         "study",
         help="measure how stable and faithful explanations are, by pixel and by superpixel",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(methods=" and ".join((", ".join(METHOD_NAMES[:-1]), METHOD_NAMES[-1]))),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,7 +66,9 @@ def add_study(commands: Any) -> None:
     data.add_argument(
         "--classes", metavar="FILE", help="line i: folder name of class i; the folders may be some of them"
     )
-    data.add_argument("--images", type=int, metavar="N", help="held-out images to explain (200; cifar10 1000)")
+    data.add_argument(
+        "--images", type=int, metavar="N", help=f"held-out images to explain ({describe_default('images')})"
+    )
     data.add_argument("--train-images", type=int, metavar="N", help="training images of all networks together")
     data.add_argument(
         "--on-unreadable",
@@ -71,47 +77,62 @@ def add_study(commands: Any) -> None:
         help="what a broken image does (default: raise)",
     )
     networks = parser.add_argument_group("networks")
-    networks.add_argument("--models", type=int, metavar="K", help="networks to train (default: 2)")
-    networks.add_argument("--network", help="small_cnn, resnet20, 32, 44, 56 (for 32 pixels), resnet18, squeezenet1_0")
-    networks.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
+    networks.add_argument("--models", type=int, metavar="K", help=f"networks to train ({describe_default('models')})")
+    networks.add_argument("--network", help=f"what is trained: {', '.join(RECIPES)} ({describe_default('network')})")
+    networks.add_argument(
+        "--epochs", type=int, metavar="N", help=f"passes over the training images ({describe_default('epochs')})"
+    )
     networks.add_argument(
         "--checkpoint",
         action="append",
         dest="checkpoints",
         metavar="NETWORK",
         default=[],
-        help="a network that exists; give two to compare",
+        help="a trained network; give two to compare",
     )
     networks.add_argument(
         "--weights", action="append", metavar="FILE", default=[], help="state dict, one per checkpoint; - for none"
     )
-    pixels = parser.add_argument_group("preprocessing, input = (pixels * scale - mean) / std, pixels from 0 to 255")
-    pixels.add_argument("--size", type=int, help="height and width of the network's input")
-    pixels.add_argument("--mean", type=float, nargs=3, help="of the network's channels, in their order")
-    pixels.add_argument("--std", type=float, nargs=3, help="likewise")
-    pixels.add_argument(
-        "--scale",
-        type=float,
-        help="with --mean and --std: 1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255",
-    )
-    pixels.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the network")
+    add_preprocessing_options(parser)
     measures = parser.add_argument_group("methods and measures")
     measures.add_argument(
-        "--segments", type=int, dest="n_segments", metavar="N", help="superpixels of Slic (30; imagefolder 100)"
+        "--segments",
+        type=int,
+        dest="n_segments",
+        metavar="N",
+        help=f"superpixels of Slic ({describe_default('n_segments')})",
     )
-    measures.add_argument("--steps", type=int, dest="n_steps", metavar="N", help="of IntegratedGradients (default: 20)")
-    measures.add_argument("--samples", type=int, dest="n_samples", metavar="N", help="of SmoothGrad (default: 20)")
-    measures.add_argument("--noise", type=float, help="SmoothGrad's, for pixels in [0, 1] (default: 0.12)")
-    measures.add_argument("--draws", type=int, metavar="N", help="permutations for the null (default: 2)")
-    measures.add_argument("--fidelity-images", type=int, metavar="N", help="for insertion and deletion")
+    measures.add_argument(
+        "--steps", type=int, dest="n_steps", metavar="N", help=f"of IntegratedGradients ({describe_default('n_steps')})"
+    )
+    measures.add_argument(
+        "--samples", type=int, dest="n_samples", metavar="N", help=f"of SmoothGrad ({describe_default('n_samples')})"
+    )
+    measures.add_argument(
+        "--noise", type=float, help=f"SmoothGrad's, for pixels in [0, 1] ({describe_default('noise')})"
+    )
+    measures.add_argument(
+        "--draws", type=int, metavar="N", help=f"permutations for the null ({describe_default('draws')})"
+    )
+    measures.add_argument(
+        "--fidelity-images",
+        type=int,
+        metavar="N",
+        help=f"for insertion and deletion ({describe_default('fidelity_images')})",
+    )
     measures.add_argument(
         "--chunk",
         type=int,
         dest="chunk_size",
         metavar="N",
-        help="images measured together, shared out, and kept (50; imagefolder 10)",
+        help=f"images measured together, shared out, and kept ({describe_default('chunk_size')})",
     )
-    measures.add_argument("--road-images", type=int, metavar="N", help="for ROAD, the most expensive measure")
+    measures.add_argument(
+        "--road-images",
+        type=int,
+        metavar="N",
+        help=f"for ROAD, the most expensive measure ({describe_default('road_images')})",
+    )
     measures.add_argument(
         "--mege",
         type=int,
@@ -126,10 +147,38 @@ def add_study(commands: Any) -> None:
     )
 
 
+def add_preprocessing_options(
+    parser: Any, *, size: Callable[[str], Any] = int, metavar: str = "N", description: str | None = None
+) -> Any:
+    """Add the options that say what a network expects of its inputs, all of them None by default.
+
+    Args:
+        parser: An ``argparse`` parser.
+        size: From the text of ``--size`` to its value.
+        metavar: What the help calls that text.
+        description: What the help says about the options together.
+
+    Returns:
+        Their group, for further options.
+    """
+    formula = "preprocessing, input = (pixels * scale - mean) / std, pixels from 0 to 255"
+    group = parser.add_argument_group(formula, description)
+    group.add_argument("--size", type=size, metavar=metavar, help="height and width of the network's input")
+    group.add_argument("--mean", type=float, nargs=3, metavar="M", help="of the network's channels, in their order")
+    group.add_argument("--std", type=float, nargs=3, metavar="S", help="likewise")
+    group.add_argument(
+        "--scale",
+        type=float,
+        help="with --mean and --std: 1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255",
+    )
+    group.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the network")
+    return group
+
+
 def _study(options: argparse.Namespace) -> None:
     if options.models is not None and options.checkpoints:
         raise InputError(
-            f"--models {options.models} says how many networks to train, but --checkpoint brings them: leave one out."
+            f"--models {options.models} says how many networks to train, but --checkpoint gives them: leave one out."
         )
     if options.weights and len(options.weights) != len(options.checkpoints):
         raise InputError(
@@ -143,6 +192,8 @@ def _study(options: argparse.Namespace) -> None:
         run_study(_settings(options), options.out, device=options.device, report=report)
     except InputError:
         raise
+    except StoreError as error:
+        raise InputError(f"{error}, or choose another --out") from error
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""A study as all of its stages see it: what is asked, of which images, how it is measured, and where work is done."""
+"""What all stages of a study share: the settings, the images, how these are measured, and where work is done."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import TypeAlias
 import torch
 
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel._store import Content, Store
 from captum_superpixel.study.data import StudyData
-from captum_superpixel.study.jobs import Content, Job, Store, World, run_jobs
+from captum_superpixel.study.jobs import Job, World, run_jobs
 from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.settings import StudySettings
 

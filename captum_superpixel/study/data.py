@@ -12,6 +12,7 @@ from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel.datasets import DigitsOnPhotographs, LabelledImages, cifar10, image_folder
 from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
+from captum_superpixel.masks.base import Statistic
 from captum_superpixel.study.settings import StudySettings
 
 __all__ = ["StudyData", "StudyImages", "disjoint_parts", "load_data"]
@@ -35,8 +36,7 @@ class StudyData:
         held_out: Images to explain, which no network was trained on.
         classes: Names of the classes, in the order of the labels.
         object_masks: (N, 1, H, W) bool for all held-out images, or None where the truth is not known.
-        denormalize: (mean, std), with which inputs become pixels in [0, 1].
-        channel_order: ``"rgb"`` or ``"bgr"``.
+        preprocessing: From pixels to the inputs of the networks.
         baseline: Of IntegratedGradients, in units of the input.
         in_order: Whether consecutive parts of the training images are as different as can be (else they are drawn).
         origins: (N,) int64, what each training image shows, which two parts must not share; None where no two images
@@ -49,23 +49,30 @@ class StudyData:
     held_out: StudyImages
     classes: tuple[str, ...]
     object_masks: Tensor | None
-    denormalize: tuple[Any, Any]
-    channel_order: Literal["rgb", "bgr"]
+    preprocessing: Preprocessing
     baseline: float = 0.0
     in_order: bool = False
     origins: Tensor | None = None
     skipped: tuple[str, ...] = ()
 
+    @property
+    def denormalize(self) -> tuple[Statistic, Statistic]:
+        """(mean, std), with which inputs become pixels in [0, 1], as mask generators take it.
+
+        Where inputs are pixels already it is one number for all channels: the generators describe themselves by it.
+        """
+        mean, std = self.preprocessing.denormalize
+        return (0.0, 1.0) if (set(mean), set(std)) == ({0.0}, {1.0}) else (mean, std)
+
+    @property
+    def channel_order(self) -> Literal["rgb", "bgr"]:
+        """The order of the inputs' channels, as mask generators take it."""
+        return self.preprocessing.channel_order
+
     def noise(self, pixel_noise: float) -> float:
         """A standard deviation for pixels in [0, 1] in units of the input, the same for all channels."""
-        std = torch.as_tensor(self.denormalize[1], dtype=torch.float64)
+        std = torch.as_tensor(self.preprocessing.denormalize[1], dtype=torch.float64)
         return pixel_noise / std.mean().item()
-
-    def to_pixels(self, inputs: Tensor) -> Tensor:
-        """Inputs (N, C, H, W) as pixels in [0, 1], red first, on the CPU."""
-        mean, std = (torch.as_tensor(value, dtype=torch.float32).view(-1, 1, 1) for value in self.denormalize)
-        pixels = (inputs.detach().float().cpu() * std + mean).clamp(0, 1)
-        return pixels.flip(1) if self.channel_order == "bgr" else pixels
 
     def fingerprint(self) -> str:
         """A hash of the held-out labels and of a sample of the held-out images."""
@@ -86,7 +93,7 @@ def load_data(settings: StudySettings, preprocessing: Preprocessing | None = Non
 
     Args:
         settings: The study's.
-        preprocessing: What the networks to be compared bring with them; the settings' own values come before it.
+        preprocessing: What user-supplied networks expect; the settings' own values come before it.
 
     Raises:
         ValueError: If there is too little data, of one class only, or none that can be read.
@@ -147,8 +154,7 @@ def _digits(settings: StudySettings) -> StudyData:
         held_out=test,
         classes=tuple("0123456789"),
         object_masks=test.object_masks,
-        denormalize=(0.0, 1.0),
-        channel_order="rgb",
+        preprocessing=Preprocessing(test.images.shape[-1], mean=0, std=1, scale=1 / 255),
         baseline=0.5,
         in_order=True,
         origins=None if train is None else train.digit_indices,
@@ -180,8 +186,7 @@ def _from_files(settings: StudySettings, preprocessing: Preprocessing) -> StudyD
         held_out=held_out,
         classes=tuple(held_out.classes),
         object_masks=None,
-        denormalize=preprocessing.denormalize,
-        channel_order=preprocessing.channel_order,
+        preprocessing=preprocessing,
         skipped=tuple(dict.fromkeys(name for part in parts for name in part.skipped)),
     )
 

@@ -1,90 +1,22 @@
-"""Pieces of a study's work: done once, kept as soon as they are there, and shared out over processes."""
+"""Pieces of a study's work: computed once, stored when finished, and shared over processes."""
 
 import datetime as dt
-import io
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-import torch
 from torch import distributed
 
-from captum_superpixel._files import read_signed, write_signed
+from captum_superpixel._store import Content, Store
 
-__all__ = ["Content", "Job", "Store", "StoreError", "World", "join_world", "run_jobs"]
+__all__ = ["Job", "World", "join_world", "run_jobs"]
 
 T = TypeVar("T")
 
-Content: TypeAlias = dict[str, Any]
-"""The result of a job: tensors, numbers, strings, and dictionaries and lists of them."""
-
 # A process that has trained its networks waits for those that still train.
 _PATIENCE = dt.timedelta(days=7)
-
-
-class StoreError(ValueError):
-    """A part in the output folder cannot be used; the message names the file and what to do."""
-
-
-@dataclass(frozen=True)
-class Store:
-    """Finished parts of a study, one file each, tied to the settings that they were made with.
-
-    Each file is written whole or not at all, with a checksum over all of it.
-
-    Args:
-        folder: Where the files are.
-    """
-
-    folder: Path
-
-    def path(self, name: str) -> Path:
-        """Where the part of that name is."""
-        return self.folder / f"{name}.pt"
-
-    def save(self, name: str, made_with: Mapping[str, Any], content: Content) -> None:
-        """Keep a part.
-
-        Args:
-            name: Of the part.
-            made_with: The settings that decide what is in it, as JSON can hold them.
-            content: What is kept.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        serialized = io.BytesIO()
-        torch.save({"made_with": _as_json(made_with), "content": content}, serialized)
-        write_signed(self.path(name), serialized.getvalue())
-
-    def load(self, name: str, made_with: Mapping[str, Any]) -> Content | None:
-        """The content of a part, or None where there is none.
-
-        Args:
-            name: Of the part.
-            made_with: The settings that it must have been made with.
-
-        Raises:
-            StoreError: If the file is damaged, or was made with other settings.
-        """
-        path = self.path(name)
-        if not path.exists():
-            return None
-        advice = "delete it to have it made again, or choose another --out"
-        # A file with the right checksum may still be another program's, which fails in as many ways as there are files.
-        try:
-            stored = torch.load(io.BytesIO(read_signed(path)), weights_only=True)
-            found: dict[str, Any] = stored["made_with"]
-            content: Content = stored["content"]
-        except Exception as error:
-            raise StoreError(f"{path} is damaged or no part of a study ({type(error).__name__}): {advice}") from error
-        wanted = _as_json(made_with)
-        if found != wanted:
-            shown = ", ".join(list(_differences(found, wanted))[:4])
-            raise StoreError(f"{path} was made with other settings, {shown}: {advice}")
-        return content
 
 
 @dataclass(frozen=True)
@@ -200,20 +132,3 @@ def run_jobs(
             finished(len(done))
     results = [done[job.name] for job in jobs] if world.first else []
     return world.broadcast(results) if share else results
-
-
-def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from a file: a tuple is a list there, and a path its name."""
-    read: dict[str, Any] = json.loads(json.dumps(settings, default=str))
-    return read
-
-
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Name what differs, with both values; of settings within settings only those that do."""
-    for key in sorted({*found, *wanted}):
-        old, new = found.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{key}.")
-        elif old != new or (key in found) != (key in wanted):
-            shown = [repr(settings[key]) if key in settings else "absent" for settings in (found, wanted)]
-            yield f"{prefix}{key}={shown[0]} (now {shown[1]})"

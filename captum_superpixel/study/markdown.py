@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from captum_superpixel._untyped import tabulate
-from captum_superpixel.study.protocol import METRICS, PERMUTATION, RANDOM_NETWORK
-from captum_superpixel.study.results import Record
+from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK
+from captum_superpixel.study.results import Record, Report
 
 __all__ = ["to_markdown"]
 
@@ -24,7 +24,7 @@ pixels by their signed score.""",
 }
 
 
-def to_markdown(result: Record) -> str:
+def to_markdown(result: Report) -> str:
     """Write the tables of a report.
 
     Args:
@@ -58,7 +58,7 @@ def to_markdown(result: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _setting(result: Record) -> list[str]:
+def _setting(result: Report) -> list[str]:
     data, settings, software = result["dataset"], result["settings"], result["software"]
     size = "x".join(map(str, data["shape"]))
     fidelity, road = (min(settings[f"{name}_images"], data["explained_images"]) for name in ("fidelity", "road"))
@@ -69,7 +69,7 @@ def _setting(result: Record) -> list[str]:
         "",
     ]
     models = [
-        [m["name"], f"{m['parameters']:,}", m["train_images"] or "brought", f"{m['accuracy']:.1%}"]
+        [m["name"], f"{m['parameters']:,}", m["train_images"] or "user-supplied", f"{m['accuracy']:.1%}"]
         for m in result["models"]
     ]
     lines += _table(["network", "parameters", "training images", "accuracy"], models)
@@ -160,7 +160,7 @@ def _roar(records: Sequence[Record]) -> list[str]:
     return ["## ROAR", "", note, "", *_table(["method", "grouping", "sign", *(f"{f:.0%}" for f in fractions)], rows)]
 
 
-def _seconds(result: Record) -> list[str]:
+def _seconds(result: Report) -> list[str]:
     if "seconds" not in result:
         return []
     stages = [[name, f"{seconds:.1f}"] for name, seconds in result["seconds"]["stages"].items()]

@@ -16,10 +16,13 @@ import captum_superpixel
 from captum_superpixel import metrics
 from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel._store import Content
 from captum_superpixel.attr.methods import attribute_pixels
 from captum_superpixel.study.context import Study
-from captum_superpixel.study.jobs import Content, Job
-from captum_superpixel.study.protocol import PERMUTATION, RANDOM_NETWORK, SIGNS, Grouper, MapSign, Protocol, functions
+from captum_superpixel.study.fidelity import FIDELITY
+from captum_superpixel.study.jobs import Job
+from captum_superpixel.study.metric_table import PERMUTATION, RANDOM_NETWORK, functions
+from captum_superpixel.study.protocol import PIXELS, SIGNS, Grouper, MapSign, Protocol
 from captum_superpixel.study.settings import StudySettings
 
 __all__ = [
@@ -63,8 +66,8 @@ class Chunk:
         inputs: (N, C, H, W), what the networks are given.
         targets: (N,) int64, the classes explained.
         object_masks: (N, 1, H, W) bool, the truth about where the evidence is, or None where it is not known.
-        fidelity: How many of the first images the insertion and the deletion curve are measured on.
-        road: How many of the first images ROAD is measured on.
+        fidelity: How many of the first images fidelity is measured on.
+        road: How many of the first images the costly metrics of fidelity, ROAD above all, are measured on.
         seed: Of all randomness.
     """
 
@@ -193,8 +196,8 @@ def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[n
         protocol: What is measured, and how.
         networks: At least one, in evaluation mode, on the chunk's device; the first one's maps are those whose fidelity
             and localization are measured.
-        twins: Their random twins, in their order, for the random-network null; none leaves it out. A twin is a
-            randomized model: the same architecture, its weights drawn anew.
+        twins: Their randomized models, in their order, for the random-network null; none leaves it out. Such a twin has
+            the same architecture, its weights drawn anew.
         chunk: The images.
 
     Returns:
@@ -242,7 +245,7 @@ def explain(protocol: Protocol, method: str, network: nn.Module, chunk: Chunk, n
 
 
 def _permuted(maps: Sequence[Tensor], draws: int, seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Pairs of maps with permuted pixels, one pair a draw, the pairs of networks taking turns."""
+    """Pairs of maps with permuted pixels, one pair per draw, the pairs of networks taking turns."""
     generator = torch.Generator().manual_seed(seed)
     pairs = list(combinations(range(len(maps)), 2))
     chosen = [pairs[draw % len(pairs)] for draw in range(draws)]
@@ -284,10 +287,10 @@ def _measure_sizes(
     """Variance of signed maps over models, and of maps with permuted pixels, by the size of the segments."""
     generator = torch.Generator().manual_seed(seed)
     permuted = [metrics.permute_pixels(each, generator) for each in maps]
-    for grouping in (protocol.groupings[0], *protocol.sizes):
-        key = Key(method, grouping.name, "signed", SUMMED_VARIANCE)
+    for name in (PIXELS, *(grouping.name for grouping in protocol.sizes)):
+        key = Key(method, name, "signed", SUMMED_VARIANCE)
         for kind, of in (("value", maps), (PERMUTATION, permuted)):
-            grouped = torch.stack([groupers[grouping.name](each, "signed") for each in of])
+            grouped = torch.stack([groupers[name](each, "signed") for each in of])
             result.values[key._replace(kind=kind)] = grouped.double().var(dim=0).flatten(1).sum(dim=1).cpu()
             if kind == "value":
                 relative = metrics.across_model_variance(grouped).cpu()
@@ -295,36 +298,13 @@ def _measure_sizes(
 
 
 def _measure_fidelity(
-    result: Measurement, of: tuple[str, str, str], network: nn.Module, pooled: Tensor, chunk: Chunk, protocol: Protocol
+    result: Measurement, of: tuple[str, str, str], network: nn.Module, grouped: Tensor, chunk: Chunk, protocol: Protocol
 ) -> None:
-    if chunk.fidelity:
-        count = slice(chunk.fidelity)
-        given = (network, chunk.inputs[count], pooled[count], chunk.targets[count])
-        with result.timed("insertion and deletion"):
-            steps, at_once = protocol.auc_steps, _images_at_once(protocol)
-            insertion = metrics.insertion_auc(*given, n_steps=steps, batch_size=at_once).cpu()
-            deletion = metrics.deletion_auc(*given, n_steps=steps, batch_size=at_once).cpu()
-        result.values[Key(*of, "insertion_auc")] = insertion
-        result.values[Key(*of, "deletion_auc")] = deletion
-        result.values[Key(*of, "insertion_minus_deletion")] = insertion - deletion
-    if chunk.road:
-        count = slice(chunk.road)
-        generator = torch.Generator().manual_seed(derive_seed(chunk.seed, "road"))
-        with result.timed("ROAD"):
-            road = metrics.road(
-                network,
-                chunk.inputs[count],
-                pooled[count],
-                chunk.targets[count],
-                noise=protocol.road_noise,
-                generator=generator,
-                batch_size=_images_at_once(protocol),
-            )
-        result.values[Key(*of, "road")] = road.score.cpu()
-        result.values[Key(*of, "road_most_relevant_first")] = road.most_relevant_first.mean(dim=1).cpu()
-        result.values[Key(*of, "road_least_relevant_first")] = road.least_relevant_first.mean(dim=1).cpu()
-
-
-def _images_at_once(protocol: Protocol) -> int:
-    """Forward passes without a gradient need a fraction of the memory."""
-    return max(16, protocol.method_settings.images_at_once)
+    for what, measure in FIDELITY.items():
+        first = slice(chunk.road if measure.costly else chunk.fidelity)
+        if first.stop:
+            with result.timed(what):
+                given = (chunk.inputs[first], grouped[first], chunk.targets[first])
+                found = measure.function(network, *given, protocol, chunk.seed)
+            for metric, values in zip(measure.metrics, found, strict=True):
+                result.values[Key(*of, metric)] = values.cpu()

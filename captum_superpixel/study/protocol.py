@@ -1,4 +1,4 @@
-"""What a study compares and how it measures: its methods, its groupings of pixels and their roles, and its metrics."""
+"""What a study compares, and how it measures: its methods, and its groupings of pixels and their roles."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,102 +8,32 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
-from captum_superpixel.attr._masks import generate
-from captum_superpixel.attr.grouped import group_maps
+from captum_superpixel.attr import group_maps, segment_images
 from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
 from captum_superpixel.masks.base import ImageMaskGenerator, Statistic
-from captum_superpixel.metrics import LOCALIZATION, SIMILARITIES
 from captum_superpixel.study.data import StudyData
 from captum_superpixel.study.settings import StudySettings
 
 __all__ = [
     "METHOD_NAMES",
-    "METRICS",
-    "NULLS",
-    "PERMUTATION",
-    "RANDOM_NETWORK",
+    "PIXELS",
     "SIGNS",
     "Grouper",
     "Grouping",
     "MapSign",
-    "Metric",
     "Protocol",
-    "functions",
     "make_protocol",
     "size_groupings",
     "standard_groupings",
 ]
 
 METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
+PIXELS = "pixels"
+"""The grouping that leaves maps as they are, which others are held against."""
 
 MapSign: TypeAlias = Literal["signed", "magnitude"]
 SIGNS: tuple[MapSign, ...] = ("signed", "magnitude")
-
-Family: TypeAlias = Literal["stability", "fidelity", "localization"]
-PERMUTATION, RANDOM_NETWORK = NULLS = ("permutation", "random_network")
-PerImage: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One of the study's metrics: a value per image for every method, grouping and sign.
-
-    Args:
-        title: What the tables call it.
-        family: What it is about.
-        function: From two batches of maps (stability), or from maps and masks of objects (localization), to ``(N,)``;
-            None where it is computed otherwise.
-        higher_is_better: Whether a higher value is the better one.
-        compared: Whether differences between groupings are reported with an interval of their own.
-        claimed: Whether the study's claims are about it.
-        printed: Whether it has a column in the tables; ``report.json`` holds it in any case.
-    """
-
-    title: str
-    family: Family
-    function: PerImage | None = None
-    higher_is_better: bool = True
-    compared: bool = False
-    claimed: bool = False
-    printed: bool = True
-
-    @property
-    def has_nulls(self) -> bool:
-        """Whether it is a similarity of two maps, which stands beside its nulls."""
-        return self.family == "stability" and self.function is not None
-
-
-METRICS: dict[str, Metric] = {
-    "ssim": Metric("SSIM", "stability", SIMILARITIES["ssim"], compared=True, claimed=True),
-    "top_k_iou": Metric("top-10 % IoU", "stability", SIMILARITIES["top_k_iou"], compared=True, claimed=True),
-    "top_k_intersection": Metric("top-10 % intersection", "stability", SIMILARITIES["top_k_intersection"]),
-    "cosine_similarity": Metric("cosine (signed)", "stability", SIMILARITIES["cosine_similarity"]),
-    "rank_correlation": Metric("rank correlation", "stability", SIMILARITIES["rank_correlation"]),
-    "across_model_variance": Metric("variance over models", "stability", higher_is_better=False),
-    "insertion_auc": Metric("insertion", "fidelity"),
-    "deletion_auc": Metric("deletion", "fidelity", higher_is_better=False),
-    "insertion_minus_deletion": Metric("insertion − deletion", "fidelity", compared=True, claimed=True),
-    "road": Metric("ROAD (least − most relevant first)", "fidelity", compared=True),
-    "road_most_relevant_first": Metric("ROAD, most relevant first", "fidelity", higher_is_better=False, printed=False),
-    "road_least_relevant_first": Metric("ROAD, least relevant first", "fidelity", printed=False),
-    "pointing_game": Metric("pointing game", "localization", LOCALIZATION["pointing_game"]),
-    "relevance_mass_accuracy": Metric("mass accuracy", "localization", LOCALIZATION["relevance_mass_accuracy"]),
-    "relevance_rank_accuracy": Metric(
-        "rank accuracy", "localization", LOCALIZATION["relevance_rank_accuracy"], compared=True
-    ),
-}
-"""The study's metrics by their names in ``report.json``, in the order of the tables' columns."""
-
-
-def functions(family: Family) -> dict[str, PerImage]:
-    """The functions of a family's metrics by name, without those that are computed otherwise."""
-    return {
-        name: metric.function
-        for name, metric in METRICS.items()
-        if metric.family == family and metric.function is not None
-    }
-
 
 Role: TypeAlias = Literal["candidate", "control", "drawn", "retrained", "of the paper", "recommended"]
 Grouper: TypeAlias = Callable[[Tensor, MapSign], Tensor]
@@ -130,7 +60,8 @@ class Grouping:
         roles: What the study does with it: a ``"candidate"`` is compared with every ``"control"``; maps are
             ``"drawn"``; networks are ``"retrained"`` by its order of pixels for ROAR; the one ``"of the paper"`` and
             the one that is ``"recommended"`` are those that claims are about.
-        rivals: Names of the controls that the claims set it above, pixels first.
+        rivals: Names of the controls that the claims set it above, the most important first.
+        family: The kind of segments, for groupings that differ in the size of these alone.
     """
 
     name: str
@@ -138,6 +69,7 @@ class Grouping:
     blur: float = 0.0
     roles: tuple[Role, ...] = ()
     rivals: tuple[str, ...] = ()
+    family: str = ""
 
     def describe(self) -> str:
         """Say in a line what is averaged."""
@@ -159,8 +91,7 @@ class Grouping:
             >>> group(torch.tensor([[[[1.0, -1.0, 2.0, 2.0]]]]), "signed")
             tensor([[[[0., 0., 2., 2.]]]])
         """
-        members = generate(list(self.generators), (inputs,)) if self.generators else []
-        masks = [mask for (mask,) in members if mask is not None]
+        masks = segment_images(list(self.generators), inputs) if self.generators else []
 
         def group(maps: Tensor, sign: MapSign) -> Tensor:
             if masks:
@@ -179,7 +110,8 @@ class Protocol:
         method_settings: How much work the methods do, and in which units.
         methods: Their names.
         groupings: What is compared.
-        sizes: Groupings whose variance over models is measured in addition, and nothing else.
+        sizes: Groupings whose variance over models is measured in addition, beside that of :data:`PIXELS`, and nothing
+            else.
         draws: Permutations for the permutation null, spread over the pairs of networks; 0 leaves it out.
         stability: Whether the maps of several networks are compared.
         fidelity: Whether insertion, deletion and ROAD are measured.
@@ -237,22 +169,22 @@ def standard_groupings(
         channel_order: ``"rgb"`` or ``"bgr"``.
 
     Returns:
-        Seven groupings. The ensemble of cells has as many cells as the ensemble has segments.
+        The groupings and their roles. The ensemble of cells has as many cells as the ensemble has segments.
     """
     options: dict[str, Any] = {"denormalize": denormalize, "channel_order": channel_order}
     members = multiscale(**options) if counts is None else multiscale(counts, **options)
     cells = tuple(Grid(count) for count in sorted({member.n_segments for member in members}))
     shown: tuple[Role, ...] = ("drawn", "retrained")
-    above = ("pixels", "Slic", "Felzenszwalb", "cell ensemble", "blur")
+    above = (PIXELS, "Slic", "Felzenszwalb", "cell ensemble", "blur")
     return (
-        Grouping("pixels", roles=("control", *shown)),
+        Grouping(PIXELS, roles=("control", *shown)),
         Grouping("cells", (Grid(n_segments),), roles=("control", *shown)),
         Grouping("cell ensemble", cells, roles=("control",)),
         Grouping(
             "Slic",
             (Slic(n_segments, **options),),
             roles=("candidate", "control", "of the paper", *shown),
-            rivals=("pixels", "cells"),
+            rivals=(PIXELS, "cells"),
         ),
         Grouping("Felzenszwalb", (Felzenszwalb(**options),), roles=("candidate", "control")),
         Grouping("ensemble", tuple(members), roles=("candidate", "recommended", *shown), rivals=above),
@@ -274,13 +206,14 @@ def size_groupings(
         ['Slic 16', 'cells 16', 'Slic 7', 'cells 7', 'Slic 4', 'cells 4']
     """
     counts = [height * width // pixels for pixels in _PIXELS_PER_SEGMENT]
+    families: dict[str, Callable[[int], ImageMaskGenerator]] = {
+        "Slic": lambda count: Slic(count, denormalize=denormalize, channel_order=channel_order),
+        "cells": Grid,
+    }
     return tuple(
-        grouping
+        Grouping(f"{family} {count}", (make(count),), family=family)
         for count in dict.fromkeys(count for count in counts if count >= 4)
-        for grouping in (
-            Grouping(f"Slic {count}", (Slic(count, denormalize=denormalize, channel_order=channel_order),)),
-            Grouping(f"cells {count}", (Grid(count),)),
-        )
+        for family, make in families.items()
     )
 
 

@@ -19,10 +19,10 @@ from captum_superpixel.study.acquiring import StudyNetwork
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measuring import Measurement
-from captum_superpixel.study.protocol import RANDOM_NETWORK
+from captum_superpixel.study.metric_table import RANDOM_NETWORK
 from captum_superpixel.study.results import (
     SCHEMA_VERSION,
-    Record,
+    Report,
     Resamples,
     comparisons,
     records,
@@ -41,7 +41,7 @@ _STABILITY, _FIDELITY = "ssim", "insertion_minus_deletion"
 
 def make_report(
     study: Study, networks: Sequence[StudyNetwork], chosen: Sequence[int], measurement: Measurement
-) -> Record:
+) -> Report:
     """What ``report.json`` holds, but for what networks are retrained for, and the time.
 
     Args:
@@ -98,7 +98,7 @@ def make_report(
     }
 
 
-def write_report(study: Study, result: Record, out: Path, network: nn.Module, chosen: Sequence[int]) -> None:
+def write_report(study: Study, result: Report, out: Path, network: nn.Module, chosen: Sequence[int]) -> None:
     """Write ``report.json``, ``report.md``, ``maps.png`` and, for several networks, ``stability.png`` into a folder.
 
     Args:
@@ -121,7 +121,7 @@ def write_report(study: Study, result: Record, out: Path, network: nn.Module, ch
             temporary.write_text(text, encoding="utf-8")
 
 
-def to_json(result: Record) -> str:
+def to_json(result: Report) -> str:
     """A report as strict JSON, numbers that are not finite as null.
 
     Examples:
@@ -143,7 +143,7 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
         by_pixel = attribute_pixels(method, network, inputs, targets, protocol.method_settings, seed)
         maps[method] = {name: group(by_pixel, "magnitude").cpu() for name, group in groupers.items()}
     figure, _ = visualize_comparison(
-        data.to_pixels(inputs),
+        data.preprocessing.to_pixels(inputs).cpu(),
         maps,
         labels=targets.tolist(),
         class_names=data.classes,
@@ -153,7 +153,7 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
     return figure
 
 
-def draw_stability(result: Record) -> Figure | None:
+def draw_stability(result: Report) -> Figure | None:
     """Draw stability against fidelity, a point for each grouping; None where stability was not measured.
 
     Args:

@@ -12,25 +12,20 @@ from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel.metrics.bootstrap import interval, resampled_means
 from captum_superpixel.study.measuring import SUMMED_VARIANCE, Key, Measurement
-from captum_superpixel.study.protocol import (
-    METRICS,
-    NULLS,
-    PERMUTATION,
-    RANDOM_NETWORK,
-    SIGNS,
-    Grouping,
-    MapSign,
-    Protocol,
-)
+from captum_superpixel.study.metric_table import METRICS, NULLS, PERMUTATION, RANDOM_NETWORK
+from captum_superpixel.study.protocol import PIXELS, SIGNS, Grouping, MapSign, Protocol
 
-__all__ = ["SCHEMA_VERSION", "Record", "Resamples", "comparisons", "records", "variance_by_size", "verdicts"]
+__all__ = ["SCHEMA_VERSION", "Record", "Report", "Resamples", "comparisons", "records", "variance_by_size", "verdicts"]
 
 SCHEMA_VERSION = 1
 
 _ROUNDING = 1e-12
-"""What equal values may differ by after sums in another order."""
+"""Tolerance for rounding: what equal values may differ by after sums in another order."""
 
 Record: TypeAlias = dict[str, Any]
+"""A row of one of the report's lists."""
+Report: TypeAlias = dict[str, Any]
+"""What ``report.json`` holds."""
 
 
 class Resamples:
@@ -208,26 +203,26 @@ def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> l
     Args:
         resamples: Of all that was measured, the summed variance of signed maps over models among it.
         protocol: Whose ``sizes`` were measured.
-        pixels: Of an image.
+        pixels: Number of pixels per image.
 
     Returns:
-        One record for every method, family of segments and size, with ``method``, ``family`` (``"Slic"`` or
-        ``"cells"``), ``mean_segment_pixels``, ``variance_ratio`` (the grouped maps' variance over models, summed over
-        pixels and images, over the pixel maps'; 1/|S| were the pixels of a segment independent), ``ci95``,
-        ``shuffled_ratio`` (the same of maps whose pixels were permuted), ``across_model_variance`` (relative to the
-        energy of the mean map; mean over the images that have any) and ``n``.
+        One record for every method, family of segments and size, with ``method``, ``family``, ``mean_segment_pixels``,
+        ``variance_ratio`` (the grouped maps' variance over models, summed over pixels and images, over the pixel maps';
+        1/|S| were the pixels of a segment independent), ``ci95``, ``shuffled_ratio`` (the same of maps whose pixels
+        were permuted), ``across_model_variance`` (relative to the energy of the mean map; mean over the images that
+        have any) and ``n``.
     """
     made = []
     for method, grouping in product(protocol.methods, protocol.sizes):
         key = Key(method, grouping.name, "signed", SUMMED_VARIANCE)
-        pixel_key = key._replace(grouping=protocol.groupings[0].name)
+        pixel_key = key._replace(grouping=PIXELS)
         if not resamples.has(key):
             continue
         shuffled, shuffled_pixels = (resamples.mean(each._replace(kind=PERMUTATION)) for each in (key, pixel_key))
         made.append(
             {
                 "method": method,
-                "family": grouping.name.split()[0],
+                "family": grouping.family,
                 "mean_segment_pixels": pixels / resamples.measurement.segments[grouping.name],
                 "variance_ratio": resamples.mean(key) / resamples.mean(pixel_key),
                 "ci95": list(interval(resamples.means(key) / resamples.means(pixel_key))),

@@ -11,20 +11,21 @@ from torch.utils.data import ConcatDataset, Dataset, TensorDataset
 from captum_superpixel import metrics
 from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel._store import Content
 from captum_superpixel.attr.methods import attribute_pixels
 from captum_superpixel.metrics.stability import top_pixels
 from captum_superpixel.study.acquiring import restored, train_one, training_settings
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import disjoint_parts
-from captum_superpixel.study.jobs import Content, Job
+from captum_superpixel.study.jobs import Job
 from captum_superpixel.study.measuring import measuring_settings
-from captum_superpixel.study.protocol import SIGNS, MapSign
+from captum_superpixel.study.protocol import PIXELS, SIGNS, MapSign
 from captum_superpixel.study.training import accuracy, length, predict
 
 __all__ = ["FRACTIONS", "measure_mege_reco", "measure_roar", "remove_most_relevant"]
 
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
-_RANDOM = ("random order", "pixels")
+_RANDOM = ("random order", PIXELS)
 _EXPLAINED_AT_ONCE = 256
 
 

@@ -9,6 +9,7 @@ import torch
 
 from captum_superpixel import metrics
 from captum_superpixel._files import check_output_folder
+from captum_superpixel._store import Store
 from captum_superpixel.models.device import choose_device
 from captum_superpixel.models.memory_format import use_channels_last
 from captum_superpixel.study.acquiring import (
@@ -24,11 +25,11 @@ from captum_superpixel.study.acquiring import (
 )
 from captum_superpixel.study.context import Reporter, Study
 from captum_superpixel.study.data import StudyData, disjoint_parts, load_data
-from captum_superpixel.study.jobs import Store, join_world
+from captum_superpixel.study.jobs import join_world
 from captum_superpixel.study.measuring import measure_chunks
 from captum_superpixel.study.protocol import make_protocol
 from captum_superpixel.study.report import make_report, write_report
-from captum_superpixel.study.results import Record
+from captum_superpixel.study.results import Report
 from captum_superpixel.study.retraining import measure_mege_reco, measure_roar
 from captum_superpixel.study.settings import StudySettings
 
@@ -37,7 +38,7 @@ __all__ = ["run_study"]
 
 def run_study(
     settings: StudySettings, out: Path, *, device: str | None = None, report: Reporter | None = None
-) -> Record | None:
+) -> Report | None:
     """Train or load networks, explain held-out images, measure, and write the report.
 
     Args:

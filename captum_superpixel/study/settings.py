@@ -7,7 +7,7 @@ from typing import Any, Literal
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["DATASETS", "StudySettings"]
+__all__ = ["DATASETS", "StudySettings", "describe_default"]
 
 Dataset = Literal["digits", "cifar10", "imagefolder"]
 DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
@@ -41,6 +41,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "chunk_size": 10,
     },
 }
+_FOR_ALL: dict[str, Any] = {"draws": 2}
 _QUICK: dict[str, Any] = {"epochs": 8, "images": 60, "fidelity_images": 30, "road_images": 8, "draws": 1}
 _AT_LEAST = {
     "models": 1,
@@ -62,14 +63,14 @@ _AT_LEAST = {
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """What is studied and how; None stands for the data set's default, which :meth:`resolved` fills in.
+    """What is studied and how; None means the data set's default, which :meth:`resolved` fills in.
 
     Args:
         dataset: ``"digits"`` (the embedded ``DigitsOnPhotographs``), ``"cifar10"`` or ``"imagefolder"``.
         root: Folder of the data; for ``"digits"`` there is none.
         classes: File with a class's folder name in each line, for ``"imagefolder"``.
         network: What is trained: a name in :data:`~captum_superpixel.study.training.RECIPES`.
-        checkpoints: Networks that exist already, in place of training: transformers folders, or ``module:factory``.
+        checkpoints: Trained networks, in place of training: transformers folders, or ``module:factory``.
         weights: For each checkpoint a file with its state dict, or None.
         models: How many networks are trained, each on its own part of the training images.
         seed: Of the parts, the weights, the training, the noise and the bootstrap.
@@ -176,7 +177,7 @@ class StudySettings:
             >>> StudySettings(quick=True, images=80).resolved().images
             80
         """
-        defaults = {"draws": 2, **_DEFAULTS[self.dataset], **(_QUICK if self.quick else {})}
+        defaults = _FOR_ALL | _DEFAULTS[self.dataset] | (_QUICK if self.quick else {})
         if self.checkpoints:
             defaults = {name: value for name, value in defaults.items() if name not in ("network", "epochs")}
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
@@ -188,3 +189,19 @@ class StudySettings:
             fidelity_images=min(filled.fidelity_images or 0, images),
             road_images=min(filled.road_images or 0, images),
         )
+
+
+def describe_default(name: str) -> str:
+    """Say in a few words what a setting is where nobody gives it.
+
+    Args:
+        name: Of a field of :class:`StudySettings`.
+
+    Examples:
+        >>> describe_default("n_segments"), describe_default("draws"), describe_default("noise")
+        ('default: 30; imagefolder 100', 'default: 2; 1 with --quick', 'default: 0.12')
+    """
+    of = {dataset: (_FOR_ALL | _DEFAULTS[dataset]).get(name, getattr(StudySettings, name)) for dataset in DATASETS}
+    first = of[DATASETS[0]]
+    parts = [f"{first}", *(f"{dataset} {value}" for dataset, value in of.items() if value != first)]
+    return "default: " + "; ".join(parts + ([f"{_QUICK[name]} with --quick"] if name in _QUICK else []))

@@ -58,7 +58,7 @@ def random_shift(images: Tensor, generator: torch.Generator, limit: int = 4) -> 
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift images (N, C, H, W) by up to 4 pixels, and mirror every second one, on average.
+    """Shift images (N, C, H, W) by up to 4 pixels, and flip each with probability 1/2.
 
     Examples:
         >>> import torch
@@ -70,23 +70,53 @@ def shift_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return random_shift(images, generator)
 
 
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """A network of the study and how it is trained; the defaults are those of :func:`train` too.
+
+    Args:
+        make: From the number of classes and a generator to an untrained network.
+        batch_size: Images per step.
+        lr: Largest learning rate of the cycle.
+        weight_decay: Weight decay.
+        label_smoothing: Label smoothing, from 0 to 1.
+        augment: What is done to each batch.
+    """
+
+    make: Callable[[int, torch.Generator], nn.Module]
+    batch_size: int = 64
+    lr: float = 0.15
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    augment: Augmentation | None = random_shift
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How :func:`train` is called."""
+        return {name: value for name, value in vars(self).items() if name != "make"}
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the training, as JSON can hold it."""
+        return self.options | {"augment": None if self.augment is None else self.augment.__name__}
+
+
 def train(
     model: nn.Module,
     dataset: Dataset[tuple[Tensor, int]],
     *,
-    epochs: int = 16,
-    batch_size: int = 64,
-    lr: float = 0.15,
-    weight_decay: float = 5e-4,
-    label_smoothing: float = 0.1,
-    augment: Augmentation | None = random_shift,
+    epochs: int,
+    batch_size: int = TrainingRecipe.batch_size,
+    lr: float = TrainingRecipe.lr,
+    weight_decay: float = TrainingRecipe.weight_decay,
+    label_smoothing: float = TrainingRecipe.label_smoothing,
+    augment: Augmentation | None = TrainingRecipe.augment,
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
     progress: bool = True,
 ) -> list[float]:
     """Train a classifier in place, by SGD with Nesterov momentum and one cycle of the learning rate.
 
-    The defaults suit :class:`~captum_superpixel.models.networks.SmallCNN` on
+    The defaults, those of :class:`TrainingRecipe`, suit :class:`~captum_superpixel.models.networks.SmallCNN` on
     :class:`~captum_superpixel.datasets.DigitsOnPhotographs`.
 
     Args:
@@ -96,7 +126,7 @@ def train(
         batch_size: Images per step, at least 1.
         lr: Largest learning rate, above 0.
         weight_decay: Weight decay, at least 0.
-        label_smoothing: Probability given away to all classes alike, 0 to 1.
+        label_smoothing: Label smoothing, from 0 to 1.
         augment: Called with each batch and the generator; None leaves the images as they are.
         generator: A generator on the CPU, from which come the order, the augmentation and what the model draws
             (dropout), the global generators being left as they were. None means PyTorch's global one.
@@ -222,36 +252,6 @@ def length(dataset: Dataset[tuple[Tensor, int]]) -> int:
     """Number of images; PyTorch types no length for a data set."""
     count: int = len(dataset)  # type: ignore[arg-type]
     return count
-
-
-@dataclass(frozen=True)
-class TrainingRecipe:
-    """A network of the study and how it is trained.
-
-    Args:
-        make: From the number of classes and a generator to an untrained network.
-        batch_size: Images per step.
-        lr: Largest learning rate of the cycle.
-        weight_decay: Weight decay.
-        label_smoothing: Probability given away to all classes alike.
-        augment: What is done to each batch.
-    """
-
-    make: Callable[[int, torch.Generator], nn.Module]
-    batch_size: int = 64
-    lr: float = 0.15
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
-    augment: Augmentation | None = random_shift
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """How :func:`train` is called."""
-        return {name: value for name, value in vars(self).items() if name != "make"}
-
-    def describe(self) -> dict[str, Any]:
-        """What decides the training, as JSON can hold it."""
-        return self.options | {"augment": None if self.augment is None else self.augment.__name__}
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -20,6 +20,7 @@ import torch
 from tabulate import tabulate
 
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel._store import Store
 from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.datasets import DigitsOnPhotographs, cifar10
 from captum_superpixel.masks import Grid, Slic
@@ -27,9 +28,10 @@ from captum_superpixel.models.random_twin import random_twin
 from captum_superpixel.study.acquiring import load_checkpoints, train_networks
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import StudyData, load_data
-from captum_superpixel.study.jobs import Store, World
+from captum_superpixel.study.jobs import World
 from captum_superpixel.study.measuring import Chunk, Measurement, measure
-from captum_superpixel.study.protocol import METHOD_NAMES, METRICS, RANDOM_NETWORK, Grouping, Protocol, make_protocol
+from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
+from captum_superpixel.study.protocol import METHOD_NAMES, PIXELS, Grouping, Protocol, make_protocol
 from captum_superpixel.study.results import Resamples, records
 from captum_superpixel.study.settings import StudySettings
 
@@ -41,7 +43,7 @@ SINGLES = (20, 30, 70)
 
 def candidates(denormalize):
     """Pixels, one Slic, every list, and cells and blur for comparison."""
-    found = [Grouping("pixels"), Grouping("blur", blur=1.5 / 32)]
+    found = [Grouping(PIXELS), Grouping("blur", blur=1.5 / 32)]
     found += [Grouping(f"one Slic, {count}", (Slic(count, denormalize=denormalize),)) for count in SINGLES]
     found += [Grouping("one Grid, 30", (Grid(30),))]
     found += [Grouping("cells 20, 30, 45, 70", tuple(Grid(count) for count in (20, 30, 45, 70)))]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from captum_superpixel.study.protocol import METRICS, PERMUTATION, RANDOM_NETWORK
+from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK
 
 COLUMNS = {name: metric.title.partition(" (")[0] for name, metric in METRICS.items() if metric.compared}
 
@@ -68,10 +68,11 @@ SMALL = (
     ("ensemble", "signed", "`multiscale()`, signed"),
     ("ensemble", "magnitude", "`multiscale()`, magnitudes"),
 )
+SMALL_METRICS = ("ssim", "top_k_iou", "insertion_minus_deletion")
 
 
 def small(report):
-    """The README's table: three methods, seven ways of grouping."""
+    """The README's table: every method, some ways of grouping."""
     of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in report["records"]}
     header = ["method", "map", "SSIM", "over shuffled pixels", "over a random network"]
     header += ["IoU", "IoU over a random network", "insertion − deletion"]
@@ -79,7 +80,7 @@ def small(report):
     for method in dict.fromkeys(key[0] for key in of):
         shown = method
         for grouping, sign, title in SMALL:
-            ssim, iou, fidelity = (of[method, grouping, sign, metric] for metric in list(COLUMNS)[:3])
+            ssim, iou, fidelity = (of[method, grouping, sign, metric] for metric in SMALL_METRICS)
             cells = [shown, title, number(ssim["value"]), number(ssim["excess"][PERMUTATION]), beyond(ssim)]
             cells += [number(iou["value"]), beyond(iou), f"{number(fidelity['value'])} ({spread(*fidelity['ci95'])})"]
             body.append(cells)
@@ -129,7 +130,7 @@ def sizes(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="+", metavar="report.json")
-    parser.add_argument("--small", action="store_true", help="the README's table instead, of the first report")
+    parser.add_argument("--small", action="store_true", help="a short table of the first report instead")
     options = parser.parse_args()
     reports = {path.parent.name or str(path): json.loads(path.read_text(encoding="utf-8")) for path in options.reports}
     first = next(iter(reports.values()))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,6 +22,7 @@ from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.explain import demo
 from captum_superpixel.explain.demo import MethodMaps, draw, explain, trained_network
 from captum_superpixel.pooling import pool_segments
+from captum_superpixel.study.training import RECIPES
 
 METHODS = ["Saliency", "IntegratedGradients", "SmoothGrad"]
 Trained = Callable[..., nn.Module]
@@ -45,7 +47,10 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Training that only notes the number of epochs and moves the weights."""
     calls: list[int] = []
 
-    def train(model: nn.Module, dataset: DigitsOnPhotographs, *, epochs: int, generator: torch.Generator) -> None:
+    def train(
+        model: nn.Module, dataset: DigitsOnPhotographs, *, epochs: int, generator: torch.Generator, **options: Any
+    ) -> None:
+        assert options == RECIPES["small_cnn"].options
         calls.append(epochs)
         assert len(dataset) == 30
         for parameter in model.parameters():

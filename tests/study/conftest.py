@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from captum_superpixel._store import Store
 from captum_superpixel.cli import main
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import load_data
-from captum_superpixel.study.jobs import Store, World
+from captum_superpixel.study.jobs import World
 from captum_superpixel.study.protocol import make_protocol
 from captum_superpixel.study.settings import StudySettings
 

@@ -1,4 +1,4 @@
-"""Networks that are brought or trained, and what is found wrong with them before any work is done."""
+"""Networks that are supplied or trained, and what is found wrong with them before any work is done."""
 
 import dataclasses
 from collections.abc import Callable

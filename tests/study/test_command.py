@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from captum_superpixel._store import Store
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.study import acquiring, command, data, run
 from captum_superpixel.study.command import add_study
+from captum_superpixel.study.protocol import METHOD_NAMES
 from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.training import RECIPES
 
 MODULE = """
 from captum_superpixel.models.networks import small_cnn
@@ -60,7 +63,7 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -
 
 
 FOLDER = ("--dataset", "imagefolder", "--size", "16", "--network", "small_cnn", "--root")
-BROUGHT = ("--dataset", "imagefolder", "--size", "16", "--root")
+SUPPLIED = ("--dataset", "imagefolder", "--size", "16", "--root")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_bad_options_for_files(
 def test_networks_that_do_not_fit_the_classes(
     folder: Path, squares_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = [*BROUGHT, str(squares_root), "--checkpoint", "study_nets:three", "--checkpoint", "study_nets:four"]
+    options = [*SUPPLIED, str(squares_root), "--checkpoint", "study_nets:three", "--checkpoint", "study_nets:four"]
     message = refused(capsys, folder, *options)
     assert "study_nets:four returns (1, 4) for one image, but imagefolder has 3 classes" in message
 
@@ -211,8 +214,8 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
         Path("o"),
         "cpu",
     )
-    brought = ["--checkpoint", "folder", "--checkpoint", "m:f", "--weights", "-", "--weights", "w.pt"]
-    assert main(["study", *brought]) == 0
+    supplied = ["--checkpoint", "folder", "--checkpoint", "m:f", "--weights", "-", "--weights", "w.pt"]
+    assert main(["study", *supplied]) == 0
     settings, _, _ = calls.pop()
     assert settings == StudySettings(checkpoints=("folder", "m:f"), weights=(None, "w.pt"))
 
@@ -235,3 +238,21 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "super-pixel" not in text
     assert "captum_superpixel.models.networks:resnet20" in text
     assert max(map(len, text.splitlines())) < 130
+    words = " ".join(text.split())
+    assert "held-out images to explain (default: 200; cifar10 1000; imagefolder 500; 60 with --quick)" in words
+    assert "permutations for the null (default: 2; 1 with --quick)" in words
+    assert (
+        f"what is trained: {', '.join(RECIPES)} (default: small_cnn; cifar10 resnet20; imagefolder resnet18)" in words
+    )
+    assert f"{', '.join(METHOD_NAMES[:-1])} and {METHOD_NAMES[-1]}" in words
+
+
+def test_a_part_of_another_study_is_refused_with_what_to_do(
+    folder: Path, squares_root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    Store(folder / "study" / "parts").save("network-0", {"seed": 1}, {})
+    message = refused(capsys, folder, *FOLDER, str(squares_root))
+    assert "network-0.pt was made with other settings" in message
+    assert message.endswith("delete it to have it made again, or choose another --out\n")

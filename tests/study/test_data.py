@@ -166,9 +166,9 @@ def test_training_and_held_out_folders(held_out: str, folders: Folders) -> None:
     assert greys(data.train) == list(range(7))
     assert sorted(greys(data.held_out)) == [7, 8, 9]
     assert data.object_masks is None
-    brought = load_data(settings_for(root, checkpoints=("a:b",)))
-    assert brought.train is None
-    assert sorted(greys(brought.held_out)) == [7, 8, 9]
+    supplied = load_data(settings_for(root, checkpoints=("a:b",)))
+    assert supplied.train is None
+    assert sorted(greys(supplied.held_out)) == [7, 8, 9]
 
 
 def test_networks_that_exist_need_no_training_images(folders: Folders) -> None:
@@ -257,25 +257,26 @@ def test_cifar10_is_read_and_only_tested_where_networks_exist(tmp_path: Path) ->
     assert greys(data.held_out, CIFAR10) == list(range(100, 106))
     assert (data.name, data.classes, data.denormalize) == ("cifar10", ("x", "y"), CIFAR10.denormalize)
     (tmp_path / "train.parquet").unlink()
-    brought = load_data(StudySettings(dataset="cifar10", root=str(tmp_path), checkpoints=("a:b",)).resolved())
-    assert brought.train is None
-    assert greys(brought.held_out, CIFAR10) == list(range(100, 106))
+    supplied = load_data(StudySettings(dataset="cifar10", root=str(tmp_path), checkpoints=("a:b",)).resolved())
+    assert supplied.train is None
+    assert greys(supplied.held_out, CIFAR10) == list(range(100, 106))
 
 
-def test_the_settings_come_before_what_a_network_brings(folders: Folders) -> None:
+def test_the_settings_come_before_what_a_network_expects(folders: Folders) -> None:
     root = folders({"cat": 3, "dog": 3})
-    brought = Preprocessing(6, mean=(1, 2, 3), std=2, scale=1, channel_order="bgr")
+    expected = Preprocessing(6, mean=(1, 2, 3), std=2, scale=1, channel_order="bgr")
 
     def loaded(**options: object) -> StudyData:
         settings = StudySettings(dataset="imagefolder", root=str(root), **options)  # type: ignore[arg-type]
-        return load_data(settings.resolved(), brought)
+        return load_data(settings.resolved(), expected)
 
-    as_brought = loaded()
-    assert as_brought.channel_order == "bgr"
-    assert as_brought.denormalize == brought.denormalize
-    first = as_brought.held_out.batch([0])
+    as_expected = loaded()
+    assert as_expected.preprocessing == expected
+    assert as_expected.channel_order == "bgr"
+    assert as_expected.denormalize == expected.denormalize
+    first = as_expected.held_out.batch([0])
     assert first.shape == (1, 3, 6, 6)
-    grey = round(255 * as_brought.to_pixels(first)[0, 0, 0, 0].item())
+    grey = round(255 * as_expected.preprocessing.to_pixels(first)[0, 0, 0, 0].item())
     assert torch.allclose(first[0, :, 0, 0], torch.tensor([(7 - 1) / 2, (255 - grey - 2) / 2, (grey - 3) / 2]))
     smaller = loaded(size=4, channel_order="rgb").held_out.batch([0])
     assert smaller.shape == (1, 3, 4, 4)
@@ -289,9 +290,17 @@ def test_inputs_go_back_to_pixels(folders: Folders) -> None:
     root = folders({"cat": 3, "dog": 3})
     for order in ("rgb", "bgr"):
         data = load_data(settings_for(root, channel_order=order))
-        pixels = data.to_pixels(data.held_out.batch([0, 1]))
+        pixels = data.preprocessing.to_pixels(data.held_out.batch([0, 1]))
         assert torch.allclose(255 * pixels[:, 2], torch.full((2, 8, 8), 7.0), atol=1e-3)
         assert torch.allclose(pixels[:, 0] + pixels[:, 1], torch.ones(2, 8, 8), atol=1e-5)
+
+
+def test_the_digits_are_pixels_already(digits: StudyData) -> None:
+    """Their preprocessing says so, and mask generators are described by one number for all channels, not by three."""
+    assert digits.preprocessing == Preprocessing(16, mean=0, std=1, scale=1 / 255)
+    assert (digits.denormalize, digits.channel_order) == ((0.0, 1.0), "rgb")
+    inputs = digits.held_out.batch([4, 7])
+    assert torch.equal(digits.preprocessing.to_pixels(inputs), inputs)
 
 
 def test_noise_is_in_units_of_the_input(digits: StudyData, folders: Folders) -> None:

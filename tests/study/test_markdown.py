@@ -10,7 +10,8 @@ import torch
 
 from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measuring import Key, Measurement
-from captum_superpixel.study.protocol import METRICS, SIGNS, standard_groupings
+from captum_superpixel.study.metric_table import METRICS
+from captum_superpixel.study.protocol import SIGNS, standard_groupings
 from captum_superpixel.study.results import Resamples, comparisons, records, verdicts
 
 STANDARD = standard_groupings(12)
@@ -44,7 +45,7 @@ def made(measurement: Measurement) -> dict[str, Any]:
         "dataset": {"name": "cifar10", "shape": [3, 32, 32], "explained_images": 12, "held_out_images": 500},
         "models": [
             {"name": "resnet20 1", "parameters": 272474, "train_images": 25000, "accuracy": 0.8765},
-            {"name": "brought", "parameters": 10, "train_images": None, "accuracy": 0.5},
+            {"name": "resnet20", "parameters": 10, "train_images": None, "accuracy": 0.5},
         ],
         "groupings": [{"name": name, "averages": f"{name} | all", "mean_segments": 29.6} for name in GROUPINGS],
         "records": records(resamples, STANDARD),
@@ -141,8 +142,10 @@ def record_of(result: dict[str, Any], method: str, row: Row, metric: str) -> dic
 def test_values_and_intervals_of_every_row(family: str, method: str, result: dict[str, Any]) -> None:
     rows = tables(to_markdown(result))[f"{method}: {family}"]
     assert [(row["grouping"], row["sign"]) for row in rows] == [(g, s) for g in GROUPINGS for s in SIGNS]
+    printed = [metric for metric in METRICS.values() if metric.family == family and metric.printed]
     for row in rows:
-        assert set(row) == {"grouping", "sign", *OTHER_COLUMNS[family]}
+        assert set(row) >= {"grouping", "sign", *OTHER_COLUMNS[family]}
+        assert len(row) == 2 + len(printed)
         for column, metric in OTHER_COLUMNS[family].items():
             record = record_of(result, method, row, metric)
             assert numbers(row[column]) == pytest.approx((record["value"], *record["ci95"]), abs=0.00051)
@@ -212,7 +215,7 @@ def test_setting_networks_and_groupings(result: dict[str, Any]) -> None:
     found = tables(text)
     assert found["Study of cifar10"] == [
         {"network": "resnet20 1", "parameters": "272,474", "training images": "25000", "accuracy": "87.6%"},
-        {"network": "brought", "parameters": "10", "training images": "brought", "accuracy": "50.0%"},
+        {"network": "resnet20", "parameters": "10", "training images": "user-supplied", "accuracy": "50.0%"},
     ]
     # A bar inside of a cell does not end it.
     assert found["Study of cifar10: grouping"][0] == {

@@ -18,7 +18,8 @@ from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.pooling import pool_segments
 from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
-from captum_superpixel.study.protocol import METHOD_NAMES, METRICS, SIGNS, Grouping, Protocol
+from captum_superpixel.study.metric_table import METRICS
+from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, Grouping, Protocol
 
 STABILITY, LOCALIZATION = metrics.SIMILARITIES, metrics.LOCALIZATION
 FIDELITY = [name for name, metric in METRICS.items() if metric.family == "fidelity"]

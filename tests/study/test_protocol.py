@@ -1,8 +1,6 @@
-"""The protocol: identities of its groupings, their roles, and a table of metrics from which none is missing."""
+"""The protocol: identities of its groupings, and their roles."""
 
-import re
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +10,21 @@ import torch
 from captum.attr import Saliency
 from torch import Tensor, nn
 
-from captum_superpixel import SuperpixelGrouped, metrics
+from captum_superpixel import SuperpixelGrouped
 from captum_superpixel._untyped import ndimage
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
 from captum_superpixel.pooling import pool_segments
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.protocol import (
-    METRICS,
+    PIXELS,
     SIGNS,
     Grouping,
-    functions,
     size_groupings,
     standard_groupings,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "tutorials" / "study-report.md"
-NAMES = ["pixels", "cells", "cell ensemble", "Slic", "Felzenszwalb", "ensemble", "blur"]
 STANDARD = {grouping.name: grouping for grouping in standard_groupings(12)}
+NAMES = list(STANDARD)
 
 
 @pytest.fixture
@@ -46,7 +42,8 @@ def maps() -> Tensor:
 
 
 def test_the_standard_groupings(images: Tensor) -> None:
-    assert list(STANDARD) == NAMES
+    assert STANDARD[PIXELS].generators == ()
+    assert STANDARD[PIXELS].blur == 0
     assert STANDARD["cells"].generators == (Grid(12),)
     assert STANDARD["Slic"].generators == (Slic(12),)
     assert STANDARD["Felzenszwalb"].generators == (Felzenszwalb(),)
@@ -54,7 +51,7 @@ def test_the_standard_groupings(images: Tensor) -> None:
     cells = {generator.n_segments for generator in STANDARD["cell ensemble"].generators}  # type: ignore[attr-defined]
     assert cells == {generator.n_segments for generator in multiscale()}
     assert STANDARD["blur"].blur == 1.5 / 32
-    assert len({grouping.describe() for grouping in STANDARD.values()}) == 7
+    assert len({grouping.describe() for grouping in STANDARD.values()}) == len(standard_groupings(12)) == len(STANDARD)
 
 
 def test_the_counts_and_the_preprocessing_reach_all_generators() -> None:
@@ -87,7 +84,7 @@ def test_grouping_is_linear_and_magnitudes_are_pooled_before(name: str, images: 
     assert (group(maps, "magnitude") >= group(maps, "signed").abs() - 1e-6).all()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "blur"])
+@pytest.mark.parametrize("name", [name for name in NAMES if not STANDARD[name].blur])
 def test_grouping_keeps_the_sum_of_each_channel(name: str, images: Tensor, maps: Tensor) -> None:
     group, _ = STANDARD[name].bind(images)
     assert torch.allclose(group(maps, "signed").sum((2, 3)), maps.sum((2, 3)), atol=1e-3)
@@ -166,6 +163,7 @@ def test_the_maps_are_not_written_to(name: str, images: Tensor, maps: Tensor) ->
 def test_sizes_grow_and_leave_four_segments() -> None:
     groupings = size_groupings(32, 32, denormalize=(0.5, 0.25), channel_order="bgr")
     assert [grouping.name for grouping in groupings[::2]] == [f"Slic {n}" for n in (256, 113, 64, 28, 16, 7, 4)]
+    assert [grouping.family for grouping in groupings] == ["Slic", "cells"] * 7
     assert groupings[0].generators == (Slic(256, denormalize=(0.5, 0.25), channel_order="bgr"),)
     assert groupings[-1].generators == (Grid(4),)
     assert size_groupings(3, 3) == ()
@@ -198,15 +196,22 @@ def names_with(role: str) -> list[str]:
 
 
 def test_roles() -> None:
-    assert names_with("candidate") == ["Slic", "Felzenszwalb", "ensemble"]
-    assert set(names_with("control")) == set(NAMES) - {"ensemble"}
-    assert names_with("drawn") == names_with("retrained") == ["pixels", "cells", "Slic", "ensemble"]
+    """What claims are about is a candidate, and what it is set above a control; pixels are never left out."""
     assert names_with("of the paper") == ["Slic"]
     assert names_with("recommended") == ["ensemble"]
+    candidates, controls = set(names_with("candidate")), set(names_with("control"))
+    assert candidates >= {"Slic", "Felzenszwalb", "ensemble"}
+    assert controls >= {PIXELS, "cells", "cell ensemble", "blur"}
+    assert candidates | controls == set(NAMES)
+    for role in ("drawn", "retrained"):
+        assert set(names_with(role)) >= {PIXELS, "Slic", "ensemble"}
     for grouping in STANDARD.values():
-        assert bool(grouping.rivals) == bool({"of the paper", "recommended"} & set(grouping.roles))
-        assert set(grouping.rivals) <= set(names_with("control")) - {grouping.name}
-        assert grouping.rivals[:1] in ((), ("pixels",))
+        claimed = {"of the paper", "recommended"} & set(grouping.roles)
+        assert bool(grouping.rivals) == bool(claimed)
+        assert set(grouping.rivals) <= controls - {grouping.name}
+        if claimed:
+            assert grouping.name in candidates
+            assert grouping.rivals[0] == PIXELS
 
 
 def test_all_settings_reach_the_protocol(
@@ -220,49 +225,9 @@ def test_all_settings_reach_the_protocol(
     assert (protocol.draws, protocol.auc_steps, protocol.road_noise) == (5, 6, 0.02)
     assert protocol.stability
     of = {grouping.name: grouping for grouping in (*protocol.groupings, *protocol.sizes)}
-    assert list(of)[:7] == NAMES
+    assert [grouping.name for grouping in protocol.groupings] == NAMES
     options: dict[str, Any] = {"denormalize": ((0.5,) * 3, (0.5,) * 3)}
     assert (of["Slic"].generators, of["cells"].generators) == ((Slic(7, **options),), (Grid(7),))
     assert protocol.sizes == size_groupings(16, 16, **options)
     one = study_of(settings_of(models=1), data=study.data).protocol
     assert (one.stability, one.sizes) == (False, ())
-
-
-# What is public in captum_superpixel.metrics, but no metric of maps that gives a value per image.
-NO_METRICS = {
-    "across models together": {"MegeReco", "mege_reco"},
-    "curves, whose areas are metrics": {"Curve", "deletion_curve", "insertion_curve", "Road"},
-    "tables of metrics": {"LOCALIZATION", "SIMILARITIES"},
-    "nulls and intervals of metrics": {
-        "NullCorrected",
-        "against_null",
-        "bootstrap_mean",
-        "excess",
-        "null_corrected",
-        "paired_difference",
-        "permute_pixels",
-    },
-    "a step of ROAD": {"noisy_linear_imputation"},
-}
-
-
-def test_no_public_metric_is_missing() -> None:
-    assert set(metrics.__all__) - set(chain.from_iterable(NO_METRICS.values())) <= set(METRICS)
-    assert functions("stability") == metrics.SIMILARITIES
-    assert functions("localization") == metrics.LOCALIZATION
-    assert functions("fidelity") == {}
-
-
-def test_metrics_are_documented() -> None:
-    """In the table of the tutorial: name, family, which way is better; and what is compared is better where higher."""
-    table = DOCUMENT.read_text(encoding="utf-8").partition("## The metrics")[2]
-    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| (\w+) \| [^|]+ \| (\w+) \|", table, re.MULTILINE)}
-    expected = {name: (metric.family, "high" if metric.higher_is_better else "low") for name, metric in METRICS.items()}
-    assert rows == expected
-    assert {name for name, metric in METRICS.items() if not metric.printed} == {
-        "road_most_relevant_first",
-        "road_least_relevant_first",
-    }
-    for metric in METRICS.values():
-        assert metric.higher_is_better or not metric.compared
-        assert metric.compared or not metric.claimed

@@ -14,8 +14,8 @@ from torch.nn.functional import avg_pool2d
 
 from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
+from captum_superpixel.study.metric_table import METRICS
 from captum_superpixel.study.protocol import (
-    METRICS,
     Grouping,
     Protocol,
     size_groupings,

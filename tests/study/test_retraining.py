@@ -14,12 +14,12 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from captum_superpixel._files import read_signed
+from captum_superpixel._store import StoreError
 from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import retraining
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import disjoint_parts
-from captum_superpixel.study.jobs import StoreError
 from captum_superpixel.study.protocol import Grouping, Protocol, standard_groupings
 from captum_superpixel.study.retraining import measure_mege_reco, measure_roar, remove_most_relevant
 from captum_superpixel.study.settings import StudySettings

@@ -24,7 +24,8 @@ from captum_superpixel.datasets import image_folder
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import report as report_module
-from captum_superpixel.study.protocol import METHOD_NAMES, METRICS, SIGNS, standard_groupings
+from captum_superpixel.study.metric_table import METRICS
+from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, standard_groupings
 from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import StudySettings
 
@@ -204,7 +205,7 @@ def test_without_mege_the_finished_chunks_serve_again(
     assert without_seconds(copied)["records"] == without_seconds(tiny_study.out)["records"]
 
 
-def brought(squares_root: Path, *factories: Callable[[], nn.Module], **options: Any) -> StudySettings:
+def supplied(squares_root: Path, *factories: Callable[[], nn.Module], **options: Any) -> StudySettings:
     names = tuple(f"squares_networks:{factory.__name__}" for factory in factories)
     return StudySettings(
         dataset="imagefolder", root=str(squares_root / "val"), size=16, checkpoints=names, images=2, **FIXED, **options
@@ -220,9 +221,9 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-def test_one_brought_network_gives_fidelity_only(squares_root: Path, tmp_path: Path) -> None:
+def test_one_supplied_network_gives_fidelity_only(squares_root: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    result = run_study(brought(squares_root, Color, fidelity_images=2), tmp_path / "out", report=lines.append)
+    result = run_study(supplied(squares_root, Color, fidelity_images=2), tmp_path / "out", report=lines.append)
     assert result is not None
     assert lines[1] == "squares_networks:Color: 100.0% of 24 held-out images right"
     assert {record["family"] for record in result["records"]} == {"fidelity"}
@@ -235,7 +236,7 @@ def test_one_brought_network_gives_fidelity_only(squares_root: Path, tmp_path: P
 @pytest.mark.usefixtures("networks", "no_pictures")
 def test_networks_that_differ_by_a_factor_are_perfectly_stable(squares_root: Path, tmp_path: Path) -> None:
     """Logits half as large have gradients half as large, and all metrics of stability pass over a factor."""
-    settings = brought(squares_root, Color, half_color, fidelity_images=0)
+    settings = supplied(squares_root, Color, half_color, fidelity_images=0)
     result = run_study(settings, tmp_path / "out")
     assert result is not None
     assert result["settings"]["models"] == 2

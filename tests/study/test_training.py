@@ -97,6 +97,30 @@ def test_the_rate_goes_through_one_cycle() -> None:
     assert min(momenta) == pytest.approx(0.85)
 
 
+def test_defaults_are_the_recipe_of_the_small_network() -> None:
+    """The same steps with and without them, at most at a rate of .15: what the networks of the tutorials depend on."""
+    generator, images = seeded(4), torch.rand(150, 3, 16, 16, generator=seeded())
+    data = TensorDataset(images, torch.arange(150) % 2)
+    rates: list[tuple[float, float]] = []
+
+    def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        group = optimizer.param_groups[0]
+        rates.append((group["max_lr"], group["weight_decay"]))
+
+    networks = []
+    handle = register_optimizer_step_pre_hook(note)
+    try:
+        for options in ({}, RECIPES["small_cnn"].options):
+            generator.manual_seed(4)
+            networks.append(small_cnn(2, generator=generator))
+            train(networks[-1], data, epochs=1, **options, generator=generator, progress=False)
+    finally:
+        handle.remove()
+    assert rates == [(0.15, 5e-4)] * (2 * 3)  # 150 images in batches of 64
+    for default, given in zip(*(network.state_dict().values() for network in networks), strict=True):
+        assert torch.equal(default, given)
+
+
 def test_learns_what_can_be_learned() -> None:
     data, model = bright_or_dark(), linear()
     model[2].weight.data.neg_()  # type: ignore[index,union-attr,operator]
@@ -202,13 +226,13 @@ def test_prediction_restores_the_mode_and_leaves_the_statistics() -> None:
 )
 def test_bad_numbers(arguments: dict[str, float], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
-        train(linear(), bright_or_dark(), **arguments)  # type: ignore[arg-type]
+        train(linear(), bright_or_dark(), **{"epochs": 1} | arguments)  # type: ignore[arg-type]
 
 
 def test_empty_data() -> None:
     empty = TensorDataset(torch.rand(0, 1, 6, 6), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(ValueError, match="no images"):
-        train(linear(), empty)
+        train(linear(), empty, epochs=1)
     with pytest.raises(ValueError, match="no images"):
         accuracy(linear(), empty)
 

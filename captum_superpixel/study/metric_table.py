@@ -1,0 +1,108 @@
+"""The study's metrics: those of :mod:`captum_superpixel.metrics` by name, and how the report presents each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+
+from captum_superpixel.metrics import LOCALIZATION, SIMILARITIES
+from captum_superpixel.study.fidelity import FIDELITY
+
+__all__ = ["METRICS", "NULLS", "PERMUTATION", "RANDOM_NETWORK", "Metric", "functions", "make_metrics"]
+
+Family: TypeAlias = Literal["stability", "fidelity", "localization"]
+PERMUTATION, RANDOM_NETWORK = NULLS = ("permutation", "random_network")
+PerImage: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One of the study's metrics: a value per image for every method, grouping and sign.
+
+    Args:
+        title: What the tables call it.
+        family: What it is about.
+        function: From two batches of maps (stability), or from maps and masks of objects (localization), to ``(N,)``;
+            None where it is computed otherwise.
+        higher_is_better: Whether a higher value is the better one.
+        compared: Whether differences between groupings are reported with an interval of their own.
+        claimed: Whether the study's claims are about it.
+        printed: Whether it has a column in the tables; ``report.json`` holds it in any case.
+    """
+
+    title: str
+    family: Family
+    function: PerImage | None = None
+    higher_is_better: bool = True
+    compared: bool = False
+    claimed: bool = False
+    printed: bool = True
+
+    @property
+    def has_nulls(self) -> bool:
+        """Whether it is a similarity of two maps, which stands beside its nulls."""
+        return self.family == "stability" and self.function is not None
+
+
+# In the order of the tables' columns. A metric that is not here stands behind these, and its title is its name.
+_PRESENTATION: dict[str, dict[str, Any]] = {
+    "ssim": {"title": "SSIM", "compared": True, "claimed": True},
+    "top_k_iou": {"title": "top-10 % IoU", "compared": True, "claimed": True},
+    "top_k_intersection": {"title": "top-10 % intersection"},
+    "cosine_similarity": {"title": "cosine (signed)"},
+    "rank_correlation": {},
+    "across_model_variance": {"title": "variance over models", "higher_is_better": False},
+    "insertion_auc": {"title": "insertion"},
+    "deletion_auc": {"title": "deletion", "higher_is_better": False},
+    "insertion_minus_deletion": {"title": "insertion − deletion", "compared": True, "claimed": True},
+    "road": {"title": "ROAD (least − most relevant first)", "compared": True},
+    "road_most_relevant_first": {"title": "ROAD, most relevant first", "higher_is_better": False, "printed": False},
+    "road_least_relevant_first": {"title": "ROAD, least relevant first", "printed": False},
+    "pointing_game": {},
+    "relevance_mass_accuracy": {"title": "mass accuracy"},
+    "relevance_rank_accuracy": {"title": "rank accuracy", "compared": True},
+}
+
+
+def make_metrics(
+    similarities: Mapping[str, PerImage] = SIMILARITIES, localization: Mapping[str, PerImage] = LOCALIZATION
+) -> dict[str, Metric]:
+    """All metrics of the study: the similarities, the variance over models, those of fidelity, and localization.
+
+    Args:
+        similarities: Functions of two batches of maps, by name.
+        localization: Functions of maps and of masks of objects, by name.
+
+    Examples:
+        >>> def inner_product(maps_a, maps_b):
+        ...     return (maps_a * maps_b).flatten(1).sum(dim=1)
+        >>> make_metrics({**SIMILARITIES, "inner_product": inner_product})["inner_product"].title
+        'inner product'
+    """
+    families: dict[Family, dict[str, PerImage | None]] = {
+        "stability": {**similarities, "across_model_variance": None},
+        "fidelity": {name: None for measure in FIDELITY.values() for name in measure.metrics},
+        "localization": dict(localization),
+    }
+    found = {
+        name: Metric(
+            **{"title": name.replace("_", " ")} | _PRESENTATION.get(name, {}), family=family, function=function
+        )
+        for family, members in families.items()
+        for name, function in members.items()
+    }
+    return {name: found[name] for name in (*_PRESENTATION, *(name for name in found if name not in _PRESENTATION))}
+
+
+METRICS: dict[str, Metric] = make_metrics()
+"""The study's metrics by their names in ``report.json``, in the order of the tables' columns."""
+
+
+def functions(family: Family) -> dict[str, PerImage]:
+    """The functions of a family's metrics by name, without those that are computed otherwise."""
+    return {
+        name: metric.function
+        for name, metric in METRICS.items()
+        if metric.family == family and metric.function is not None
+    }
