@@ -1,19 +1,23 @@
-"""Divides work on the CPU over threads that compute on one core each."""
+"""Divides work on the CPU over threads that compute on one core each, and keeps what they share as it was."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
-__all__ = ["available_cores", "call_each", "undivided_operations"]
+__all__ = ["available_cores", "call_each", "ignored_warnings", "undivided_operations"]
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+_FILTERS_LOCK = threading.Lock()
 
 
 def available_cores() -> int:
@@ -37,6 +41,24 @@ def undivided_operations() -> Iterator[int]:
         yield threads
     finally:
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def ignored_warnings(category: type[Warning], module: str) -> Iterator[None]:
+    """Ignore the warnings of a category that some modules give; only one thread at a time is in here.
+
+    It must not be nested, and what takes long had better stay outside.
+
+    Args:
+        category: The class of the warnings.
+        module: A regular expression that the names of the modules begin with.
+    """
+    # Filters belong to the process, not to a thread: of two threads that change them at the same time, the one that
+    # ends last would put back what the other had set. The lock holds off threads of ours alone, not those of a caller
+    # who changes filters too; the fewer warnings are ignored, the less these miss.
+    with _FILTERS_LOCK, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=category, module=module)
+        yield
 
 
 def call_each(function: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:

@@ -1,11 +1,13 @@
 """Work divided over threads: every part once, results in order, nothing recorded, settings left as they were."""
 
 import threading
+import time
+import warnings
 
 import pytest
 import torch
 
-from captum_superpixel._threads import available_cores, call_each, undivided_operations
+from captum_superpixel._threads import available_cores, call_each, ignored_warnings, undivided_operations
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7, 100])
@@ -48,3 +50,31 @@ def test_cores_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delattr("os.sched_getaffinity")
     monkeypatch.setattr("os.cpu_count", lambda: None)
     assert available_cores() == 1
+
+
+def test_eight_threads_leave_the_warning_filters_as_they_were() -> None:
+    before = list(warnings.filters)
+    inside: list[int] = []
+    gate = threading.Barrier(8, timeout=20)
+
+    def ignore(number: int) -> list[int]:
+        gate.wait()
+        together = []
+        for _ in range(5):
+            with ignored_warnings(UserWarning, module=__name__):
+                inside.append(number)
+                time.sleep(0.001 * (1 + number % 3))
+                together.append(len(inside))
+                warnings.warn("not to be heard", UserWarning, stacklevel=1)
+                inside.remove(number)
+        return together
+
+    assert call_each(ignore, range(8), threads=8) == [[1] * 5] * 8
+    assert warnings.filters == before
+
+
+def test_only_the_warnings_of_the_category_and_the_modules_are_ignored() -> None:
+    with pytest.raises(RuntimeWarning, match="heard"), ignored_warnings(UserWarning, module=__name__):
+        warnings.warn("heard", RuntimeWarning, stacklevel=1)
+    with pytest.raises(UserWarning, match="heard"), ignored_warnings(UserWarning, module=r"PIL\."):
+        warnings.warn("heard", UserWarning, stacklevel=1)

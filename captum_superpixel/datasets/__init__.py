@@ -5,6 +5,7 @@ from captum_superpixel.datasets.class_names import read_classes
 from captum_superpixel.datasets.digits import DigitsOnPhotographs
 from captum_superpixel.datasets.folders import image_folder
 from captum_superpixel.datasets.labelled_images import LabelledImages
+from captum_superpixel.datasets.photographs import PhotographWarning
 from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "IMAGENET",
     "DigitsOnPhotographs",
     "LabelledImages",
+    "PhotographWarning",
     "Preprocessing",
     "cifar10",
     "image_folder",

@@ -14,7 +14,12 @@ from captum_superpixel.datasets import hugging_face
 from captum_superpixel.datasets.labelled_images import LabelledImages, check_preprocessing
 from captum_superpixel.datasets.photographs import UnreadableImage, read_photograph
 from captum_superpixel.datasets.preprocessing import CIFAR10, Preprocessing
-from captum_superpixel.datasets.unreadable import OnUnreadable, check_on_unreadable, settle_unreadable
+from captum_superpixel.datasets.unreadable import (
+    OnUnreadable,
+    check_on_unreadable,
+    settle_unreadable,
+    warn_of_remarks,
+)
 
 __all__ = ["cifar10"]
 
@@ -45,6 +50,10 @@ def cifar10(
     Returns:
         The images in the order of the files, with the names of the classes that the files give.
 
+    Warns:
+        PhotographWarning: Once, where images have more frames than are read, or values of more than 8 bits that are
+            clipped or use a sliver of their range.
+
     Raises:
         ImportError: If ``datasets`` is not installed.
         TypeError: If the preprocessing is not a :class:`Preprocessing`.
@@ -65,13 +74,15 @@ def cifar10(
     labels: list[int] = []
     names: list[str] = []
     unreadable: dict[str, str] = {}
+    remarks: dict[str, list[str]] = {}
     classes: list[str] | None = None
     for file in files:
         rows, classes = _read_rows(file, classes)
         for number, (content, label) in enumerate(rows):
             name = f"{file.name} row {number}"
+            said: list[str] = []
             try:
-                array = np.asarray(read_photograph(content))
+                array = np.asarray(read_photograph(content, report=said.append))
             except UnreadableImage as error:
                 unreadable[name] = str(error)
                 continue
@@ -83,9 +94,12 @@ def cifar10(
             arrays.append(array)
             labels.append(label)
             names.append(name)
+            if said:
+                remarks[name] = said
     if not names and not unreadable:
         raise ValueError(f"{', '.join(map(str, files))} hold no rows: pass the root of a whole copy of CIFAR-10")
     skipped = settle_unreadable(unreadable, len(names) + len(unreadable), Path(root), on_unreadable)
+    warn_of_remarks(remarks, Path(root))
     pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
     return LabelledImages(pixels, labels, classes or (), preprocessing=preprocessing, names=names, skipped=skipped)
 

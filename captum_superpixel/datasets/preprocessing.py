@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
-from captum_superpixel.datasets.photographs import to_rgb
+from captum_superpixel.datasets.photographs import PhotographWarning, to_rgb
 
 __all__ = ["CIFAR10", "IMAGENET", "Preprocessing"]
 
@@ -174,11 +175,19 @@ class Preprocessing:
         Returns:
             ``(3, height, width)`` uint8, red first, whatever ``channel_order``.
 
+        Warns:
+            PhotographWarning: If it has gray values of more than 8 bits that are clipped or use a sliver of their
+                range.
+
         Raises:
             TypeError: If it is not a Pillow image.
             ValueError: If its pixels have no known range (mode F).
         """
-        return torch.from_numpy(np.array(self.resized(to_rgb(image)))).permute(2, 0, 1).contiguous()
+        remarks: list[str] = []
+        image = to_rgb(image, report=remarks.append)
+        if remarks:
+            warnings.warn(f"the image {'; it '.join(remarks)}", PhotographWarning, stacklevel=2)
+        return torch.from_numpy(np.array(self.resized(image))).permute(2, 0, 1).contiguous()
 
     def resized(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.BILINEAR) -> Image.Image:
         """Bring an image of any mode to the size of the input, cropped or stretched as ``resize`` says.

@@ -1,19 +1,46 @@
-"""Images that cannot be decoded: found before a long run begins, and fatal to it or left out, as the user chooses."""
+"""Images that cannot be decoded, or not as a whole: found before a long run begins.
+
+Those that cannot be decoded are fatal to it or left out, as the user chooses; the others are warned of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+from captum_superpixel._checks import listed
 from captum_superpixel._threads import available_cores
 from captum_superpixel._untyped import progress_bar
-from captum_superpixel.datasets.photographs import UnreadableImage, read_photograph
+from captum_superpixel.datasets.photographs import PhotographWarning, UnreadableImage, read_photograph
 
-__all__ = ["OnUnreadable", "check_on_unreadable", "find_unreadable", "settle_unreadable"]
+__all__ = [
+    "Checked",
+    "OnUnreadable",
+    "check_images",
+    "check_on_unreadable",
+    "describe_groups",
+    "settle_unreadable",
+    "warn_of_remarks",
+]
+
+_NAMED = 8
 
 OnUnreadable: TypeAlias = Literal["raise", "skip"]
+
+
+class Checked(NamedTuple):
+    """What was found when files were decoded, each by its place in the list of files.
+
+    Attributes:
+        unreadable: Why a file cannot be decoded.
+        remarks: What is to be said of a file that can.
+    """
+
+    unreadable: dict[int, str]
+    remarks: dict[int, list[str]]
 
 
 def check_on_unreadable(value: object) -> None:
@@ -22,7 +49,7 @@ def check_on_unreadable(value: object) -> None:
         raise ValueError(f"on_unreadable must be 'raise' or 'skip', but {value!r} was passed")
 
 
-def find_unreadable(paths: Sequence[str], *, progress: bool = False) -> dict[int, str]:
+def check_images(paths: Sequence[str], *, progress: bool = False) -> Checked:
     """Decode every file, as coarsely as its format allows, in as many threads as there are cores.
 
     Args:
@@ -30,14 +57,50 @@ def find_unreadable(paths: Sequence[str], *, progress: bool = False) -> dict[int
         progress: Whether to show a bar.
 
     Returns:
-        For each file that cannot be decoded, its place in ``paths`` and the cause.
+        Those that cannot be decoded, and the remarks of :func:`~captum_superpixel.datasets.photographs.read_photograph`
+        on the others.
     """
     # Not by call_each, which returns all results at the end: the bar follows them one by one.
     with ThreadPoolExecutor(available_cores()) as pool:
-        reasons: Iterable[str | None] = pool.map(_why_unreadable, paths)
+        results: Iterable[tuple[str | None, list[str]]] = pool.map(_check_image, paths)
         if progress:
-            reasons = progress_bar(reasons, total=len(paths), desc="Checking images", unit="image")
-        return {place: why for place, why in enumerate(reasons) if why is not None}
+            results = progress_bar(results, total=len(paths), desc="Checking images", unit="image")
+        checked = Checked({}, {})
+        for place, (why, remarks) in enumerate(results):
+            if why is not None:
+                checked.unreadable[place] = why
+            elif remarks:
+                checked.remarks[place] = remarks
+        return checked
+
+
+def warn_of_remarks(remarks: Mapping[str, Sequence[str]], where: Path, stacklevel: int = 3) -> None:
+    """Warn once of all remarks on images.
+
+    Args:
+        remarks: Names of images, and what is to be said of each, as the end of a sentence.
+        where: The root, for the message.
+        stacklevel: Of the warning; 3 is the caller of the function that calls this one.
+    """
+    if remarks:
+        said = "; ".join(describe_groups((name, remark) for name, those in remarks.items() for remark in those))
+        warnings.warn(f"{where}: {said}", PhotographWarning, stacklevel=stacklevel)
+
+
+def describe_groups(said: Iterable[tuple[object, str]]) -> list[str]:
+    """Say of each file what there is to say, and of many files the same thing once.
+
+    Examples:
+        >>> describe_groups([("a.tif", "has 2 pages"), ("b.jpg", "is too large"), ("c.tif", "has 2 pages")])
+        ['2 files, a.tif, c.tif: each has 2 pages', 'b.jpg is too large']
+    """
+    alike: dict[str, list[str]] = {}
+    for name, remark in said:
+        alike.setdefault(remark, []).append(str(name))
+    return [
+        f"{names[0]} {remark}" if len(names) == 1 else f"{len(names)} files, {listed(names, _NAMED)}: each {remark}"
+        for remark, names in alike.items()
+    ]
 
 
 def settle_unreadable(unreadable: dict[str, str], count: int, where: Path, on_unreadable: OnUnreadable) -> list[str]:
@@ -67,9 +130,10 @@ def settle_unreadable(unreadable: dict[str, str], count: int, where: Path, on_un
     return list(unreadable)
 
 
-def _why_unreadable(path: str) -> str | None:
+def _check_image(path: str) -> tuple[str | None, list[str]]:
+    remarks: list[str] = []
     try:
-        read_photograph(path, coarse=True)
+        read_photograph(path, coarse=True, report=remarks.append)
     except UnreadableImage as error:
-        return str(error)
-    return None
+        return str(error), []
+    return None, remarks

@@ -86,7 +86,12 @@ def add_explain(commands: Any) -> None:
         nargs="+",
         type=Path,
         metavar="PHOTO",
-        help="a photograph, or a folder of photographs (folders in it do not count)",
+        help="a photograph, or a folder of photographs (those in its folders count with --recursive)",
+    )
+    parser.add_argument(
+        "--recursive",
+        action="store_true",
+        help="explain the photographs in the folders of a folder too, into folders of the same names in --out",
     )
     network = parser.add_argument_group("network")
     network.add_argument(

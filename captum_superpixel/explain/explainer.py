@@ -46,6 +46,7 @@ class Explanation:
         method: Name of the method.
         reduction: How the map was pooled.
         masks_option: The text of ``--masks``.
+        remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
     """
 
     photograph: Path
@@ -60,6 +61,7 @@ class Explanation:
     method: str
     reduction: Reduction
     masks_option: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def how(self) -> str:
@@ -120,12 +122,13 @@ class Explainer:
         Raises:
             InputError: If it cannot be read, or the network, the method or the masks fail on it.
         """
-        photograph = open_photograph(path)
+        remarks: list[str] = []
+        photograph = open_photograph(path, remarks.append)
         picture = self.preprocessing.fit(photograph)
         inputs = self.preprocessing.from_uint8(picture[None]).to(self.device)
         predictions = rank_classes(classify(self.model, inputs), self.names)
         index = predictions[0].index if self.target is None else self.target
-        masks = self.segmenter(inputs, (photograph.height, photograph.width))
+        masks = self.segmenter(inputs, (photograph.height, photograph.width), remarks.append)
         grouped, pixels = self._attribute(inputs, masks, index)
         member = median_member(masks)
         try:
@@ -145,6 +148,7 @@ class Explainer:
             method=self.name,
             reduction=self.reduction,
             masks_option=self.segmenter.text,
+            remarks=tuple(remarks),
         )
 
     def _attribute(self, inputs: Tensor, masks: list[Tensor], target: int) -> tuple[Tensor, Tensor | None]:

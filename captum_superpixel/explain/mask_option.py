@@ -15,6 +15,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr import segment_images
+from captum_superpixel.datasets.photographs import Report
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.masks import GENERATORS, is_counted
 
@@ -37,12 +38,13 @@ class Segmenter:
     source: Callable[[Tensor], Tensor] | list[Callable[[Tensor], Tensor]] | npt.NDArray[np.int64]
     preprocessing: Preprocessing
 
-    def __call__(self, inputs: Tensor, photograph_size: tuple[int, int]) -> list[Tensor]:
+    def __call__(self, inputs: Tensor, photograph_size: tuple[int, int], report: Report | None = None) -> list[Tensor]:
         """Segment one photograph.
 
         Args:
             inputs: ``(1, 3, H, W)``, what the network is given.
             photograph_size: Height and width of the photograph.
+            report: Called with a remark where segments of a file do not reach the inputs.
 
         Returns:
             Ids ``(1, 1, H, W)`` int64 on the device of the inputs, one mask per member of an ensemble.
@@ -51,7 +53,15 @@ class Segmenter:
             InputError: If ids from a file are neither of the size of the inputs nor of that of the photograph.
         """
         if isinstance(self.source, np.ndarray):
-            return [torch.from_numpy(self._fit(self.source, photograph_size))[None, None].to(inputs.device)]
+            fitted = self._fit(self.source, photograph_size)
+            if report is not None and fitted is not self.source:
+                before, after = (len(np.unique(ids)) for ids in (self.source, fitted))
+                if after < before:
+                    report(
+                        f"has {before - after} of the {before} segments of --masks {self.text} outside the network's "
+                        "input, or too small for it"
+                    )
+            return [torch.from_numpy(fitted)[None, None].to(inputs.device)]
         return segment_images(self.source, inputs)
 
     def _fit(self, ids: npt.NDArray[np.int64], photograph_size: tuple[int, int]) -> npt.NDArray[np.int64]:
@@ -59,10 +69,12 @@ class Segmenter:
         if ids.shape == (height, width):
             return ids
         if ids.shape != photograph_size:
+            turned = ids.shape == photograph_size[::-1]
+            why = " (turned, perhaps by its EXIF orientation: turn the mask as well)" if turned else ""
             raise InputError(
                 f"--masks {self.text} holds {ids.shape[0]} x {ids.shape[1]} ids (height x width), but the photograph "
-                f"has {photograph_size[0]} x {photograph_size[1]} pixels and the network's input {height} x {width}: "
-                "make the mask of either size."
+                f"has {photograph_size[0]} x {photograph_size[1]} pixels{why} and the network's input {height} x "
+                f"{width}: make the mask of either size."
             )
         # Pillow has no int64, so the places in the list of ids are resized in their stead.
         names, places = np.unique(ids, return_inverse=True)
@@ -131,11 +143,12 @@ def _read_ids(text: str) -> npt.NDArray[np.int64]:
     try:
         with path.open("rb") as file:
             ids: Any = np.load(file, allow_pickle=False)
+            more = bool(file.read(1)) if isinstance(ids, np.ndarray) else True
     except Exception as error:
         raise InputError(
             f"--masks {text} cannot be read ({type(error).__name__}: {error}); write it by np.save, as integers (H, W)."
         ) from error
-    if not isinstance(ids, np.ndarray):
+    if more:
         raise InputError(f"--masks {text} holds several arrays; pass one, written by np.save.")
     if ids.dtype.kind not in "iu":
         what = f"an array of {ids.dtype}"

@@ -38,7 +38,7 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.lower()
     if kind == ".png":
         save_figure(draw(explanation, top), path)
@@ -111,6 +111,10 @@ def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> st
     """
     target, predictions = explanation.target, explanation.predictions
     lines = [readable(explanation.photograph)]
+    for remark in explanation.remarks:
+        lines += textwrap.wrap(
+            f"note: {readable(remark)}.", _COLUMNS, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        )
     for number, prediction in enumerate(predictions[:3]):
         lines.append(_cut(f"  {'' if number else 'predicted':9}  {_describe(prediction)}"))
     if target.index != predictions[0].index:

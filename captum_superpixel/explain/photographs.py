@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,10 @@ from PIL import Image
 
 from captum_superpixel._checks import InputError, readable
 from captum_superpixel._files import check_output_file, check_output_folder
-from captum_superpixel.datasets.photographs import UnreadableImage, read_photograph
+from captum_superpixel.datasets._pixel_range import describe_flatness
+from captum_superpixel.datasets.formats import is_picture, list_skipped
+from captum_superpixel.datasets.photographs import RefusedImage, Report, UnreadableImage, read_photograph
+from captum_superpixel.datasets.unreadable import describe_groups
 
 __all__ = ["FORMATS", "find_photographs", "open_photograph", "plan_outputs"]
 
@@ -20,11 +24,20 @@ FORMATS = ("png", "html", "npz")
 _OTHER_SUFFIXES = re.compile(r"\.(bmp|csv|gif|htm|jpe?g|json|npy|pdf|svg|tiff?|webp)", re.IGNORECASE)
 
 
-def find_photographs(paths: Sequence[Path]) -> list[Path]:
+def find_photographs(
+    paths: Sequence[Path], *, recursive: bool = False, out: Path | None = None, report: Report | None = None
+) -> list[Path]:
     """List the photographs that the user named, and for each folder the pictures in it by name.
 
     A file is listed once however often it was named. One that does not exist is listed as long as another does: it is
     reported with those that cannot be read.
+
+    Args:
+        paths: Files and folders.
+        recursive: Whether the pictures in the folders of a folder are listed too, but for those of hidden folders and
+            of folders that are links.
+        out: A folder of results, which are not listed when it lies in one of the others.
+        report: Called with a line for the pictures in folders that are left out because their format is not read.
 
     Raises:
         InputError: If none of the paths exists, or a folder holds no pictures.
@@ -34,10 +47,15 @@ def find_photographs(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        pictures = sorted(entry for entry in path.iterdir() if _is_picture(entry))
+        files = _list_files(path, recursive, out)
+        pictures = [file for file in files if is_picture(file)]
+        skipped = [(readable(file), f"is {why}") for why, those in list_skipped(files).items() for file in those]
         if not pictures:
-            raise InputError(f"the folder {path} holds no pictures, and those in its folders do not count.")
+            raise InputError(_say_what_is_missing(path, recursive, skipped))
         found += pictures
+        if report is not None:
+            for line in describe_groups(skipped):
+                report(f"left out: {line}.")
     if not any(path.exists() for path in found):
         these = ", ".join(map(readable, found[:3])) + (", ..." if len(found) > 3 else "")
         raise InputError(
@@ -49,24 +67,39 @@ def find_photographs(paths: Sequence[Path]) -> list[Path]:
     return list(once.values())
 
 
-def open_photograph(path: Path) -> Image.Image:
+def open_photograph(path: Path, report: Report | None = None) -> Image.Image:
     """Decode a photograph.
+
+    Args:
+        path: The file.
+        report: Called with each remark: those of :func:`~captum_superpixel.datasets.photographs.read_photograph`, and
+            that all pixels are nearly the same, whatever their number of bits. None to look for none.
 
     Returns:
         The picture in mode RGB, turned as its EXIF orientation says.
 
     Raises:
-        InputError: If there is no such file, or it is no picture.
+        InputError: If there is no such file, it is no picture, or it is one that is refused.
     """
     if not path.is_file():
         raise InputError("is no file." if path.exists() else "does not exist.")
+    remarks: list[str] = []
     try:
-        return read_photograph(path)
+        picture = read_photograph(path, report=None if report is None else remarks.append)
+    except RefusedImage as error:
+        raise InputError(f"is {error}.") from error
     except UnreadableImage as error:
         raise InputError(f"is no picture that Pillow can read ({error}).") from error
+    if report is not None:
+        flat = None if any("sliver" in remark for remark in remarks) else describe_flatness(picture)
+        for remark in [*remarks, flat] if flat else remarks:
+            report(remark)
+    return picture
 
 
-def plan_outputs(photographs: Sequence[Path], out: Path, formats: Sequence[str]) -> dict[Path, list[Path]]:
+def plan_outputs(
+    photographs: Sequence[Path], out: Path, formats: Sequence[str], folders: Sequence[Path] = ()
+) -> dict[Path, list[Path]]:
     """Settle the files to write.
 
     Args:
@@ -74,6 +107,8 @@ def plan_outputs(photographs: Sequence[Path], out: Path, formats: Sequence[str])
         out: A file that ends in one of ``FORMATS``, for a single photograph; or a folder, which need not exist, for one
             file per photograph and format. Of photographs with the same name, the second is called ``name-2``.
         formats: Of the files in a folder; none for ``png``.
+        folders: Folders that were named. What belongs to a photograph in a folder of one of these lies in a folder of
+            that name in ``out``.
 
     Returns:
         For each photograph the files that its explanation goes to.
@@ -86,10 +121,16 @@ def plan_outputs(photographs: Sequence[Path], out: Path, formats: Sequence[str])
             raise InputError(f"--out {out} ends in {out.suffix}; write .png, .html or .npz, or name a folder.")
         check_output_folder(out, "--out")
         kinds = list(dict.fromkeys(formats)) or ["png"]
-        names = _different_names(photographs)
+        places: dict[str, list[Path]] = {}
+        for photograph in photographs:
+            places.setdefault(str(_place_below(photograph, folders)), []).append(photograph)
+        named: dict[Path, Path] = {}
+        for place, those in places.items():
+            for photograph, name in zip(those, _different_names(those), strict=True):
+                named[photograph] = out / place / name
         planned = {
-            photograph: [out / f"{name}.{kind}" for kind in kinds]
-            for photograph, name in zip(photographs, names, strict=True)
+            photograph: [named[photograph].with_name(f"{named[photograph].name}.{kind}") for kind in kinds]
+            for photograph in photographs
         }
     else:
         _check_single_file(out, len(photographs), formats)
@@ -129,8 +170,29 @@ def _different_names(photographs: Sequence[Path]) -> list[str]:
     return names
 
 
-def _is_picture(path: Path) -> bool:
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    return kind in Image.OPEN
+def _place_below(photograph: Path, folders: Sequence[Path]) -> Path:
+    """The folder of a photograph, seen from the outermost of the folders that it lies in."""
+    below = [photograph.parent.relative_to(folder) for folder in folders if photograph.parent.is_relative_to(folder)]
+    return max(below, key=lambda place: len(place.parts), default=Path())
+
+
+def _list_files(folder: Path, recursive: bool, out: Path | None) -> list[Path]:
+    """List the files in a folder that are not hidden, folder by folder in the order of their names."""
+    files: list[Path] = []
+    results = None if out is None else out.resolve()
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        files += [here / name for name in sorted(names) if not name.startswith(".") and (here / name).is_file()]
+        if not recursive:
+            break
+        # In place: os.walk goes on with what is left.
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() != results)
+    return files
+
+
+def _say_what_is_missing(folder: Path, recursive: bool, skipped: Sequence[tuple[str, str]]) -> str:
+    left_out = f" that can be read: {'; '.join(describe_groups(skipped))}" if skipped else ""
+    if recursive:
+        return f"the folder {folder} and those in it hold no pictures{left_out}."
+    deeper = f"{'; ' if left_out else ', and '}those in its folders do not count without --recursive"
+    return f"the folder {folder} holds no pictures{left_out}{deeper}."

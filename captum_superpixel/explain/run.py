@@ -41,8 +41,15 @@ def run(options: Namespace) -> int:
     Raises:
         InputError: If an option cannot be used; nothing was written then.
     """
-    planned = plan_outputs(find_photographs(options.photographs), options.out, options.format)
+    left_out: list[str] = []
+    photographs = find_photographs(
+        options.photographs, recursive=options.recursive, out=options.out, report=left_out.append
+    )
+    folders = options.photographs if options.recursive else []
+    planned = plan_outputs(photographs, options.out, options.format, folders)
     explainer = make_explainer(options, tqdm.write)
+    for line in left_out:
+        sys.stderr.write(f"captum-superpixel: {line}\n")
     failures: list[tuple[Path, str]] = []
     # disable=None: a bar on a terminal, and nothing in a log.
     bar = tqdm(planned.items(), desc="explaining", unit="photograph", disable=None if len(planned) > 1 else True)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_superpixel.datasets import CIFAR10, IMAGENET, Preprocessing, cifar10
+from captum_superpixel.datasets import CIFAR10, IMAGENET, PhotographWarning, Preprocessing, cifar10
 
 datasets = pytest.importorskip("datasets")
 LABELS = [0, 1, 2] * 4
@@ -164,3 +164,14 @@ def test_without_datasets(
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ImportError, match=r"datasets.*captum-superpixel\[data\]"):
         cifar10(tmp_path)
+
+
+def test_frames_that_are_not_read_are_warned_of(
+    pixels: Tensor, encode: Encode, write_parquet: Write, tmp_path: Path
+) -> None:
+    frames, stream = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in pixels[:3]], io.BytesIO()
+    frames[0].save(stream, "png", save_all=True, append_images=frames[1:])
+    write_parquet("train.parquet", [encode(pixels[0]), stream.getvalue()], [0, 1])
+    with pytest.warns(PhotographWarning, match=r"train\.parquet row 1 has 3 frames, of which the first") as caught:
+        assert len(cifar10(tmp_path)) == 2
+    assert [warning.filename for warning in caught] == [__file__]

@@ -1,15 +1,18 @@
 """image_folder: what it finds, how labels follow a list of classes, and what the errors say."""
 
+import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_superpixel.datasets import Preprocessing, image_folder
+from captum_superpixel.datasets import PhotographWarning, Preprocessing, image_folder
 
 pytest.importorskip("datasets")
 Encode = Callable[..., bytes]
@@ -155,3 +158,50 @@ def test_without_datasets(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ImportError, match=r"datasets.*captum-superpixel\[data\]"):
         image_folder(root)
+
+
+def test_formats_that_are_not_read_are_named(root: Path) -> None:
+    expected = image_folder(root, preprocessing=EIGHT)
+    for name in ("n02/a.heic", "n02/b.HEIC", "n10/c.eps", "n10/.d.heic"):
+        (root / name).write_bytes(b"content")
+    message = (
+        r"data\]\* of: 2 files, n02.a\.heic, n02.b\.HEIC: each is left out: it is HEIC, which Pillow cannot read .*"
+        r"; n10.c\.eps is left out: it is PostScript.*Ghostscript"
+    )
+    with pytest.warns(PhotographWarning, match=message) as caught:
+        data = image_folder(root, preprocessing=EIGHT)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert data.names == expected.names
+    assert data.skipped == [str(Path(name)) for name in ("n02/a.heic", "n02/b.HEIC", "n10/c.eps")]
+
+
+def test_a_folder_of_foreign_formats_says_so(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.heic").write_bytes(b"content")
+    with pytest.raises(ValueError, match=r"holds no images .*; cat.a\.heic is left out: it is HEIC"):
+        image_folder(tmp_path)
+
+
+def test_formats_that_the_lister_does_not_know(root: Path) -> None:
+    shutil.move(root / "n02" / "a [1].jpg", root / "n02" / "a [1].qoi")
+    Image.new("RGB", (8, 8)).save(root / "n02" / "a [1].qoi")
+    assert image_folder(root, preprocessing=EIGHT).names[0] == str(Path("n02", "a [1].qoi"))
+
+
+def test_images_that_are_not_read_as_a_whole_are_warned_of_once(root: Path) -> None:
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    for name in ("e.png", "f.png"):
+        Image.fromarray(ramp * 64).save(root / "n02" / name)
+    pages = [Image.fromarray((ramp * 4).astype(np.uint8))] * 2
+    pages[0].save(root / "n10" / "e.tif", save_all=True, append_images=pages[1:])
+    message = (
+        r"2 files, n02.e\.png, n02.f\.png: each uses a sliver of its range: .* 0 to 4032 of 0 to 65535, .*nearly black;"
+        r".*; n10.e\.tif has 2 pages, of which"
+    )
+    with pytest.warns(PhotographWarning, match=message) as caught:
+        data = image_folder(root, preprocessing=EIGHT)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(data.batch(range(len(data)))) == 15

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_superpixel.datasets import CIFAR10, IMAGENET, Preprocessing
+from captum_superpixel.datasets import CIFAR10, IMAGENET, PhotographWarning, Preprocessing
 from captum_superpixel.masks import Grid, Slic
 
 CAFFE = Preprocessing(size=(6, 8), mean=(104, 117, 123), std=1, scale=1, channel_order="bgr")
@@ -183,3 +183,9 @@ def test_bad_images(pixels: Tensor) -> None:
         IMAGENET.to_pixels(pixels[:, :1])
     with pytest.raises(TypeError, match=r"inputs must be a tensor.*ndarray"):
         IMAGENET.to_pixels(pixels.numpy())  # type: ignore[arg-type]
+
+
+def test_images_that_use_a_sliver_of_their_range_are_warned_of() -> None:
+    dark = Image.fromarray(np.array([[0, 1000], [2000, 4095]], dtype=np.uint16))
+    with pytest.warns(PhotographWarning, match=r"the image uses a sliver .* from 0 to 4095 of 0 to 65535"):
+        Preprocessing(2, mean=0, std=1)(dark)

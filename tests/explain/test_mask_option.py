@@ -53,6 +53,7 @@ def test_generators_know_the_preprocessing(text: str, expected: object) -> None:
         ("negative.npy", "--masks negative.npy holds the id -5"),
         ("huge.npy", "--masks huge.npy holds the id 18446744073709551615"),
         ("zip.npy", "--masks zip.npy holds several arrays"),
+        ("two.npy", "--masks two.npy holds several arrays"),
     ],
 )
 def test_what_cannot_be_used(text: str, message: str, folder: Path) -> None:
@@ -65,6 +66,9 @@ def test_what_cannot_be_used(text: str, message: str, folder: Path) -> None:
     np.save("huge.npy", np.array([[2**64 - 1]], dtype=np.uint64))
     with Path("zip.npy").open("wb") as file:
         np.savez(file, a=np.zeros(3))
+    with Path("two.npy").open("wb") as file:
+        np.save(file, np.zeros((4, 4), dtype=int))
+        np.save(file, np.ones((4, 4), dtype=int))
     with pytest.raises(InputError, match=message):
         parse_masks(text, CAFFE)
 
@@ -104,3 +108,23 @@ def test_ids_of_another_size() -> None:
 @pytest.mark.parametrize(("counts", "expected"), [((5,), 0), ((7, 3, 5), 2), ((9, 4, 6, 7), 2), ((4, 4, 4), 1)])
 def test_the_median_member(counts: tuple[int, ...], expected: int) -> None:
     assert median_member([torch.arange(count)[None, None, None] for count in counts]) == expected
+
+
+def test_segments_that_do_not_reach_the_input_are_said() -> None:
+    """Rows 0, 1, 6 and 7 of 8 are cut off: 16 of 32 segments. Of the size of the input nothing is lost."""
+    small = Preprocessing(size=4, mean=0, std=1)
+    remarks: list[str] = []
+    np.save("ids.npy", np.arange(32).reshape(8, 4))
+    parse_masks("ids.npy", small)(torch.zeros(1, 3, 4, 4), (8, 4), remarks.append)
+    assert remarks == ["has 16 of the 32 segments of --masks ids.npy outside the network's input, or too small for it"]
+    np.save("ids.npy", np.arange(16).reshape(4, 4))
+    parse_masks("ids.npy", small)(torch.zeros(1, 3, 4, 4), (8, 4), remarks.append)
+    np.save("ids.npy", np.arange(8).repeat(4).reshape(8, 4) // 2 % 2)
+    parse_masks("ids.npy", small)(torch.zeros(1, 3, 4, 4), (8, 4), remarks.append)
+    assert len(remarks) == 1
+
+
+def test_a_mask_that_was_not_turned_with_the_photograph() -> None:
+    np.save("ids.npy", np.zeros((24, 20), dtype=int))
+    with pytest.raises(InputError, match=r"20 x 24 pixels \(turned, perhaps by its EXIF orientation: turn the mask as"):
+        parse_masks("ids.npy", CAFFE)(torch.zeros(1, 3, 16, 16), (20, 24))

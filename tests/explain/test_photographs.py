@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.explain.photographs import find_photographs, open_photograph, plan_outputs
@@ -89,3 +91,72 @@ def test_places_that_cannot_be_written_to_for_one_photograph() -> None:
         plan_outputs([Path("cat.png")], Path("x.png"), ["npz"])
     with pytest.raises(InputError, match=r"--out none/x.npz: there is no folder none"):
         plan_outputs([Path("cat.png")], Path("none/x.npz"), [])
+
+
+def test_pictures_of_other_formats_are_named(folder: Path) -> None:
+    (folder / "photos").mkdir()
+    for name in ("a.png", "b.heic", "c.HEIC", "d.eps", "notes.txt", ".e.heic"):
+        (folder / "photos" / name).touch()
+    lines: list[str] = []
+    assert find_photographs([Path("photos")], report=lines.append) == [Path("photos/a.png")]
+    assert len(lines) == 2
+    assert re.match(r"left out: 2 files, photos.b\.heic, photos.c\.HEIC: each is HEIC, which Pillow cannot", lines[0])
+    assert re.match(r"left out: photos.d\.eps is PostScript", lines[1])
+    (folder / "photos" / "a.png").unlink()
+    with pytest.raises(InputError, match=r"photos holds no pictures that can be read: 2 files, photos.b\.heic, .*HEIC"):
+        find_photographs([Path("photos")])
+
+
+def test_folders_of_folders(folder: Path) -> None:
+    for name in ("b.png", "cats/c.png", "cats/old/d.png", "ants/a.png", ".hidden/x.png", "results/b.png"):
+        (folder / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "photos" / name).touch()
+    (folder / "photos" / "circle").symlink_to(folder / "photos")
+    photos = Path("photos")
+    found = find_photographs([photos], recursive=True, out=photos / "results")
+    assert found == [photos / name for name in ("b.png", "ants/a.png", "cats/c.png", "cats/old/d.png")]
+    assert find_photographs([photos]) == [photos / "b.png"]
+    (folder / "photos/cats/old/d.png").unlink()
+    with pytest.raises(InputError, match=r"photos.cats.old and those in it hold no pictures\.$"):
+        find_photographs([photos / "cats/old"], recursive=True)
+    (folder / "photos" / "b.png").unlink()
+    with pytest.raises(InputError, match=r"photos holds no pictures, and .* do not count without --recursive"):
+        find_photographs([photos])
+
+
+def test_outputs_of_folders_lie_in_folders_of_the_same_names() -> None:
+    names = ["x/cat.jpg", "x/a/cat.jpg", "x/a/cat.png", "y/a/cat.jpg", "z/dog.png"]
+    photographs = [Path(name) for name in names]
+    planned = plan_outputs(photographs, Path("out"), [], [Path("x"), Path("y"), Path("x/a")])
+    written = [str(path.relative_to("out")) for (path,) in planned.values()]
+    assert written == [str(Path(name)) for name in ("cat.png", "a/cat.png", "a/cat-2.png", "a/cat-3.png", "dog.png")]
+    flat = [path.name for (path,) in plan_outputs(photographs, Path("out"), []).values()]
+    assert flat == ["cat.png", "cat-2.png", "cat-3.png", "cat-4.png", "dog.png"]
+
+
+def test_remarks_on_photographs(folder: Path) -> None:
+    def remarks_on(array: object, name: str) -> list[str]:
+        remarks: list[str] = []
+        Image.fromarray(np.asarray(array)).save(name)
+        open_photograph(Path(name), remarks.append)
+        return remarks
+
+    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    assert remarks_on(ramp.astype(np.uint8), "whole.png") == []
+    (twelve,) = remarks_on(ramp * 16, "twelve.png")
+    assert "from 0 to 4080 of 0 to 65535" in twelve
+    (labels,) = remarks_on(ramp.astype(np.uint8) // 16, "labels.png")
+    assert "from 0 to 15 of 0 to 255, which is nearly black" in labels
+    (fog,) = remarks_on(ramp.astype(np.uint8) // 16 + 100, "fog.png")
+    assert "from 100 to 115 of 0 to 255, which is nearly one shade" in fog
+
+
+def test_refused_photographs_are_not_called_broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(
+        InputError, match=r"^is HEIC, which Pillow cannot read here: convert it to PNG or JPEG first\.$"
+    ):
+        open_photograph(folder / "a.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match=r"^is too large: 480 pixels, and 200 are the most"):
+        open_photograph(folder / "cat.png")

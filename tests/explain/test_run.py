@@ -274,3 +274,33 @@ def test_a_flat_photograph_has_one_region(capsys: Captured) -> None:
     Image.new("RGB", (20, 20), (90, 90, 90)).save("flat.png")
     assert main(["explain", "flat.png", *NETWORK, "--method", "Saliency", "--out", "out.png"]) == 0
     assert "(1 regions)" in capsys.readouterr().out
+
+
+def test_remarks_are_printed_below_the_photograph(folder: Path, capsys: Captured) -> None:
+    ramp = np.arange(400, dtype=np.uint16).reshape(20, 20)
+    Image.fromarray(ramp * 10).save("dark.png")
+    (folder / "IMG_1.HEIC").write_bytes(b"content")
+    frames = [Image.fromarray((ramp // 2).astype(np.uint8))] * 2
+    frames[0].save("stack.tif", save_all=True, append_images=frames[1:])
+    assert main(["explain", ".", *NETWORK, *QUICK, "--format", "npz"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("captum-superpixel: left out: IMG_1.HEIC is HEIC, which Pillow cannot read here")
+    assert captured.err.count("\n") == 1
+    assert max(map(len, captured.out.splitlines())) <= 80
+    printed = " ".join(captured.out.split())
+    assert printed.count("note: ") == 2
+    assert re.search(r"dark.png note: uses a sliver of its range: its values go from 0 to 3990 of 0 to 65535", printed)
+    assert "stack.tif note: has 2 pages, of which the first alone is read." in printed
+
+
+def test_folders_of_folders(folder: Path, files: Files, capsys: Captured) -> None:
+    for name in ("photos/cat.png", "photos/old/cat.png"):
+        (folder / name).parent.mkdir()
+        (folder / name).write_bytes(Path("cat.png").read_bytes())
+    arguments = ["explain", "photos", "--recursive", *NETWORK, *QUICK, "--format", "npz", "--out", "photos/maps"]
+    for _ in range(2):
+        assert main(arguments) == 0
+        written = [name for name in files() if name.startswith("photos/maps/")]
+        assert written == ["photos/maps/cat.npz", "photos/maps/old", "photos/maps/old/cat.npz"]
+    assert capsys.readouterr().err == ""
+    assert main(["explain", "photos/old", *NETWORK, *QUICK, "--recursive", "--out", "one.npz"]) == 0
