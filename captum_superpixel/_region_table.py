@@ -30,9 +30,9 @@ class Region:
         area_share: Share of the image's pixels, above 0 and at most 1.
         centroid: Mean row and mean column of the pixels.
         bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two are the first row and column beyond it.
-        score: Sum of the scores of the channels; for several maps, its mean over them.
+        score: Over all pixels and channels, what ``region_table`` was asked for; for several maps, its mean over them.
         channel_scores: Score of each of the C channels; for several maps, its mean over them.
-        share: Magnitude of the score over the sum of the magnitudes of all scores of the image, from 0 to 1.
+        share: Magnitude of the score over the summed magnitudes of the scores of all regions of the image, 0 to 1.
         standard_error: Of the mean score over M maps: the standard deviation of their scores (with M - 1 in the
             denominator) over the square root of M. None for a single map.
         sign_agreement: Share of the maps whose score has the most frequent sign (+, - or 0). None for a single map.

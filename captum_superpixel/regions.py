@@ -14,7 +14,7 @@ from captum_superpixel._checks import checked_choice, checked_integer, checked_n
 from captum_superpixel._region_table import Region, RegionTable, name_images
 from captum_superpixel._untyped import find_objects
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows
-from captum_superpixel.pooling import Reduction, check_reduction, segment_scores
+from captum_superpixel.pooling import Reduction, segment_scores
 
 __all__ = ["Region", "RegionTable", "region_table", "top_regions"]
 
@@ -25,7 +25,7 @@ _ROUNDING = 1e-12
 
 
 def region_table(
-    attributions: Tensor, feature_mask: Tensor, *, reduction: Reduction = "mean", by: Ranking = "score"
+    attributions: Tensor, feature_mask: Tensor, *, score: Reduction = "mean", by: Ranking = "score"
 ) -> RegionTable:
     """List the segments of each image: where they lie, their scores and, for several maps, how far these agree.
 
@@ -35,17 +35,20 @@ def region_table(
         attributions: A map per image, ``(N, C, H, W)``, or M maps per image, ``(M, N, C, H, W)``, from several models,
             seeds or noise samples. Floating-point, finite.
         feature_mask: Segment ids ``(1 or N, 1, H, W)``, any non-negative int64.
-        reduction: How the pixels of a segment become the score of a channel: ``"mean"``, the value that a grouped map
-            shows, and the effect of the segment for methods that perturb segments; ``"sum"``, what the segment adds to
-            the total of the map, to be chosen where ``share`` is to be the share of a gradient method's attribution;
-            ``"abs_mean"``, the mean of the magnitudes; or ``"max"``.
+        score: What the score of a segment is, over its pixels and all C channels: ``"mean"``, which for methods that
+            perturb segments is the effect of the segment, since their maps hold the whole effect in every pixel and
+            channel (FeatureAblation: f(x) - f(x without the segment); Shapley values add up to f(x) - f(baseline));
+            ``"sum"``, what the segment adds to the sum of the map (IntegratedGradients' add up to the difference of
+            the outputs); ``"abs_mean"``, the mean of the magnitudes; or ``"max"``, the largest value with its sign.
         by: Rank by the signed ``"score"``, evidence for the target first and evidence against it last, or by its
             ``"magnitude"``. Of equal regions, the one with the smaller id comes first.
 
     Returns:
-        One row per segment. ``score`` is the sum of its channels' scores. ``share`` is ``|score|`` over the sum of
-        ``|score|`` over the image, and 0 throughout for a map that is zero. For several maps, scores are means over
-        the maps, and shares and ranks are those of the mean scores. Numbers are float64 whatever the dtype of the maps.
+        One row per segment. ``share`` is the magnitude of its score over the summed magnitudes of the scores of all
+        segments of the image, and 0 throughout for a map that is zero; it is the share of a gradient method's
+        attribution for ``score="sum"`` alone, since a mean does not count how large a segment is.
+        ``channel_scores`` are the scores of each channel by itself. For several maps, scores are means over the maps,
+        and shares and ranks are those of the mean scores. Numbers are float64 whatever the dtype of the maps.
 
     Raises:
         TypeError: If the attributions are not floating-point, or the mask is not of integers.
@@ -64,7 +67,7 @@ def region_table(
         >>> first.score, round(first.standard_error, 2), round(first.sign_agreement, 2)
         (4.0, 5.29, 0.67)
     """
-    scored = _score(attributions, feature_mask, reduction, by)
+    scored = _score(attributions, feature_mask, score, by)
     places = [_locate(*image) for image in zip(scored.ids.numpy(), scored.labels.numpy(), strict=True)]
     pixels = scored.labels[0].numel()
     total = scored.magnitudes.sum(dim=1, keepdim=True)
@@ -103,7 +106,7 @@ def top_regions(
     k: int | None = None,
     fraction: float | None = None,
     mass: float | None = None,
-    reduction: Reduction = "mean",
+    score: Reduction = "mean",
     by: Ranking = "score",
 ) -> Tensor:
     """Mark the most important regions of each image.
@@ -120,8 +123,8 @@ def top_regions(
         mass: Enough to hold at least this share of the total, from 0 (none) to 1: of the positive scores for
             ``by="score"``, of the magnitudes of the scores for ``by="magnitude"``; no more regions are marked than that
             takes. Regions that hold nothing are never marked, so an image may have none. Scores are added up as they
-            are: choose ``reduction="sum"`` if the share of a gradient method's attribution is meant.
-        reduction: How pixels become the score of a region, as in ``region_table``.
+            are: choose ``score="sum"`` if the share of a gradient method's attribution is meant.
+        score: What the score of a region is, as in ``region_table``.
         by: What regions are ranked by, as in ``region_table``.
 
     Returns:
@@ -148,7 +151,7 @@ def top_regions(
     limit = checked_integer("k", k) if k is not None else 0
     share = _checked_share("fraction", fraction) if fraction is not None else 0.0
     share = _checked_share("mass", mass) if mass is not None else share
-    scored = _score(attributions, feature_mask, reduction, by)
+    scored = _score(attributions, feature_mask, score, by)
     count = len(scored.means)
     ones = torch.ones_like(scored.labels[:, None], dtype=torch.float64)
     areas = segment_scores(ones, scored.labels[:, None], "sum")[:, 0].nan_to_num(0).expand(count, -1)
@@ -190,20 +193,28 @@ class _Scored(NamedTuple):
     """``(N, K)``, the labels by rank."""
 
 
-def _score(attributions: object, feature_mask: object, reduction: object, by: object) -> _Scored:
+def _score(attributions: object, feature_mask: object, score: object, by: object) -> _Scored:
     """Validate, and score the segments on the CPU in float64, where sums do not depend on the order of threads."""
-    known = check_reduction(reduction)
+    known: Reduction = checked_choice("score", score, get_args(Reduction))
     ranking: Ranking = checked_choice("by", by, get_args(Ranking))
     maps = _checked_maps(attributions)
     mask = _checked_mask(feature_mask, tuple(maps.shape[1:])).cpu()
     labels = rank_rows(mask.flatten(1)).view(mask.shape)
     channels = torch.stack([segment_scores(part.cpu().double(), labels, known) for part in maps])
-    totals = channels.sum(dim=2)
+    totals = _over_channels(channels, known)
     means = totals.mean(dim=0)
     magnitudes = means.abs().nan_to_num(0)
     ranked = means if ranking == "score" else means.abs()
     order = torch.argsort(ranked.nan_to_num(-math.inf), dim=1, descending=True, stable=True)
     return _Scored(mask[:, 0], labels[:, 0], channels, totals, means, magnitudes, order)
+
+
+def _over_channels(channels: Tensor, score: Reduction) -> Tensor:
+    """Make one score of those of the channels, ``(M, N, C, K)`` to ``(M, N, K)``: that of all pixels and channels."""
+    if score == "sum":
+        return channels.sum(dim=2)
+    # All channels of a segment have as many pixels, so that the mean of their means is that of all.
+    return channels.amax(dim=2) if score == "max" else channels.mean(dim=2)
 
 
 def _checked_maps(attributions: object) -> Tensor:

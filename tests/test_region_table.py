@@ -20,7 +20,7 @@ def test_records_are_flat_and_go_into_csv() -> None:
     records = region_table(torch.stack([MAPS, MAPS]).expand(-1, -1, 2, -1, -1), MASK).to_records()
     assert records[0] == {
         "image": 0, "rank": 1, "id": 2, "area": 3, "area_share": 0.25, "centroid_row": 1 / 3, "centroid_col": 7 / 3,
-        "min_row": 0, "min_col": 2, "max_row": 2, "max_col": 4, "score": 8.0, "score_0": 4.0, "score_1": 4.0,
+        "min_row": 0, "min_col": 2, "max_row": 2, "max_col": 4, "score": 4.0, "score_0": 4.0, "score_1": 4.0,
         "share": 0.4, "standard_error": 0.0, "sign_agreement": 1.0,
     }  # fmt: skip
     file = io.StringIO()
@@ -28,7 +28,7 @@ def test_records_are_flat_and_go_into_csv() -> None:
     writer.writeheader()
     writer.writerows(records)
     read = list(csv.DictReader(io.StringIO(file.getvalue())))
-    assert [float(row["score"]) for row in read] == [8.0, 2.0, -10.0]
+    assert [float(row["score"]) for row in read] == [4.0, 1.0, -5.0]
 
 
 def test_to_pandas_makes_a_frame_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:

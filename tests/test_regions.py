@@ -7,9 +7,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from captum.attr import FeatureAblation, IntegratedGradients, KernelShap, ShapleyValues, ShapleyValueSampling
+from captum.attr._utils.attribution import PerturbationAttribution
 from skimage.measure import regionprops
-from torch import Tensor
+from torch import Tensor, nn
 
+from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.masks import Grid
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import Region, region_table, top_regions
 
@@ -41,7 +45,7 @@ def test_a_table_drawn_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reduction", "expected"),
+    ("score", "expected"),
     [
         ("mean", {7: 1.0, 2: 4.0, 9: -5.0}),
         ("sum", {7: 6.0, 2: 12.0, 9: -15.0}),
@@ -49,8 +53,8 @@ def test_a_table_drawn_by_hand() -> None:
         ("max", {7: 2.0, 2: 4.0, 9: -5.0}),
     ],
 )
-def test_scores_ranks_and_shares_follow_the_reduction(reduction: Reduction, expected: dict[int, float]) -> None:
-    table = region_table(MAPS, MASK, reduction=reduction)
+def test_scores_ranks_and_shares_are_of_what_was_asked_for(score: Reduction, expected: dict[int, float]) -> None:
+    table = region_table(MAPS, MASK, score=score)
     assert {region.id: region.score for region in table} == expected
     total = sum(map(abs, expected.values()))
     assert {region.id: region.share for region in table} == pytest.approx(
@@ -58,6 +62,71 @@ def test_scores_ranks_and_shares_follow_the_reduction(reduction: Reduction, expe
     )
     assert [region.id for region in table] == sorted(expected, key=lambda id_: -expected[id_])
     assert [region.rank for region in table] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("score", "expected", "channel_scores"),
+    [
+        ("mean", {0: 2.5, 1: -1.5}, {0: (1.0, 4.0), 1: (2.0, -5.0)}),
+        ("sum", {0: 10.0, 1: -6.0}, {0: (2.0, 8.0), 1: (4.0, -10.0)}),
+        ("abs_mean", {0: 2.5, 1: 3.5}, {0: (1.0, 4.0), 1: (2.0, 5.0)}),
+        ("max", {0: 6.0, 1: 3.0}, {0: (2.0, 6.0), 1: (3.0, -4.0)}),
+    ],
+)
+def test_scores_are_over_pixels_and_channels(
+    score: Reduction, expected: dict[int, float], channel_scores: dict[int, tuple[float, ...]]
+) -> None:
+    values = torch.tensor([[[[0.0, 2, 1, 3]], [[2, 6, -6, -4]]]])
+    table = region_table(values, torch.tensor([[[[0, 0, 1, 1]]]]), score=score)
+    assert {region.id: region.score for region in table} == expected
+    assert {region.id: region.channel_scores for region in table} == channel_scores
+
+
+def nonlinear_model() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 9), nn.Tanh(), nn.Linear(9, 2)).eval()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_the_score_of_an_ablation_is_what_the_output_loses(channels: int) -> None:
+    weights = random_maps(1, channels, 8, 8)
+
+    def forward(images: Tensor) -> Tensor:
+        return torch.tanh((images * weights).sum(dim=(1, 2, 3)) / 9)
+
+    image = torch.rand((1, channels, 8, 8), generator=torch.Generator().manual_seed(1))
+    grouped = SuperpixelGrouped(FeatureAblation(forward), Grid(4))
+    mask = grouped.feature_mask(image)
+    table = region_table(grouped.attribute(image), mask)
+    assert len(table) == 4
+    for region in table:
+        effect = forward(image) - forward(image * (mask != region.id))
+        assert region.score == pytest.approx(effect.item(), abs=1e-6)
+        assert region.channel_scores == pytest.approx([region.score] * channels)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [(ShapleyValues, {}), (ShapleyValueSampling, {"n_samples": 3}), (KernelShap, {"n_samples": 1000})],
+)
+def test_shapley_values_add_up_to_the_difference_from_the_baseline(
+    method: type[PerturbationAttribution], options: dict[str, int]
+) -> None:
+    model, image = nonlinear_model(), torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    grouped = SuperpixelGrouped(method(model), Grid(4))
+    mask = grouped.feature_mask(image)
+    table = region_table(grouped.attribute(image, target=1, baselines=0.5, **options), mask)
+    difference = (model(image) - model(torch.full_like(image, 0.5)))[0, 1].item()
+    assert sum(region.score for region in table) == pytest.approx(difference, abs=1e-4)
+
+
+def test_the_sums_of_integrated_gradients_add_up_to_the_difference_of_the_outputs() -> None:
+    model, image = nonlinear_model(), torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    grouped = SuperpixelGrouped(IntegratedGradients(model), Grid(4))
+    table = region_table(grouped.attribute(image, target=1), grouped.feature_mask(image), score="sum")
+    difference = (model(image) - model(torch.zeros_like(image)))[0, 1].item()
+    assert sum(region.score for region in table) == pytest.approx(difference, rel=1e-4)
 
 
 def test_rank_by_magnitude_puts_strong_evidence_against_first() -> None:
@@ -87,12 +156,12 @@ def test_geometry_is_that_of_scikit_image() -> None:
             assert region.bounding_box == item.bbox
             assert region.centroid == pytest.approx(item.centroid)
             assert region.channel_scores == pytest.approx(item.intensity_mean)
-            assert region.score == pytest.approx(item.intensity_mean.sum())
+            assert region.score == pytest.approx(item.intensity_mean.mean())
 
 
 def test_sums_of_the_regions_are_the_sum_of_the_map() -> None:
     mask, values = random_mask(2, 1, 9, 9), random_maps(2, 3, 9, 9)
-    table = region_table(values, mask, reduction="sum")
+    table = region_table(values, mask, score="sum")
     for n in range(2):
         rows = table.of_image(n)
         assert sum(region.score for region in rows) == pytest.approx(values[n].double().sum().item())
@@ -140,7 +209,7 @@ def test_a_map_of_zeros_has_shares_of_zero() -> None:
 
 def test_half_precision_does_not_overflow() -> None:
     values = torch.full((1, 1, 100, 100), 100.0, dtype=torch.float16)
-    (region,) = region_table(values, torch.zeros(1, 1, 100, 100, dtype=torch.long), reduction="sum")
+    (region,) = region_table(values, torch.zeros(1, 1, 100, 100, dtype=torch.long), score="sum")
     assert region.score == 1e6  # the largest float16 is 65504
 
 
@@ -228,13 +297,13 @@ def test_the_share_of_the_attribution_counts_pixels() -> None:
     values = torch.tensor([[[[3.0, 2.0, 2.0, 2.0]]]])
     mask = torch.tensor([[[[0, 1, 1, 1]]]])
     assert chosen(top_regions(values, mask, mass=0.6), mask) == {0}  # 3 of 5
-    assert chosen(top_regions(values, mask, mass=0.6, reduction="sum"), mask) == {1}  # 6 of 9
+    assert chosen(top_regions(values, mask, mass=0.6, score="sum"), mask) == {1}  # 6 of 9
 
 
 def test_mass_is_the_sum_of_the_shares_of_the_table() -> None:
     mask, values = random_mask(2, 1, 9, 9, count=20), random_maps(2, 3, 9, 9)
-    marked = top_regions(values, mask, mass=0.6, by="magnitude", reduction="sum")
-    table = region_table(values, mask, by="magnitude", reduction="sum")
+    marked = top_regions(values, mask, mass=0.6, by="magnitude", score="sum")
+    table = region_table(values, mask, by="magnitude", score="sum")
     for n in range(2):
         shares = np.cumsum([region.share for region in table.of_image(n)])
         needed = int(np.argmax(shares >= 0.6)) + 1
@@ -271,7 +340,7 @@ def test_regions_of_several_maps_are_those_of_their_mean() -> None:
         ({"mass": 1.1}, "mass is a share from 0 to 1, but 1.1 was"),
         ({"mass": math.nan}, "mass must be finite and at least 0, but nan"),
         ({"k": 1, "by": "size"}, "by='size' is unknown: choose one of 'score', 'magnitude'"),
-        ({"k": 1, "reduction": "median"}, "reduction='median' is unknown"),
+        ({"k": 1, "score": "median"}, "score='median' is unknown"),
     ],
 )
 def test_choices_out_of_range(options: dict[str, object], message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import captum.attr
 import torch
@@ -91,11 +91,19 @@ class Method:
         reduction: How its maps are pooled unless the user says otherwise: ``"abs_mean"`` for maps that say how
             sensitive the class is to a pixel, whose signs cancel within a segment; else ``"mean"``, which keeps signs.
         layer: Whether it needs a layer.
+        channels: How the channels of a layer's map become one: ``"sum"`` where each channel holds a part of its own,
+            as in the maps that add up to the output and in Grad-CAM, which is itself a sum over the channels;
+            ``"mean"`` where every channel holds the same whole effect.
+        score: What the mean of its maps over the pixels and channels of a region is: an ``"attribution"``; the
+            ``"effect"`` of a region on the output, for methods that perturb regions; or a ``"mean effect"``, of what
+            else is perturbed in it: windows, or places of a layer.
     """
 
     options: Callable[[Scene], dict[str, Any]] = lambda _: {}
     reduction: Reduction = "mean"
     layer: bool = False
+    channels: Literal["sum", "mean"] = "sum"
+    score: Literal["attribution", "effect", "mean effect"] = "attribution"
 
 
 def _path(scene: Scene) -> dict[str, Any]:
@@ -180,12 +188,12 @@ METHODS: Mapping[str, Method] = {
     "Deconvolution": Method(reduction="abs_mean"),
     "LRP": Method(),
     "XRAI": Method(_path),
-    "Occlusion": Method(_occlusion),
-    "FeatureAblation": Method(_evaluations),
-    "ShapleyValueSampling": Method(_permutations),
-    "ShapleyValues": Method(_orders),
-    "Lime": Method(_coalitions),
-    "KernelShap": Method(_coalitions),
+    "Occlusion": Method(_occlusion, score="mean effect"),
+    "FeatureAblation": Method(_evaluations, score="effect"),
+    "ShapleyValueSampling": Method(_permutations, score="effect"),
+    "ShapleyValues": Method(_orders, score="effect"),
+    "Lime": Method(_coalitions, score="effect"),
+    "KernelShap": Method(_coalitions, score="effect"),
     "GuidedGradCam": Method(reduction="abs_mean", layer=True),
     "LayerGradCam": Method(layer=True),
     "LayerActivation": Method(layer=True),
@@ -197,7 +205,7 @@ METHODS: Mapping[str, Method] = {
     "LayerDeepLiftShap": Method(_from_distribution, layer=True),
     "LayerGradientShap": Method(_drawn_from_distribution, layer=True),
     "LayerLRP": Method(layer=True),
-    "LayerFeatureAblation": Method(_layer_places, layer=True),
+    "LayerFeatureAblation": Method(_layer_places, layer=True, channels="mean", score="mean effect"),
 }
 """Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
 

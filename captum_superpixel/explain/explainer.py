@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import has_layer_output, signature_of
 from captum_superpixel.attr.grouped import SuperpixelGrouped, group_maps, lay_over
-from captum_superpixel.attr.methods import Scene, method_options
+from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.mask_option import Segmenter, median_member
 from captum_superpixel.explain.photographs import open_photograph
 from captum_superpixel.models.classifying import classify
-from captum_superpixel.pooling import Reduction
+from captum_superpixel.pooling import Reduction, reduce_channels
 from captum_superpixel.regions import RegionTable, region_table
 
 __all__ = ["Explainer", "Explanation"]
@@ -36,7 +36,7 @@ class Explanation:
     Attributes:
         photograph: The file.
         picture: ``(3, H, W)`` uint8, what the network saw.
-        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer, whose channels are summed.
+        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer.
         pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
         masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
         member: Index of the mask whose segments the table lists.
@@ -71,6 +71,11 @@ class Explanation:
             f"{how}: the mean over {len(self.masks)} segmentations, with the regions of number {self.member + 1}, "
             "which has the median number of them"
         )
+
+    @property
+    def shown(self) -> Tensor:
+        """``(1, H, W)``, the map whose means over the regions are their scores: its channels as its pixels reduced."""
+        return show(self.grouped, self.reduction)
 
     @property
     def mask(self) -> Tensor:
@@ -129,7 +134,7 @@ class Explainer:
         grouped, pixels = self._attribute(inputs, masks, index)
         member = median_member(masks)
         try:
-            table = region_table(grouped[None], masks[member].cpu())
+            table = _list_regions(grouped, masks[member].cpu(), self.reduction)
         except ValueError as error:
             raise InputError(f"{self.name} has no ranking of the regions: {error}.") from error
         return Explanation(
@@ -164,8 +169,10 @@ class Explainer:
         except Exception as error:
             raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
         if has_layer_output(method):
-            # Summed first: hundreds of channels, each of the size of the photograph, would show no more.
-            maps = lay_over(maps.sum(dim=1, keepdim=True), inputs.shape[2:])
+            # Made one first: hundreds of channels, each of the size of the photograph, would show no more.
+            whole = METHODS[self.name].channels == "mean"
+            maps = maps.mean(dim=1, keepdim=True) if whole else maps.sum(dim=1, keepdim=True)
+            maps = lay_over(maps, inputs.shape[2:])
         if self.reduction == "abs_mean":
             maps = maps.abs()
         return group_maps(maps, masks, self.reduction)[0].cpu(), maps[0].cpu()
@@ -174,3 +181,22 @@ class Explainer:
         """A distribution of baselines that does not depend on any data: five even grays, from black to white."""
         levels = torch.tensor(_GRAYS, dtype=torch.uint8).view(-1, 1, 1, 1)
         return self.preprocessing.from_uint8(levels.expand(-1, 3, *self.preprocessing.shape)).to(self.device)
+
+
+def show(grouped: Tensor, reduction: Reduction) -> Tensor:
+    """Make one map ``(1, H, W)`` of a grouped one ``(C, H, W)``, reducing its channels as its pixels were.
+
+    Examples:
+        >>> grouped = torch.tensor([[[2.0]], [[4.0]]])
+        >>> [show(grouped, reduction).item() for reduction in ("mean", "sum", "max")]
+        [3.0, 6.0, 4.0]
+    """
+    # In float64 the mean of equal channels is what each of them holds.
+    return reduce_channels(grouped.double()[None], reduction)[0]
+
+
+def _list_regions(grouped: Tensor, mask: Tensor, reduction: Reduction) -> RegionTable:
+    """Rank the regions of a map ``(C, H, W)`` by what is shown of it, with the scores of the channels beside that."""
+    table = region_table(show(grouped, reduction)[None], mask)
+    channels = {region.id: region.channel_scores for region in region_table(grouped[None], mask)}
+    return replace(table, regions=tuple(replace(region, channel_scores=channels[region.id]) for region in table))

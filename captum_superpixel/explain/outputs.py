@@ -46,7 +46,7 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
         save_html(
             path,
             explanation.picture,
-            {explanation.method: explanation.grouped},
+            {explanation.method: explanation.shown},
             explanation.mask,
             pixel_attributions=None if explanation.pixels is None else {explanation.method: explanation.pixels},
             title=readable(f"{explanation.photograph.name}: {explanation.how}"),
@@ -86,12 +86,12 @@ def draw(explanation: Explanation, top: int) -> Figure:
     rest = 1.4 + 0.19 * math.ceil(min(top, len(explanation.table)) / 3)
     figure = Figure(figsize=(15, 4.2 * min(2.0, height / width) + rest), layout="constrained")
     axes = figure.subplots(1, 3)
-    picture, grouped, mask = explanation.picture, explanation.grouped, explanation.mask
+    picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
     axes[0].set_title(readable(explanation.photograph.name), parse_math=False)
-    visualize_superpixels(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[1]), title="map and superpixels")
-    visualize_top_regions(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[2]))
+    visualize_superpixels(picture, shown, mask, k=top, plt_fig_axis=(figure, axes[1]), title="map and superpixels")
+    visualize_top_regions(picture, shown, mask, k=top, plt_fig_axis=(figure, axes[2]))
     target = explanation.target
     chance = "" if target.probability is None else f" ({100 * target.probability:.1f} %)"
     figure.suptitle(f"{readable(target.name)}{chance}\n{readable(explanation.how)}", parse_math=False)

@@ -55,7 +55,7 @@ def visualize_superpixels(
     Args:
         image: ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, or ``(H, W)``, told apart and scaled to ``[0, 1]`` as
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
-        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, with any number of channels, which are added.
+        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
         k: Number the regions of rank 1 to k, or all if there are fewer, and list their scores. None numbers none.
             A region that holds a NaN has no rank, nor has any region of a constant map.
@@ -92,7 +92,7 @@ def visualize_superpixels(
         >>> [text.get_text() for text in axis.texts]
         ['1', '2']
     """
-    picture, values, mask = to_image(image), to_map(attributions), to_mask(feature_mask)
+    picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     limit = 0 if k is None else checked_integer("k", k)
     outlier_perc = _color_scale.check_outlier_perc(outlier_perc)

@@ -50,7 +50,7 @@ def visualize_top_regions(
     Args:
         image: ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, or ``(H, W)``, told apart and scaled to ``[0, 1]`` as
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
-        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, with any number of channels, which are added.
+        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
         k: How many regions; all if there are fewer.
         fraction: Enough to cover at least this share of the picture.
@@ -83,7 +83,7 @@ def visualize_top_regions(
         'top 4 of 16 regions, 25 % of the picture'
     """
     checked_choice("background", background, get_args(Backdrop))
-    picture, values, mask = to_image(image), to_map(attributions), to_mask(feature_mask)
+    picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     shown = _shown(values, mask, k, fraction, mass, by)
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)

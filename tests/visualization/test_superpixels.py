@@ -110,6 +110,12 @@ def test_the_best_regions_are_numbered_inside_and_listed(by, ids, scores):
     assert not visualize_superpixels(IMAGE, VALUES, MASK)[1].texts
 
 
+def test_an_effect_that_stands_in_every_channel_counts_once(colorbar):
+    figure, axis = visualize_superpixels(IMAGE, np.stack([VALUES] * 3), MASK, k=3, outlier_perc=0)
+    assert legend(axis) == ["1:  4.00", "2:  1.00", "3:  -2.00"]
+    assert colorbar(figure).get_yticklabels()[-1].get_text() == "4"
+
+
 def test_all_scores_have_three_digits():
     values = np.select([MASK == 0, MASK == 5], [0.5, 123.4], 4.25)
     _, axis = visualize_superpixels(IMAGE, values, MASK, k=3, outlier_perc=50)
@@ -184,7 +190,7 @@ def test_nan_is_striped_explained_and_without_rank():
 def test_layouts_and_kinds_do_not_matter():
     expected = layers(visualize_superpixels(IMAGE, VALUES, MASK)[1])
     image = torch.from_numpy(IMAGE)[None].requires_grad_()
-    maps = torch.stack([torch.from_numpy(VALUES) / 3] * 3)[None]
+    maps = torch.stack([torch.from_numpy(VALUES)] * 3)[None]
     tensors = visualize_superpixels(image, maps, torch.from_numpy(MASK)[None, None])[1]
     arrays = visualize_superpixels(IMAGE.transpose(1, 2, 0), VALUES[..., None], MASK[..., None])[1]
     for axis in (tensors, arrays):

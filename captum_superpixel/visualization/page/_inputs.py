@@ -86,7 +86,7 @@ def _named(what: str, values: ByName) -> list[tuple[str, str, ImageLike]]:
 
 
 def _to_map(values: ImageLike, label: str, shape: tuple[int, ...]) -> FloatArray:
-    one = to_map(values, label)
+    one = to_map(values, label, channels="mean")
     if one.shape != shape:
         raise ValueError(f"{label} is of {one.shape} pixels (H, W), but image is of {shape}: pass maps of its size")
     return one

@@ -87,9 +87,9 @@ def save_html(
             a number is out of its range, or ``path`` cannot be a file.
 
     Notes:
-        The score of a region is the mean of its pixels, summed over the channels, and its share the score's magnitude
-        over the sum of the magnitudes, as in ``region_table``. A region that holds a NaN or infinite value has no score
-        and no rank. Every map has its own color scale.
+        The score of a region is the mean of its pixels and channels, and its share the score's magnitude over the
+        summed magnitudes of the scores of all regions, as in ``region_table``. A region that holds a NaN or infinite
+        value has no score and no rank. Every map has its own color scale.
 
         The picture is embedded as PNG if that takes at most 128 kB, else as JPEG of quality 90. A page is smaller than
         twice the embedded picture plus 200 kB: pixel maps that would not fit are shown with fewer pixels, and the page

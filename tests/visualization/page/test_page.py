@@ -106,12 +106,12 @@ def test_ranks_by_magnitude_where_asked_to(tmp_path: Path) -> None:
     assert data["methods"][0]["order"] == [2, 1, 0, 3]
 
 
-def test_tensors_of_a_batch_of_one_sum_over_channels_and_ids_stay_numbers(tmp_path: Path) -> None:
+def test_tensors_of_a_batch_of_one_are_averaged_over_channels_and_ids_stay_numbers(tmp_path: Path) -> None:
     maps = torch.tensor(VALUES).expand(1, 3, 3, 4)
     mask = torch.tensor([[[[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 7]]]])
     _, data = read(save_html(str(tmp_path / "page.html"), torch.rand(1, 3, 3, 4), maps, mask))
     assert data["masks"][0]["ids"] == [0, 1, 2, 7]
-    assert data["methods"][0]["scores"] == [3.0, -12.0, 6.0, 1.5]
+    assert data["methods"][0]["scores"] == [1.0, -4.0, 2.0, 0.5]
 
 
 @pytest.mark.parametrize("seed", range(3))
