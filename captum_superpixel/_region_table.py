@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from captum_superpixel._checks import listed
 from captum_superpixel._untyped import tabulate
+from captum_superpixel.pooling import Reduction
 
-__all__ = ["Region", "RegionTable"]
+__all__ = ["SHARE", "Region", "RegionTable", "name_images", "name_score"]
+
+SHARE = "of the summed magnitudes of all regions' scores"
+"""What a share is a share of; the regions are those of the image."""
 
 _SHOWN = 20
 """Rows that a table shows when it is printed."""
-_COLUMNS = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns", "score", "share")
-_COLUMNS_OF_SEVERAL = (*_COLUMNS[:-1], "± error", "signs", "share")
+_PLACE = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,11 @@ class RegionTable(Sequence[Region]):
 
     Args:
         regions: One row per region.
+        score_name: What a score is, such as ``"mean attribution"``: the heading of its column in print.
     """
 
     regions: tuple[Region, ...]
+    score_name: str = "mean attribution"
 
     def __len__(self) -> int:
         """Count the regions of all images."""
@@ -91,7 +96,7 @@ class RegionTable(Sequence[Region]):
     def __getitem__(self, index: slice) -> RegionTable: ...
     def __getitem__(self, index: int | slice) -> Region | RegionTable:
         """Return a region, or for a slice the table of these rows."""
-        return RegionTable(self.regions[index]) if isinstance(index, slice) else self.regions[index]
+        return replace(self, regions=self.regions[index]) if isinstance(index, slice) else self.regions[index]
 
     def of_image(self, image: int) -> RegionTable:
         """Return the table of one image of the batch.
@@ -103,7 +108,7 @@ class RegionTable(Sequence[Region]):
         if not rows:
             known = sorted({region.image for region in self.regions})
             raise ValueError(f"image={image!r} is not in this table: it holds {name_images(known)}")
-        return RegionTable(rows)
+        return replace(self, regions=rows)
 
     def to_records(self) -> list[dict[str, int | float | None]]:
         """List the rows as dictionaries of named numbers, as ``csv.DictWriter`` and data frames take them."""
@@ -127,17 +132,34 @@ class RegionTable(Sequence[Region]):
         return frame.astype({"standard_error": float, "sign_agreement": float}) if len(frame) else frame
 
     def __str__(self) -> str:
-        """Draw the first rows as a table."""
+        """Draw the first rows as a table, and say what the shares are of."""
         rows = [_cells(region) for region in self.regions[:_SHOWN]]
-        header = _COLUMNS_OF_SEVERAL if rows and len(rows[0]) > len(_COLUMNS) else _COLUMNS
+        header = [*_PLACE, self.score_name, "share"]
+        if rows and len(rows[0]) > len(header):
+            header[-1:-1] = ["± error", "signs"]
         # A header of its own would be padded by two more spaces.
         text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
         rest = len(self) - _SHOWN
-        return f"{text}\n… and {rest} more of {len(self)} regions" if rest > 0 else text
+        lines = [f"… and {rest} more of {len(self)} regions"] if rest > 0 else []
+        return "\n".join([text, *lines, f"share: {SHARE}"])
 
     def __repr__(self) -> str:
         """Count the regions and the images."""
         return f"RegionTable({len(self)} regions of {len({region.image for region in self.regions})} images)"
+
+
+def name_score(score: Reduction, quantity: str = "attribution") -> str:
+    """Say what a score is, from what it was reduced by and of what quantity the map is.
+
+    Examples:
+        >>> name_score("sum")
+        'summed attribution'
+        >>> name_score("abs_mean", "effect")
+        'mean magnitude of the effect'
+    """
+    if score == "abs_mean":
+        return "mean magnitude" if quantity == "attribution" else f"mean magnitude of the {quantity}"
+    return f"{ {'mean': 'mean', 'sum': 'summed', 'max': 'largest'}[score] } {quantity}"
 
 
 def _cells(region: Region) -> list[str]:

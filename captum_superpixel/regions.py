@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
-from captum_superpixel._region_table import Region, RegionTable, name_images
+from captum_superpixel._region_table import Region, RegionTable, name_images, name_score
 from captum_superpixel._untyped import find_objects
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows
 from captum_superpixel.pooling import Reduction, segment_scores
@@ -59,10 +59,11 @@ def region_table(
         >>> mask = torch.tensor([[[[0, 0, 1, 1], [0, 0, 2, 2]]]])
         >>> maps = torch.tensor([[[[1.0, 1.0, 6.0, 6.0], [1.0, 1.0, -1.0, -1.0]]]])
         >>> print(region_table(maps, mask))
-        image  rank  id  area  of image   row  column  rows  columns  score   share
-            0     1   1     2    25.0 %  0.00    2.50   0:1      2:4      6  75.0 %
-            0     2   0     4    50.0 %  0.50    0.50   0:2      0:2      1  12.5 %
-            0     3   2     2    25.0 %  1.00    2.50   1:2      2:4     -1  12.5 %
+        image  rank  id  area  of image   row  column  rows  columns  mean attribution   share
+            0     1   1     2    25.0 %  0.00    2.50   0:1      2:4                 6  75.0 %
+            0     2   0     4    50.0 %  0.50    0.50   0:2      0:2                 1  12.5 %
+            0     3   2     2    25.0 %  1.00    2.50   1:2      2:4                -1  12.5 %
+        share: of the summed magnitudes of all regions' scores
         >>> first = region_table(torch.stack([maps, 2 * maps, -maps]), mask)[0]
         >>> first.score, round(first.standard_error, 2), round(first.sign_agreement, 2)
         (4.0, 5.29, 0.67)
@@ -96,7 +97,7 @@ def region_table(
                     sign_agreement=agreement[n][k] if agreement else None,
                 )
             )
-    return RegionTable(tuple(rows))
+    return RegionTable(tuple(rows), name_score(score))
 
 
 def top_regions(

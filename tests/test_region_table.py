@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from captum_superpixel._region_table import RegionTable
+from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
@@ -80,10 +81,11 @@ def test_a_table_is_a_sequence_of_its_rows() -> None:
 
 def test_a_table_reads_well() -> None:
     lines = str(region_table(torch.stack([MAPS, 3 * MAPS, -MAPS]), MASK)).splitlines()
-    assert len({len(line) for line in lines}) == 1
+    assert len({len(line) for line in lines[:-1]}) == 1
+    assert lines.pop() == "share: of the summed magnitudes of all regions' scores"
     assert [line.split() for line in lines] == [
         ["image", "rank", "id", "area", "of", "image", "row", "column", "rows", "columns",
-         "score", "±", "error", "signs", "share"],
+         "mean", "attribution", "±", "error", "signs", "share"],
         ["0", "1", "2", "3", "25.0", "%", "0.33", "2.33", "0:2", "2:4", "4", "4.6", "67", "%", "40.0", "%"],
         ["0", "2", "7", "6", "50.0", "%", "1.00", "0.50", "0:3", "0:2", "1", "1.2", "67", "%", "10.0", "%"],
         ["0", "3", "9", "3", "25.0", "%", "1.67", "2.67", "1:3", "2:4", "-5", "5.8", "67", "%", "50.0", "%"],
@@ -92,16 +94,32 @@ def test_a_table_reads_well() -> None:
 
 def test_columns_are_right_aligned_and_two_spaces_apart() -> None:
     assert str(region_table(MAPS, MASK)).splitlines() == [
-        "image  rank  id  area  of image   row  column  rows  columns  score   share",
-        "    0     1   2     3    25.0 %  0.33    2.33   0:2      2:4      4  40.0 %",
-        "    0     2   7     6    50.0 %  1.00    0.50   0:3      0:2      1  10.0 %",
-        "    0     3   9     3    25.0 %  1.67    2.67   1:3      2:4     -5  50.0 %",
+        "image  rank  id  area  of image   row  column  rows  columns  mean attribution   share",
+        "    0     1   2     3    25.0 %  0.33    2.33   0:2      2:4                 4  40.0 %",
+        "    0     2   7     6    50.0 %  1.00    0.50   0:3      0:2                 1  10.0 %",
+        "    0     3   9     3    25.0 %  1.67    2.67   1:3      2:4                -5  50.0 %",
+        "share: of the summed magnitudes of all regions' scores",
     ]
 
 
 def test_a_long_table_is_cut() -> None:
     table = region_table(torch.arange(30.0).view(1, 1, 5, 6), torch.arange(30).view(1, 1, 5, 6))
     lines = str(table).splitlines()
-    assert len(lines) == 22
-    assert lines[-1] == "… and 10 more of 30 regions"
-    assert len(str(table[:20]).splitlines()) == 21
+    assert len(lines) == 23
+    assert lines[-2] == "… and 10 more of 30 regions"
+    assert len(str(table[:20]).splitlines()) == 22
+
+
+@pytest.mark.parametrize(
+    ("score", "name"),
+    [
+        ("mean", "mean attribution"),
+        ("sum", "summed attribution"),
+        ("abs_mean", "mean magnitude"),
+        ("max", "largest attribution"),
+    ],
+)
+def test_the_table_says_what_a_score_is(score: Reduction, name: str) -> None:
+    table = region_table(MAPS, MASK, score=score)
+    for part in (table, table[:1], table.of_image(0)):
+        assert f"  {name}   share\n" in str(part)

@@ -94,16 +94,15 @@ class Method:
         channels: How the channels of a layer's map become one: ``"sum"`` where each channel holds a part of its own,
             as in the maps that add up to the output and in Grad-CAM, which is itself a sum over the channels;
             ``"mean"`` where every channel holds the same whole effect.
-        score: What the mean of its maps over the pixels and channels of a region is: an ``"attribution"``; the
-            ``"effect"`` of a region on the output, for methods that perturb regions; or a ``"mean effect"``, of what
-            else is perturbed in it: windows, or places of a layer.
+        quantity: What its maps hold: an ``"attribution"``; or an ``"effect"``, what the output changes by when a
+            superpixel, a window or a place of a layer is perturbed.
     """
 
     options: Callable[[Scene], dict[str, Any]] = lambda _: {}
     reduction: Reduction = "mean"
     layer: bool = False
     channels: Literal["sum", "mean"] = "sum"
-    score: Literal["attribution", "effect", "mean effect"] = "attribution"
+    quantity: Literal["attribution", "effect"] = "attribution"
 
 
 def _path(scene: Scene) -> dict[str, Any]:
@@ -188,12 +187,12 @@ METHODS: Mapping[str, Method] = {
     "Deconvolution": Method(reduction="abs_mean"),
     "LRP": Method(),
     "XRAI": Method(_path),
-    "Occlusion": Method(_occlusion, score="mean effect"),
-    "FeatureAblation": Method(_evaluations, score="effect"),
-    "ShapleyValueSampling": Method(_permutations, score="effect"),
-    "ShapleyValues": Method(_orders, score="effect"),
-    "Lime": Method(_coalitions, score="effect"),
-    "KernelShap": Method(_coalitions, score="effect"),
+    "Occlusion": Method(_occlusion, quantity="effect"),
+    "FeatureAblation": Method(_evaluations, quantity="effect"),
+    "ShapleyValueSampling": Method(_permutations, quantity="effect"),
+    "ShapleyValues": Method(_orders, quantity="effect"),
+    "Lime": Method(_coalitions, quantity="effect"),
+    "KernelShap": Method(_coalitions, quantity="effect"),
     "GuidedGradCam": Method(reduction="abs_mean", layer=True),
     "LayerGradCam": Method(layer=True),
     "LayerActivation": Method(layer=True),
@@ -205,7 +204,7 @@ METHODS: Mapping[str, Method] = {
     "LayerDeepLiftShap": Method(_from_distribution, layer=True),
     "LayerGradientShap": Method(_drawn_from_distribution, layer=True),
     "LayerLRP": Method(layer=True),
-    "LayerFeatureAblation": Method(_layer_places, layer=True, channels="mean", score="mean effect"),
+    "LayerFeatureAblation": Method(_layer_places, layer=True, channels="mean", quantity="effect"),
 }
 """Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
 

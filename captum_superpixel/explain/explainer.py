@@ -12,6 +12,7 @@ from captum.attr import Attribution
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._region_table import name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import has_layer_output, signature_of
 from captum_superpixel.attr.grouped import SuperpixelGrouped, group_maps, lay_over
@@ -40,7 +41,7 @@ class Explanation:
         pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
         masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
         member: Index of the mask whose segments the table lists.
-        table: The regions by rank.
+        table: The regions by rank, and what their scores are.
         target: The class that is explained.
         predictions: All classes, the most probable first.
         method: Name of the method.
@@ -119,6 +120,14 @@ class Explainer:
         # XRAI takes a mask too, but the segments of its own are what it is known for.
         return self.name != "XRAI" and "feature_mask" in signature_of(self.method).parameters
 
+    @property
+    def score_name(self) -> str:
+        """What the score of a region is."""
+        quantity = METHODS[self.name].quantity
+        if self.perturbs:
+            return quantity if self.reduction == "mean" else f"magnitude of the {quantity}"
+        return name_score(self.reduction, quantity)
+
     def __call__(self, path: Path) -> Explanation:
         """Explain one photograph.
 
@@ -134,7 +143,7 @@ class Explainer:
         grouped, pixels = self._attribute(inputs, masks, index)
         member = median_member(masks)
         try:
-            table = _list_regions(grouped, masks[member].cpu(), self.reduction)
+            table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
         except ValueError as error:
             raise InputError(f"{self.name} has no ranking of the regions: {error}.") from error
         return Explanation(

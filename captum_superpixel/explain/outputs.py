@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
+from captum_superpixel._region_table import SHARE
 from captum_superpixel._untyped import tabulate
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
@@ -24,7 +25,6 @@ __all__ = ["draw", "list_failures", "save", "save_figure", "summarize"]
 
 _COLUMNS = 80
 _NAMED = 8
-_HEADER = ("rank", "area", "score", "share", "center (row, column)")
 
 
 def save(explanation: Explanation, path: Path, top: int) -> None:
@@ -52,6 +52,7 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
             title=readable(f"{explanation.photograph.name}: {explanation.how}"),
             class_name=readable(explanation.target.name),
             probability=explanation.target.probability,
+            score_name=explanation.table.score_name,
         )
     else:
         arrays = _arrays(explanation)
@@ -90,7 +91,15 @@ def draw(explanation: Explanation, top: int) -> Figure:
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
     axes[0].set_title(readable(explanation.photograph.name), parse_math=False)
-    visualize_superpixels(picture, shown, mask, k=top, plt_fig_axis=(figure, axes[1]), title="map and superpixels")
+    visualize_superpixels(
+        picture,
+        shown,
+        mask,
+        k=top,
+        score_name=explanation.table.score_name,
+        plt_fig_axis=(figure, axes[1]),
+        title="map and superpixels",
+    )
     visualize_top_regions(picture, shown, mask, k=top, plt_fig_axis=(figure, axes[2]))
     target = explanation.target
     chance = "" if target.probability is None else f" ({100 * target.probability:.1f} %)"
@@ -122,6 +131,7 @@ def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> st
         subsequent_indent="  ",
     )
     lines.append(textwrap.indent(_tabulate(explanation.table, top), "  "))
+    lines.append(f"  share: {SHARE}")
     return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
 
 
@@ -161,6 +171,7 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         "method": np.array(explanation.method),
         "masks_option": np.array(explanation.masks_option),
         "reduction": np.array(explanation.reduction),
+        "score_name": np.array(explanation.table.score_name),
     }
     if explanation.pixels is not None:
         arrays["pixel_map"] = explanation.pixels.numpy()
@@ -193,7 +204,8 @@ def _tabulate(table: RegionTable, top: int) -> str:
         for region in table[:top]
     ]
     # As a row of its own the header takes no more width than its letters.
-    return tabulate([_HEADER, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
+    header = ("rank", "area", table.score_name, "share", "center (row, column)")
+    return tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
 
 
 def _cut(line: str) -> str:

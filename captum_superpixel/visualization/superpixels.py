@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel.regions import Ranking, Region
 from captum_superpixel.visualization import _color_scale, _figures
 from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
@@ -24,6 +24,12 @@ __all__ = ["visualize_superpixels"]
 
 _ENTRY = 1.1
 """Inches that an entry of the legend takes. A line with more than fit would make the picture small."""
+_NAMES: dict[VisualizeSign, str] = {
+    "all": "mean attribution",
+    "positive": "mean positive attribution",
+    "negative": "mean negative attribution, magnitude,",
+    "absolute_value": "mean magnitude",
+}
 _FEW = 12
 _SMALL = 3
 """Numbers are written smaller in an axis narrower than this, in inches, and where there are more than ``_FEW``."""
@@ -36,6 +42,7 @@ def visualize_superpixels(
     *,
     k: int | None = None,
     by: Ranking = "score",
+    score_name: str | None = None,
     sign: VisualizeSign | None = None,
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     outlier_perc: float = 2,
@@ -60,6 +67,9 @@ def visualize_superpixels(
         k: Number the regions of rank 1 to k, or all if there are fewer, and list their scores. None numbers none.
             A region that holds a NaN has no rank, nor has any region of a constant map.
         by: Rank by the ``"score"``, the mean over the region of what is drawn, or by its ``"magnitude"``.
+        score_name: What the scores are, for the heading of their list, such as ``"effect"`` for the map of a method
+            that perturbs regions. None says of what they are the mean: ``"mean attribution"``, or, as ``sign`` has it,
+            of its positive or negative part or its magnitude.
         sign: What is drawn: ``"all"`` values, or the magnitude of the ``"positive"`` ones, of the ``"negative"`` ones
             or of both, ``"absolute_value"``. None chooses ``"all"`` for a map with negative values, otherwise
             ``"positive"``.
@@ -99,6 +109,7 @@ def visualize_superpixels(
     alpha = checked_number("alpha_overlay", alpha_overlay)
     if alpha > 1:
         raise ValueError(f"alpha_overlay={alpha_overlay}: pass an opacity from 0 to 1")
+    named = score_name or _NAMES["all" if sign is None else checked_choice("sign", sign, list(_NAMES))]
     sign = _color_scale.choose_sign([values], sign)
     values = _color_scale.take_sign(values, sign)
     scale = _color_scale.find_scale([values], sign, outlier_perc)
@@ -114,7 +125,7 @@ def visualize_superpixels(
     _draw_numbers(axis, mask, regions)
     if remark:
         _figures.draw_note(axis, remark)
-    _draw_legend(axis, regions, scale, bool(np.isnan(values).any()))
+    _draw_legend(axis, regions, named, scale, bool(np.isnan(values).any()))
     if show_colorbar:
         _figures.draw_colorbar(figure, axis, colors, scale, sign, fraction=0.05, pad=0.02)
     if title is not None:
@@ -138,7 +149,7 @@ def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]
         )
 
 
-def _draw_legend(axis: Axes, regions: list[Region], scale: ColorScale, holes: bool) -> None:
+def _draw_legend(axis: Axes, regions: list[Region], score_name: str, scale: ColorScale, holes: bool) -> None:
     """List below the axis the scores of the numbered regions, and explain the stripes."""
     handles: list[Artist] = [
         # Three digits, zeros included; "123." would end in a point.
@@ -158,7 +169,7 @@ def _draw_legend(axis: Axes, regions: list[Region], scale: ColorScale, holes: bo
             handletextpad=0.3,
             columnspacing=0.8,
             fontsize=9,
-            title=f"mean attribution of the regions{_figures.unit_text(scale)}, by rank" if regions else None,
+            title=f"{score_name} of the regions{_figures.unit_text(scale)}, by rank" if regions else None,
             title_fontsize=9,
         )
 

@@ -15,6 +15,7 @@ from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.outputs import draw, save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import region_table
@@ -145,6 +146,28 @@ def test_with_sums_the_scores_of_integrated_gradients_add_up() -> None:
     inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
     change = (explaining.model(inputs) - explaining.model(inputs * 0))[0, explanation.target.index].item()
     assert sum(region.score for region in explanation.table) == pytest.approx(change, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["IntegratedGradients"], "mean attribution"),
+        (["IntegratedGradients", "--reduction", "sum"], "summed attribution"),
+        (["SmoothGrad"], "mean magnitude"),
+        (["KernelShap"], "effect"),
+        (["FeatureAblation", "--reduction", "abs_mean"], "magnitude of the effect"),
+        (["Occlusion"], "mean effect"),
+        (["LayerFeatureAblation", "--reduction", "max"], "largest effect"),
+    ],
+)
+def test_scores_say_what_they_are(arguments: list[str], expected: str) -> None:
+    explanation = explain(*arguments)
+    assert explanation.table.score_name == expected
+    save(explanation, Path("out.html"), 3)
+    assert f'"scoreName":"{expected}"' in Path("out.html").read_text(encoding="utf-8")
+    legends = [axis.get_legend() for axis in draw(explanation, 3).axes]
+    (heading,) = [legend.get_title().get_text() for legend in legends if legend is not None]
+    assert heading.startswith(f"{expected} of the regions")
 
 
 def test_the_target_decides() -> None:

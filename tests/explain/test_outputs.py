@@ -2,25 +2,27 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from captum_superpixel._checks import readable
+from captum_superpixel._region_table import Region, RegionTable
 from captum_superpixel.explain.outputs import _tabulate, list_failures
 
 
-def regions(*scores: float) -> Any:
-    return [
-        SimpleNamespace(rank=rank, area_share=0.1, score=score, share=0.2, centroid=(3.0, 4.6))
-        for rank, score in enumerate(scores, start=1)
-    ]
+def regions(*scores: float) -> RegionTable:
+    return RegionTable(
+        tuple(
+            Region(0, rank, rank, 5, 0.1, (3.0, 4.6), (0, 0, 9, 9), score, (score,), 0.2)
+            for rank, score in enumerate(scores, start=1)
+        ),
+        "effect",
+    )
 
 
 def test_the_table_is_aligned_right_and_as_narrow_as_it_can_be() -> None:
     """In the lines of the first ten of eleven regions, all scores have three significant digits."""
     lines = _tabulate(regions(12.0, 0.5, 0.002, -0.00151, *range(7, 0, -1)), top=10).splitlines()
     assert lines[:5] == [
-        "rank    area     score   share  center (row, column)",
+        "rank    area    effect   share  center (row, column)",
         "   1  10.0 %      12.0  20.0 %                  3, 5",
         "   2  10.0 %     0.500  20.0 %                  3, 5",
         "   3  10.0 %   0.00200  20.0 %                  3, 5",

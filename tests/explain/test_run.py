@@ -37,9 +37,9 @@ def test_a_picture(files: Files, capsys: Captured) -> None:
         True
     ] * 3
     assert lines[7] == "  Saliency, mean over grid:9 (9 regions)"
-    assert lines[8].split() == ["rank", "area", "score", "share", "center", "(row,", "column)"]
+    assert lines[8].split() == ["rank", "area", "mean", "attribution", "share", "center", "(row,", "column)"]
     assert [line.split()[0] for line in lines[9:12]] == ["1", "2", "3"]
-    assert lines[12:] == ["  wrote out.png"]
+    assert lines[12:] == ["  share: of the summed magnitudes of all regions' scores", "  wrote out.png"]
 
 
 def test_a_page(files: Files) -> None:
@@ -65,6 +65,7 @@ def test_arrays(masks: str) -> None:
     assert (int(arrays["target"]), str(arrays["target_name"])) == (2, "lynx")
     assert sorted(arrays["prediction_probability"].tolist(), reverse=True) == arrays["prediction_probability"].tolist()
     assert str(arrays["method"]) == "InputXGradient"
+    assert str(arrays["score_name"]) == "mean attribution"
     assert arrays["region_rank"].tolist() == list(range(1, len(np.unique(arrays["mask"])) + 1))
     shown = arrays["map"].mean(axis=0)
     for region, score, area in zip(arrays["region_id"], arrays["region_score"], arrays["region_area"], strict=True):

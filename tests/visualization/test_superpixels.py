@@ -110,6 +110,22 @@ def test_the_best_regions_are_numbered_inside_and_listed(by, ids, scores):
     assert not visualize_superpixels(IMAGE, VALUES, MASK)[1].texts
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "mean attribution of the regions"),
+        ({"sign": "all"}, "mean attribution of the regions"),
+        ({"sign": "positive"}, "mean positive attribution of the regions"),
+        ({"sign": "negative"}, "mean negative attribution, magnitude, of the regions"),
+        ({"sign": "absolute_value"}, "mean magnitude of the regions"),
+        ({"score_name": "effect", "sign": "all"}, "effect of the regions"),
+    ],
+)
+def test_the_list_of_scores_says_what_they_are(options, expected):
+    _, axis = visualize_superpixels(IMAGE, VALUES, MASK, k=3, **options)
+    assert axis.get_legend().get_title().get_text() == f"{expected}, by rank"
+
+
 def test_an_effect_that_stands_in_every_channel_counts_once(colorbar):
     figure, axis = visualize_superpixels(IMAGE, np.stack([VALUES] * 3), MASK, k=3, outlier_perc=0)
     assert legend(axis) == ["1:  4.00", "2:  1.00", "3:  -2.00"]

@@ -69,6 +69,8 @@ function chooseMethod(index) {
   if (wasAll || state.top > method.order.length) state.top = Number(slider.max);
   slider.value = state.top;
   current = null;
+  find("score-name").textContent = method.scoreName;
+  document.querySelector('[data-column="score"] button').title = `${method.scoreName} of the region`;
   fill();
   sort();
   if (state.pinned !== null) mark(state.pinned, "pinned", true);

@@ -61,6 +61,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
         title=CLOSING,
         class_name=HOSTILE,
         probability=0.75,
+        score_name={"Saliency": "effect", HOSTILE: HOSTILE, "Broken": "mean magnitude"},
     )
 
 
@@ -164,6 +165,17 @@ def test_pointing_at_a_row_outlines_its_region(page: Any) -> None:
     page.locator("tbody tr").nth(2).click()
     page.mouse.move(2, 2)
     assert inked(page, "outline", 1, 4) > 100
+
+
+def test_the_page_says_what_the_scores_of_the_method_are(page: Any) -> None:
+    assert page.inner_text("#meaning") == (
+        "Score: effect of the region. Share: of the summed magnitudes of all regions' scores."
+    )
+    assert page.get_attribute("[data-column='score'] button", "title") == "effect of the region"
+    page.check("input[name=method][value='2']")
+    assert page.inner_text("#score-name") == "mean magnitude"
+    page.check("input[name=method][value='1']")
+    assert page.inner_text("#score-name") == HOSTILE
 
 
 def test_the_slider_leaves_the_top_regions(page: Any) -> None:

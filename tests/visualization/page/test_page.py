@@ -101,8 +101,22 @@ def test_the_page_holds_the_rows_of_the_region_table(tmp_path: Path) -> None:
     assert np.array_equal(decode_labels(data["masks"][0], 3, 4), [[0, 0, 2, 2], [0, 0, 2, 2], [1, 1, 1, 3]])
 
 
+def test_the_page_says_what_scores_and_shares_are(tmp_path: Path) -> None:
+    page, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK))
+    assert data["methods"][0]["scoreName"] == "mean attribution"
+    share = "of the summed magnitudes of all regions' scores"
+    assert f"<b>Share</b>: {share}." in page
+    assert f'title="Magnitude of the score, {share}"' in page
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, score_name=HOSTILE))
+    assert data["methods"][0]["scoreName"] == HOSTILE
+    names = {"b": "effect", "a": "mean magnitude"}
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, {"a": VALUES, "b": VALUES}, MASK, score_name=names))
+    assert {method["name"]: method["scoreName"] for method in data["methods"]} == names
+
+
 def test_ranks_by_magnitude_where_asked_to(tmp_path: Path) -> None:
-    _, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, by="magnitude"))
+    page, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, by="magnitude"))
+    assert 'title="1 for the score of the largest magnitude"' in page
     assert data["methods"][0]["order"] == [2, 1, 0, 3]
 
 
@@ -329,6 +343,8 @@ def test_equal_input_makes_an_equal_page(tmp_path: Path) -> None:
         ({"class_name": b"cat"}, TypeError, "class_name must be text or None, but b'cat'"),
         ({"probability": 93}, ValueError, "probability=93 is above 1"),
         ({"probability": "high"}, TypeError, "probability must be a number, but 'high'"),
+        ({"score_name": None}, TypeError, "score_name must be text that is not empty, but None"),
+        ({"score_name": {"a": "effect"}}, ValueError, "score_name has names for 'a', but attributions has a single"),
         ({"outlier_perc": 101}, ValueError, "outlier_perc=101"),
         ({"by": "size"}, ValueError, "by='size'"),
     ],
