@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import sys
 from types import SimpleNamespace
 
@@ -59,6 +60,13 @@ def test_to_pandas_with_pandas() -> None:
     assert frame["standard_error"].isna().all()
 
 
+def test_to_pandas_where_regions_have_no_rank() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = region_table(torch.cat([MAPS, 0 * MAPS]), MASK).to_pandas()
+    assert frame["rank"].tolist() == [1, 2, 3, pandas.NA, pandas.NA, pandas.NA]
+    assert frame["rank"].dtype == "Int64"
+
+
 def test_to_pandas_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install pandas.*to_records"):
@@ -108,6 +116,22 @@ def test_a_long_table_is_cut() -> None:
     assert len(lines) == 23
     assert lines[-2] == "… and 10 more of 30 regions"
     assert len(str(table[:20]).splitlines()) == 22
+
+
+def test_the_table_says_which_regions_have_no_rank_of_their_own() -> None:
+    mask = torch.tensor([[[[0, 0, 1, 2]]]])
+    maps = torch.tensor([[[[1.0, 1, 1, 2]]], [[[0, 0, 0, 0]]], [[[math.nan, 1, 1, 2]]]])
+    lines = str(region_table(maps, mask)).splitlines()
+    assert [line.split()[1] for line in lines[1:10]] == ["1", "2=", "2=", "–", "–", "–", "1", "2", "–"]
+    assert lines[9].split()[-2:] == ["–", "–"]
+    assert lines[11:] == [
+        "=: equal scores share a rank",
+        "all scores of image 1 are 0, so that no region has a rank",
+        "without score and rank: 1 region holds NaN or infinite values",
+    ]
+    assert str(region_table(maps[1:2], mask)).splitlines()[-1] == "all scores are 0, so that no region has a rank"
+    several = str(region_table(torch.stack([maps, maps]), mask)).splitlines()
+    assert several[9].split()[-4:] == ["–", "–", "–", "–"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.masks import Grid
 from captum_superpixel.pooling import Reduction, pool_segments
-from captum_superpixel.regions import Region, region_table, top_regions
+from captum_superpixel.regions import Ranking, Region, region_table, top_regions
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
 MAPS = torch.tensor([[[[1.0, 2, 4, 4], [1, 2, 4, -5], [0, 0, -5, -5]]]])
@@ -198,12 +198,12 @@ def test_one_mask_for_all_images() -> None:
         assert torch.equal(top_regions(values, mask, **options), together)
 
 
-def test_a_map_of_zeros_has_shares_of_zero() -> None:
+def test_a_map_of_zeros_has_shares_of_zero_and_no_ranks() -> None:
     table = region_table(torch.zeros(1, 2, 3, 4), MASK)
     assert [(region.id, region.rank, region.score, region.share) for region in table] == [
-        (2, 1, 0, 0),
-        (7, 2, 0, 0),
-        (9, 3, 0, 0),
+        (2, None, 0, 0),
+        (7, None, 0, 0),
+        (9, None, 0, 0),
     ]
 
 
@@ -313,7 +313,42 @@ def test_mass_is_the_sum_of_the_shares_of_the_table() -> None:
 def test_a_map_without_scores_has_no_mass() -> None:
     assert not top_regions(torch.zeros_like(MAPS), MASK, mass=1).any()
     assert not top_regions(-MAPS.abs(), MASK, mass=0.5).any()
-    assert top_regions(torch.zeros_like(MAPS), MASK, fraction=1).all()
+    assert not top_regions(torch.zeros_like(MAPS), MASK, fraction=1).any()
+    assert not top_regions(torch.zeros_like(MAPS), MASK, k=2).any()
+
+
+@pytest.mark.parametrize(
+    ("scores", "by", "expected"),
+    [
+        ([2.0, 5.0, 2.0, 1.0], "score", {0: 2, 1: 1, 2: 2, 3: 4}),
+        ([2.0, 5.0, -2.0, 1.0], "magnitude", {0: 2, 1: 1, 2: 2, 3: 4}),
+        ([0.0, -1.0, 0.0, 3.0], "score", {0: 2, 1: 4, 2: 2, 3: 1}),
+        ([-1.0, -1.0, -1.0, -1.0], "score", {0: 1, 1: 1, 2: 1, 3: 1}),
+        ([0.1 + 0.2, 0.3, 1.0, 1e-30], "score", {0: 2, 1: 2, 2: 1, 3: 4}),
+        ([1.0, 1.0 + 1e-6, 1e-12, 2e-12], "score", {0: 2, 1: 1, 2: 4, 3: 3}),
+        ([0.0, 0.0, 0.0, 0.0], "score", dict.fromkeys(range(4))),
+        ([math.nan, 1.0, 1.0, 0.0], "score", {0: None, 1: 1, 2: 1, 3: 3}),
+        ([math.inf, 0.0, 0.0, 0.0], "score", dict.fromkeys(range(4))),
+        ([math.nan, -math.inf, math.nan, math.nan], "score", dict.fromkeys(range(4))),
+    ],
+)
+def test_equal_scores_share_a_rank_and_others_have_none(
+    scores: list[float], by: Ranking, expected: dict[int, int | None]
+) -> None:
+    values = torch.tensor(scores, dtype=torch.float64).view(1, 1, 2, 2)
+    table = region_table(values, torch.arange(4).view(1, 1, 2, 2), by=by)
+    assert {region.id: region.rank for region in table} == expected
+    ranks = list(expected.values())
+    for region in table:
+        assert region.tied == (region.rank is not None and ranks.count(region.rank) > 1)
+    order = [region.rank or math.inf for region in table]
+    assert order == sorted(order)
+
+
+def test_means_of_equal_pixels_are_equal_whatever_the_size_of_the_region() -> None:
+    mask = torch.tensor([0] * 7 + [1] * 1000 + [2] * 3).view(1, 1, 1, -1)
+    table = region_table(torch.full((1, 3, 1, 1010), 0.1, dtype=torch.float64), mask)
+    assert [(region.id, region.rank) for region in table] == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_images_of_a_batch_have_as_many_regions_as_they_need() -> None:
@@ -363,12 +398,39 @@ def test_k_is_checked_for_every_image() -> None:
         top_regions(random_maps(2, 1, 1, 3), mask, k=3)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_attributions_are_finite(value: float) -> None:
-    values = random_maps(2, 3, 1, 4, 4)
-    values[1, 2, 0, 3, 3] = value
-    with pytest.raises(ValueError, match=r"the attributions of image 2 hold NaN or infinite"):
-        region_table(values, random_mask(1, 1, 4, 4))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("score", ["mean", "sum", "abs_mean", "max"])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_region_that_is_not_finite_has_no_score_and_the_others_share_the_whole(
+    value: float, score: Reduction, several: bool
+) -> None:
+    mask, values = random_mask(1, 1, 6, 6, count=4), random_maps(2, 2, 3, 6, 6)
+    values = values if several else values[0]
+    whole = region_table(values, mask, score=score)
+    broken = int(mask[0, 0, 3, 3])
+    values[..., 1, 2, 3, 3] = value  # of one channel of the second image
+    table = region_table(values, mask, score=score)
+    assert table.of_image(0) == whole.of_image(0)
+    *others, last = table.of_image(1)
+    assert (last.id, last.rank, last.tied) == (broken, None, False)
+    assert math.isnan(last.score)
+    assert math.isnan(last.share)
+    assert all(map(math.isnan, last.channel_scores))
+    assert last.standard_error is None or math.isnan(last.standard_error)
+    assert last.sign_agreement is None or math.isnan(last.sign_agreement)
+    before = [region for region in whole.of_image(1) if region.id != broken]
+    assert [(region.id, region.score, region.channel_scores) for region in others] == [
+        (region.id, region.score, region.channel_scores) for region in before
+    ]
+    assert [region.rank for region in others] == [1, 2, 3]
+    assert sum(region.share for region in others) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("options", [{"k": 3}, {"fraction": 1.0}, {"mass": 1.0, "by": "magnitude"}])
+def test_a_region_that_is_not_finite_is_never_marked(options: dict[str, object]) -> None:
+    values = MAPS.clone()
+    values[0, 0, 0, 0] = math.nan
+    assert chosen(top_regions(values, MASK, **options), MASK) == {2, 9}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,10 +143,9 @@ class Explainer:
         masks = self.segmenter(inputs, (photograph.height, photograph.width))
         grouped, pixels = self._attribute(inputs, masks, index)
         member = median_member(masks)
-        try:
-            table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
-        except ValueError as error:
-            raise InputError(f"{self.name} has no ranking of the regions: {error}.") from error
+        table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
+        if all(math.isnan(region.score) for region in table):
+            raise InputError(f"{self.name} has no scores: all of its regions hold NaN or infinite values.")
         return Explanation(
             photograph=path,
             picture=picture,

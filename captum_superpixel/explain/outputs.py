@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
-from captum_superpixel._region_table import SHARE
+from captum_superpixel._region_table import SHARE, describe_ranks, first_regions, show_rank
 from captum_superpixel._untyped import tabulate
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
@@ -131,7 +131,6 @@ def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> st
         subsequent_indent="  ",
     )
     lines.append(textwrap.indent(_tabulate(explanation.table, top), "  "))
-    lines.append(f"  share: {SHARE}")
     return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
 
 
@@ -181,6 +180,8 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
     records = explanation.table.to_records()
     for column in records[0]:
         values = [record[column] for record in records]
+        if column == "rank":
+            values = [rank or 0 for rank in values]  # 0 is none
         if column != "image" and None not in values:
             arrays[f"region_{column}"] = np.array(values)
     return arrays
@@ -193,19 +194,24 @@ def _describe(prediction: Prediction) -> str:
 
 
 def _tabulate(table: RegionTable, top: int) -> str:
+    """Draw the first regions as a table, and say what shares are of and which regions have no rank of their own."""
+    regions, ties = first_regions(table, top)
+    ranks = describe_ranks([*regions, *(region for region in table if region.rank is None)])
     rows = [
         (
-            str(region.rank),
+            show_rank(region),
             f"{100 * region.area_share:.1f} %",
             f"{region.score:#.3g}".rstrip("."),
             f"{100 * region.share:.1f} %",
             f"{region.centroid[0]:.0f}, {region.centroid[1]:.0f}",
         )
-        for region in table[:top]
+        for region in regions
     ]
     # As a row of its own the header takes no more width than its letters.
     header = ("rank", "area", table.score_name, "share", "center (row, column)")
-    return tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
+    text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
+    lines = [text, f"share: {SHARE}"] if rows else []
+    return "\n".join([*lines, *([ties] if ties else []), *ranks])
 
 
 def _cut(line: str) -> str:

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
+from captum_superpixel._region_table import first_regions, show_rank
 from captum_superpixel.regions import Ranking, Region
 from captum_superpixel.visualization import _color_scale, _figures
 from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
@@ -64,8 +65,10 @@ def visualize_superpixels(
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
         attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
-        k: Number the regions of rank 1 to k, or all if there are fewer, and list their scores. None numbers none.
-            A region that holds a NaN has no rank, nor has any region of a constant map.
+        k: Number the first k regions by rank, or all if there are fewer, and list their scores. None numbers none.
+            Equal scores share a rank, marked by ``=``; of equal regions that are too many for k none is numbered, which
+            the list says. A region that holds a NaN has no rank, nor has any region of a map that is zero, and those of
+            a constant map are not numbered.
         by: Rank by the ``"score"``, the mean over the region of what is drawn, or by its ``"magnitude"``.
         score_name: What the scores are, for the heading of their list, such as ``"effect"`` for the map of a method
             that perturbs regions. None says of what they are the mean: ``"mean attribution"``, or, as ``sign`` has it,
@@ -116,7 +119,8 @@ def visualize_superpixels(
     remark = _color_scale.note(values)
     # Ranked before anything is drawn, so that an error leaves the caller's axis as it was, and in the unit in which
     # scores are written, because sums of the largest numbers overflow.
-    regions = ranked_regions(values / scale.unit, mask, by)[: 0 if remark else limit]
+    ranked = ranked_regions(values / scale.unit, mask, by)
+    regions, ties = first_regions(ranked, limit) if limit and not remark else ([], "")
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
     _figures.draw_image(axis, picture, faint=True)
@@ -125,7 +129,7 @@ def visualize_superpixels(
     _draw_numbers(axis, mask, regions)
     if remark:
         _figures.draw_note(axis, remark)
-    _draw_legend(axis, regions, named, scale, bool(np.isnan(values).any()))
+    _draw_legend(axis, regions, named, ties, scale, bool(np.isnan(values).any()))
     if show_colorbar:
         _figures.draw_colorbar(figure, axis, colors, scale, sign, fraction=0.05, pad=0.02)
     if title is not None:
@@ -134,12 +138,12 @@ def visualize_superpixels(
 
 
 def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]) -> None:
-    for rank, region in enumerate(regions, 1):
+    for region in regions:
         row, column = inner_point(mask, region)
         axis.text(
             column,
             row,
-            str(rank),
+            show_rank(region),
             ha="center",
             va="center",
             fontsize=11 if len(regions) <= _FEW and _inches(axis) > _SMALL else 8,
@@ -149,27 +153,31 @@ def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]
         )
 
 
-def _draw_legend(axis: Axes, regions: list[Region], score_name: str, scale: ColorScale, holes: bool) -> None:
-    """List below the axis the scores of the numbered regions, and explain the stripes."""
+def _draw_legend(axis: Axes, regions: list[Region], score_name: str, ties: str, scale: ColorScale, holes: bool) -> None:
+    """List below the axis the scores of the numbered regions, say which are equal, and explain the stripes."""
     handles: list[Artist] = [
         # Three digits, zeros included; "123." would end in a point.
-        Line2D([], [], color="none", label=f"{rank}:  {format(region.score, '#.3g').rstrip('.')}")
-        for rank, region in enumerate(regions, 1)
+        Line2D([], [], color="none", label=f"{show_rank(region)}:  {format(region.score, '#.3g').rstrip('.')}")
+        for region in regions
     ]
     if holes:
         handles.append(_figures.nan_handle())
-    if handles:
+    heading = [f"{score_name} of the regions{_figures.unit_text(scale)}, by rank"] if regions or ties else []
+    heading += ["=: equal scores share a rank"] if any(region.tied for region in regions) else []
+    heading += [ties] if ties else []
+    if handles or heading:
         axis.legend(
             handles=handles,
             loc="upper center",
             bbox_to_anchor=(0.5, -0.01),
             ncols=max(1, min(5, len(handles), int(_inches(axis) / _ENTRY))),
+            alignment="center",
             frameon=False,
             handlelength=1,
             handletextpad=0.3,
             columnspacing=0.8,
             fontsize=9,
-            title=f"{score_name} of the regions{_figures.unit_text(scale)}, by rank" if regions else None,
+            title="\n".join(heading) or None,
             title_fontsize=9,
         )
 

@@ -271,6 +271,43 @@ def test_failures_of_a_method_are_reported_by_photograph(capsys: Captured) -> No
     assert re.search(r"error: cat.png: LRP failed on this network \(\w+: .+\)\.\n$", capsys.readouterr().err)
 
 
+PIXELS = ["--scale", "1", "--mean", "0", "0", "0", "--std", "1", "1", "1"]
+
+
+@pytest.mark.parametrize("kind", ["png", "html", "npz"])
+def test_a_map_of_zeros_is_said_and_not_ranked(kind: str, capsys: Captured) -> None:
+    arguments = ["--model", "explain_net:red", "--size", "16", "--target", "0", "--out", f"out.{kind}"]
+    assert main(["explain", "cat.png", *arguments, *QUICK]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["  all scores are 0, so that no region has a rank", f"  wrote out.{kind}"]
+    assert not any("share" in line for line in lines)
+    if kind == "npz":
+        with np.load("out.npz") as arrays:
+            assert arrays["region_rank"].tolist() == arrays["region_score"].tolist() == [0] * 9
+
+
+@pytest.mark.parametrize("kind", ["png", "html", "npz"])
+def test_regions_that_are_not_finite_have_no_rank(kind: str, capsys: Captured) -> None:
+    pixels = np.full((18, 18, 3), 90, dtype=np.uint8)
+    pixels[:6, :6, 0] = 0
+    Image.fromarray(pixels).save("corner.png")
+    arguments = ["--model", "explain_net:rooted", "--size", "18", "--target", "0", *PIXELS, *QUICK]
+    assert main(["explain", "corner.png", *arguments, "--out", f"out.{kind}"]) == 0
+    out = capsys.readouterr().out
+    assert "without score and rank: 1 region holds NaN or infinite values" in out
+    if kind == "npz":
+        with np.load("out.npz") as arrays:
+            assert arrays["region_rank"].tolist() == [1] * 8 + [0]
+            assert np.isnan(arrays["region_score"]).tolist() == [False] * 8 + [True]
+
+
+def test_a_map_without_any_score_is_an_error(capsys: Captured) -> None:
+    Image.new("RGB", (16, 16)).save("black.png")
+    arguments = ["--model", "explain_net:rooted", "--size", "16", *PIXELS, *QUICK]
+    assert main(["explain", "black.png", *arguments]) == 1
+    assert "Saliency has no scores: all of its regions hold NaN or infinite values" in capsys.readouterr().err
+
+
 def test_a_flat_photograph_has_one_region(capsys: Captured) -> None:
     Image.new("RGB", (20, 20), (90, 90, 90)).save("flat.png")
     assert main(["explain", "flat.png", *NETWORK, "--method", "Saliency", "--out", "out.png"]) == 0

@@ -123,7 +123,27 @@ def test_the_best_regions_are_numbered_inside_and_listed(by, ids, scores):
 )
 def test_the_list_of_scores_says_what_they_are(options, expected):
     _, axis = visualize_superpixels(IMAGE, VALUES, MASK, k=3, **options)
-    assert axis.get_legend().get_title().get_text() == f"{expected}, by rank"
+    assert axis.get_legend().get_title().get_text().splitlines()[0] == f"{expected}, by rank"
+
+
+def test_equal_regions_share_a_rank_and_are_not_numbered_in_part():
+    labels = np.arange(600).reshape(20, 30) // 100
+    values = np.array([3.0, 1, 1, 0, 0, 0])[labels]
+
+    def drawn(k):
+        _, axis = visualize_superpixels(IMAGE, values, labels, k=k)
+        found = axis.get_legend().get_title().get_text().splitlines()
+        return [text.get_text() for text in axis.texts], legend(axis), found[1:]
+
+    equal = "=: equal scores share a rank"
+    assert drawn(1) == (["1"], ["1:  3.00"], [])
+    assert drawn(2) == (["1"], ["1:  3.00"], ["2 regions have the score 1 and share rank 2"])
+    assert drawn(3) == (["1", "2=", "2="], ["1:  3.00", "2=:  1.00", "2=:  1.00"], [equal])
+    assert drawn(4)[2] == [equal, "3 regions have the score 0 and share rank 4"]
+    assert drawn(6)[0] == ["1", "2=", "2=", "4=", "4=", "4="]
+    _, axis = visualize_superpixels(IMAGE, np.array([1.0, 1, 1, 0, 0, 0])[labels], labels, k=2)
+    assert axis.get_legend().get_title().get_text().splitlines()[1:] == ["3 regions have the score 1 and share rank 1"]
+    assert not axis.texts
 
 
 def test_an_effect_that_stands_in_every_channel_counts_once(colorbar):

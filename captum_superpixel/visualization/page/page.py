@@ -26,7 +26,7 @@ from captum_superpixel.visualization._color_scale import (
     find_scale,
     note,
 )
-from captum_superpixel.visualization._ranking import ranked_regions
+from captum_superpixel.visualization._ranking import list_regions
 from captum_superpixel.visualization.images import FloatArray, ImageLike, to_image
 from captum_superpixel.visualization.page import _layers
 from captum_superpixel.visualization.page._inputs import (
@@ -100,7 +100,8 @@ def save_html(
     Notes:
         The score of a region is the mean of its pixels and channels, and its share the score's magnitude over the
         summed magnitudes of the scores of all regions, as in ``region_table``. A region that holds a NaN or infinite
-        value has no score and no rank. Every map has its own color scale.
+        value has no score and no rank, equal scores share a rank (marked ``=``), and where all scores are 0 there
+        are no ranks. Every map has its own color scale.
 
         The picture is embedded as PNG if that takes at most 128 kB, else as JPEG of quality 90. A page is smaller than
         twice the embedded picture plus 200 kB: pixel maps that would not fit are shown with fewer pixels, and the page
@@ -221,12 +222,11 @@ def _method_data(
     ids, labels = np.unique(mask, return_inverse=True)
     labels = labels.reshape(mask.shape)
     scores, shares = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
-    # The finite pixels of a region without a score must not count in the shares of the others.
-    broken = np.bincount(labels.ravel(), np.isnan(values).ravel()) > 0
-    regions = ranked_regions(np.where(broken[labels], np.nan, values), mask, by)
-    order = np.searchsorted(ids, np.array([region.id for region in regions], dtype=np.int64))
-    scores[order] = [region.score for region in regions]
-    shares[order] = [region.share for region in regions]
+    regions = list_regions(values, mask, by)
+    places = np.searchsorted(ids, np.array([region.id for region in regions], dtype=np.int64))
+    scores[places] = [region.score for region in regions]
+    shares[places] = [region.share for region in regions]
+    ranks = [region.rank for region in regions if region.rank is not None]
     scale = _scale(values, clipping)
     painted = scores[labels]
     grouped = bool(np.allclose(values, painted, rtol=_FLAT, atol=_FLAT * scale.limit, equal_nan=True))
@@ -234,7 +234,8 @@ def _method_data(
         "name": name,
         "scores": _numbers(scores),
         "shares": _numbers(shares),
-        "order": order.tolist(),
+        "order": places[: len(ranks)].tolist(),
+        "ties": [place for place in range(1, len(ranks)) if ranks[place] == ranks[place - 1]],
         "paint": _layers.to_text(_layers.quantize(scores, scale).tobytes()),
         "regions": _layer_data(values, scale),
     }

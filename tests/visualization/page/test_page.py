@@ -234,7 +234,7 @@ def test_a_region_with_nan_has_no_score_and_the_others_share_the_whole(tmp_path:
 
 @pytest.mark.parametrize(
     ("values", "text", "ranked"),
-    [(0.0, "all zero", 4), (-2.5, "constant: -2.5", 4), (np.nan, "no finite value", 0), (np.inf, "no finite value", 0)],
+    [(0.0, "all zero", 0), (-2.5, "constant: -2.5", 4), (np.nan, "no finite value", 0), (np.inf, "no finite value", 0)],
 )
 def test_maps_without_differences_are_described(tmp_path: Path, values: float, text: str, ranked: int) -> None:
     one = np.full((3, 4), values)
@@ -242,6 +242,16 @@ def test_maps_without_differences_are_described(tmp_path: Path, values: float, t
     method = data["methods"][0]
     assert (method["regions"]["note"], len(method["order"])) == (text, ranked)
     assert method["pixels"]["note"] == text
+
+
+def test_equal_scores_share_a_rank_and_zeros_have_none(tmp_path: Path) -> None:
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, np.full((3, 4), 2.5), MASK))
+    assert (data["methods"][0]["order"], data["methods"][0]["ties"]) == ([0, 1, 2, 3], [1, 2, 3])
+    values = np.where(MASK == 5, -4.0, VALUES)
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, values, MASK))
+    assert (data["methods"][0]["order"], data["methods"][0]["ties"]) == ([0, 3, 1, 2], [3])
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES * 0, MASK))
+    assert data["methods"][0]["scores"] == data["methods"][0]["shares"] == [0.0] * 4
 
 
 def test_text_of_others_is_escaped(tmp_path: Path) -> None:
