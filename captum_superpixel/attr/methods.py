@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 import captum.attr
 import torch
-from captum.attr import Attribution, NoiseTunnel, Saliency
+from captum.attr import Attribution, Lime, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import signature_of
+from captum_superpixel.attr._lasso import ScaledLasso
+from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.pooling import Reduction
 
@@ -156,7 +158,7 @@ def _permutations(scene: Scene) -> dict[str, Any]:
 
 def _coalitions(scene: Scene) -> dict[str, Any]:
     """Samples for a linear model over the segments: five per coefficient, and no fewer than 500."""
-    return {"n_samples": max(500, 5 * scene.segments), **_evaluations(scene)}
+    return {"n_samples": max(500, SAMPLES_PER_FEATURE * scene.segments), **_evaluations(scene)}
 
 
 def _orders(scene: Scene) -> dict[str, Any]:
@@ -260,11 +262,16 @@ def find_method(name: str) -> str:
 
 
 def make_method(name: str, model: nn.Module, layer: nn.Module | None = None) -> Attribution:
-    """Make a method of ``METHODS`` for a network, and its layer where it needs one."""
+    """Make a method of ``METHODS`` for a network, and its layer where it needs one.
+
+    Lime has a penalty that fits the scale of the outputs, be they logits or probabilities.
+    """
     if name == "SmoothGrad":
         return NoiseTunnel(Saliency(model))
     if name == "XRAI":
         return XRAI(model)
+    if name == "Lime":
+        return Lime(model, interpretable_model=ScaledLasso())
     make: Callable[..., Attribution] = getattr(captum.attr, name)
     return make(model) if layer is None else make(model, layer)
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from captum_superpixel._checks import InputError
 from captum_superpixel._region_table import name_score
 from captum_superpixel._seeds import seeded
-from captum_superpixel.attr._captum import has_layer_output, signature_of
+from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_output, signature_of
+from captum_superpixel.attr._perturbation import too_few_samples
 from captum_superpixel.attr.grouped import SuperpixelGrouped, group_maps, lay_over
 from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.datasets.preprocessing import Preprocessing
@@ -48,6 +49,7 @@ class Explanation:
         method: Name of the method.
         reduction: How the map was pooled.
         masks_option: The text of ``--masks``.
+        warning: What to know before the scores are believed; mostly empty.
     """
 
     photograph: Path
@@ -62,6 +64,7 @@ class Explanation:
     method: str
     reduction: Reduction
     masks_option: str
+    warning: str = ""
 
     @property
     def how(self) -> str:
@@ -141,7 +144,12 @@ class Explainer:
         predictions = rank_classes(classify(self.model, inputs), self.names)
         index = predictions[0].index if self.target is None else self.target
         masks = self.segmenter(inputs, (photograph.height, photograph.width))
-        grouped, pixels = self._attribute(inputs, masks, index)
+        segments = max(len(torch.unique(mask)) for mask in masks)
+        scene = Scene(inputs, index, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
+        options = method_options(self.name, self.method, scene)
+        linear = fits_one_model_an_image(self.method)
+        warning = too_few_samples(self.name, options["n_samples"], segments) if linear else ""
+        grouped, pixels = self._attribute(inputs, masks, options)
         member = median_member(masks)
         table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
         if all(math.isnan(region.score) for region in table):
@@ -159,13 +167,11 @@ class Explainer:
             method=self.name,
             reduction=self.reduction,
             masks_option=self.segmenter.text,
+            warning=warning,
         )
 
-    def _attribute(self, inputs: Tensor, masks: list[Tensor], target: int) -> tuple[Tensor, Tensor | None]:
+    def _attribute(self, inputs: Tensor, masks: list[Tensor], options: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """The map by superpixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
-        segments = max(len(torch.unique(mask)) for mask in masks)
-        scene = Scene(inputs, target, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
-        options = method_options(self.name, self.method, scene)
         method: Any = self.method
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:

@@ -130,6 +130,9 @@ def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> st
         initial_indent="  ",
         subsequent_indent="  ",
     )
+    if explanation.warning:
+        text = f"warning: {explanation.warning}"
+        lines += textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="  ")
     lines.append(textwrap.indent(_tabulate(explanation.table, top), "  "))
     return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
 

@@ -1,5 +1,6 @@
 """The command as it is typed, from photographs to files, messages and the exit status."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.explain import explainer
@@ -306,6 +308,24 @@ def test_a_map_without_any_score_is_an_error(capsys: Captured) -> None:
     arguments = ["--model", "explain_net:rooted", "--size", "16", *PIXELS, *QUICK]
     assert main(["explain", "black.png", *arguments]) == 1
     assert "Saliency has no scores: all of its regions hold NaN or infinite values" in capsys.readouterr().err
+
+
+def test_lime_finds_regions_in_probabilities(capsys: Captured) -> None:
+    arguments = ["--model", "explain_net:probable", "--size", "16", "--method", "Lime", "--masks", "grid:9"]
+    assert main(["explain", "cat.png", *arguments, "--out", "out.npz"]) == 0
+    with np.load("out.npz") as arrays:
+        assert (arrays["region_score"] != 0).sum() >= 7
+        assert str(arrays["score_name"]) == "effect"
+
+
+def test_too_few_samples_are_said(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dataclasses.replace(METHODS["KernelShap"], options=lambda scene: {"n_samples": 5})
+    monkeypatch.setitem(METHODS, "KernelShap", few)  # type: ignore[arg-type]
+    arguments = [*NETWORK, "--method", "KernelShap", "--masks", "grid:9", "--out", "out.npz"]
+    assert main(["explain", "cat.png", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "  warning: KernelShap fits 9 features to n_samples=5, too few" in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_flat_photograph_has_one_region(capsys: Captured) -> None:
