@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from captum_superpixel._checks import listed
 from captum_superpixel._untyped import tabulate
+from captum_superpixel.pooling import Reduction
 
-__all__ = ["Region", "RegionTable"]
+__all__ = [
+    "SHARE",
+    "Region",
+    "RegionTable",
+    "describe_ranks",
+    "first_regions",
+    "name_images",
+    "name_score",
+    "show_rank",
+]
+
+SHARE = "of the summed magnitudes of all regions' scores"
+"""What a share is a share of; the regions are those of the image."""
 
 _SHOWN = 20
 """Rows that a table shows when it is printed."""
-_COLUMNS = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns", "score", "share")
-_COLUMNS_OF_SEVERAL = (*_COLUMNS[:-1], "± error", "signs", "share")
+_PLACE = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +37,25 @@ class Region:
 
     Attributes:
         image: Index of the image in the batch.
-        rank: 1 for the highest region of its image.
+        rank: 1 for the highest region of its image; equal scores share a rank (1, 2, 2, 4). None in an image whose
+            scores are all 0, and for a region that holds a NaN or infinite value.
         id: Id of the segment in the feature mask.
         area: Number of pixels.
         area_share: Share of the image's pixels, above 0 and at most 1.
         centroid: Mean row and mean column of the pixels.
         bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two are the first row and column beyond it.
-        score: Sum of the scores of the channels; for several maps, its mean over them.
+        score: Over all pixels and channels, what ``region_table`` was asked for; for several maps, its mean over them.
+            NaN for a region that holds a NaN or infinite value, as is all else that follows from the map.
         channel_scores: Score of each of the C channels; for several maps, its mean over them.
-        share: Magnitude of the score over the sum of the magnitudes of all scores of the image, from 0 to 1.
+        share: Magnitude of the score over the summed magnitudes of the scores of all regions of the image, 0 to 1.
         standard_error: Of the mean score over M maps: the standard deviation of their scores (with M - 1 in the
             denominator) over the square root of M. None for a single map.
         sign_agreement: Share of the maps whose score has the most frequent sign (+, - or 0). None for a single map.
+        tied: Whether other regions of the image have the same rank.
     """
 
     image: int
-    rank: int
+    rank: int | None
     id: int
     area: int
     area_share: float
@@ -50,6 +66,7 @@ class Region:
     share: float
     standard_error: float | None = None
     sign_agreement: float | None = None
+    tied: bool = False
 
     def to_record(self) -> dict[str, int | float | None]:
         """Return the region as named numbers, one per column; the score of channel 0 is ``score_0``."""
@@ -77,9 +94,11 @@ class RegionTable(Sequence[Region]):
 
     Args:
         regions: One row per region.
+        score_name: What a score is, such as ``"mean attribution"``: the heading of its column in print.
     """
 
     regions: tuple[Region, ...]
+    score_name: str = "mean attribution"
 
     def __len__(self) -> int:
         """Count the regions of all images."""
@@ -91,7 +110,7 @@ class RegionTable(Sequence[Region]):
     def __getitem__(self, index: slice) -> RegionTable: ...
     def __getitem__(self, index: int | slice) -> Region | RegionTable:
         """Return a region, or for a slice the table of these rows."""
-        return RegionTable(self.regions[index]) if isinstance(index, slice) else self.regions[index]
+        return replace(self, regions=self.regions[index]) if isinstance(index, slice) else self.regions[index]
 
     def of_image(self, image: int) -> RegionTable:
         """Return the table of one image of the batch.
@@ -103,7 +122,7 @@ class RegionTable(Sequence[Region]):
         if not rows:
             known = sorted({region.image for region in self.regions})
             raise ValueError(f"image={image!r} is not in this table: it holds {name_images(known)}")
-        return RegionTable(rows)
+        return replace(self, regions=rows)
 
     def to_records(self) -> list[dict[str, int | float | None]]:
         """List the rows as dictionaries of named numbers, as ``csv.DictWriter`` and data frames take them."""
@@ -111,6 +130,8 @@ class RegionTable(Sequence[Region]):
 
     def to_pandas(self) -> Any:
         """Make a ``pandas.DataFrame`` with one row per region and the columns of ``to_records``.
+
+        Where regions have no rank, that column is of pandas' ``Int64``, with ``NA`` in it.
 
         Raises:
             ImportError: If pandas, which this package does not require, is not installed.
@@ -124,30 +145,97 @@ class RegionTable(Sequence[Region]):
             ) from error
         frame = pandas.DataFrame(self.to_records())
         # A column of nothing but None would have the dtype object.
-        return frame.astype({"standard_error": float, "sign_agreement": float}) if len(frame) else frame
+        types: dict[str, Any] = {"standard_error": float, "sign_agreement": float}
+        if any(region.rank is None for region in self.regions):
+            types["rank"] = "Int64"
+        return frame.astype(types) if len(frame) else frame
 
     def __str__(self) -> str:
-        """Draw the first rows as a table."""
+        """Draw the first rows as a table, and say what shares are of and which regions have no rank of their own."""
         rows = [_cells(region) for region in self.regions[:_SHOWN]]
-        header = _COLUMNS_OF_SEVERAL if rows and len(rows[0]) > len(_COLUMNS) else _COLUMNS
+        header = [*_PLACE, self.score_name, "share"]
+        if rows and len(rows[0]) > len(header):
+            header[-1:-1] = ["± error", "signs"]
         # A header of its own would be padded by two more spaces.
         text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
         rest = len(self) - _SHOWN
-        return f"{text}\n… and {rest} more of {len(self)} regions" if rest > 0 else text
+        lines = [f"… and {rest} more of {len(self)} regions"] if rest > 0 else []
+        return "\n".join([text, *lines, f"share: {SHARE}", *describe_ranks(self.regions)])
 
     def __repr__(self) -> str:
         """Count the regions and the images."""
         return f"RegionTable({len(self)} regions of {len({region.image for region in self.regions})} images)"
 
 
+def name_score(score: Reduction, quantity: str = "attribution") -> str:
+    """Say what a score is, from what it was reduced by and of what quantity the map is.
+
+    Examples:
+        >>> name_score("sum")
+        'summed attribution'
+        >>> name_score("abs_mean", "effect")
+        'mean magnitude of the effect'
+    """
+    if score == "abs_mean":
+        return "mean magnitude" if quantity == "attribution" else f"mean magnitude of the {quantity}"
+    return f"{ {'mean': 'mean', 'sum': 'summed', 'max': 'largest'}[score] } {quantity}"
+
+
 def _cells(region: Region) -> list[str]:
     """Write a row of the printed table."""
     top, left, bottom, right = region.bounding_box
-    cells = [f"{region.image}", f"{region.rank}", f"{region.id}", f"{region.area}", f"{region.area_share:.1%}"]
-    cells += [*(f"{mean:.2f}" for mean in region.centroid), f"{top}:{bottom}", f"{left}:{right}", f"{region.score:.4g}"]
+    cells = [f"{region.image}", show_rank(region), f"{region.id}", f"{region.area}", f"{region.area_share:.1%}"]
+    cells += [
+        *(f"{mean:.2f}" for mean in region.centroid),
+        f"{top}:{bottom}",
+        f"{left}:{right}",
+        _number(region.score, ".4g"),
+    ]
     if region.standard_error is not None and region.sign_agreement is not None:
-        cells += [f"{region.standard_error:.2g}", f"{region.sign_agreement:.0%}"]
-    return [cell.replace("%", " %") for cell in [*cells, f"{region.share:.1%}"]]
+        cells += [_number(region.standard_error, ".2g"), _number(region.sign_agreement, ".0%")]
+    return [cell.replace("%", " %") for cell in [*cells, _number(region.share, ".1%")]]
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)
+
+
+def show_rank(region: Region) -> str:
+    """Write a rank, with ``=`` behind it if other regions share it."""
+    return "–" if region.rank is None else f"{region.rank}{'=' if region.tied else ''}"
+
+
+def describe_ranks(regions: Sequence[Region]) -> list[str]:
+    """Say in a line each why regions share a rank or have none; no line where all have one of their own."""
+    lines = []
+    if any(region.tied for region in regions):
+        lines.append("=: equal scores share a rank")
+    zero = sorted({region.image for region in regions if region.rank is None and region.score == 0})
+    if zero:
+        whose = f" of {name_images(zero)}" if len({region.image for region in regions}) > 1 else ""
+        lines.append(f"all scores{whose} are 0, so that no region has a rank")
+    if holes := sum(math.isnan(region.score) for region in regions):
+        what = "1 region holds" if holes == 1 else f"{holes} regions hold"
+        lines.append(f"without score and rank: {what} NaN or infinite values")
+    return lines
+
+
+def first_regions(regions: Sequence[Region], k: int) -> tuple[list[Region], str]:
+    """Take the first k regions of one image that have a rank, and no part of those that are equal.
+
+    Args:
+        regions: In the order of their ranks.
+        k: How many.
+
+    Returns:
+        At most k regions, and a line that says which equal regions do not fit; empty if all do.
+    """
+    ranked = [region for region in regions if region.rank is not None]
+    if len(ranked) <= k or ranked[k].rank != ranked[k - 1].rank:
+        return ranked[:k], ""
+    equal = [region for region in ranked if region.rank == ranked[k].rank]
+    line = f"{len(equal)} regions have the score {equal[0].score:.3g} and share rank {equal[0].rank}"
+    return ranked[: ranked.index(equal[0])], line
 
 
 def name_images(images: Sequence[int]) -> str:

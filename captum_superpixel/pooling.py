@@ -12,7 +12,7 @@ from captum_superpixel.feature_masks import check_feature_mask, rank_rows
 
 Reduction = Literal["mean", "abs_mean", "sum", "max"]
 
-__all__ = ["Reduction", "pool_segments", "segment_scores"]
+__all__ = ["Reduction", "check_reduction", "pool_segments", "reduce_channels", "segment_scores"]
 
 
 def segment_scores(attributions: Tensor, feature_mask: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -86,7 +86,7 @@ def pool_segments(
     values, labels = _flatten(attributions, feature_mask, reduction)
     joint = pool_channels and values.shape[1] > 1
     if joint:
-        values = _reduce_channels(values, reduction)
+        values = reduce_channels(values, reduction)
     # One comparison saves the sort for every mask whose ids are already small.
     count = int(labels.max()) + 1
     if count > labels.shape[-1]:
@@ -131,7 +131,7 @@ def _accumulator(values: Tensor) -> torch.dtype:
     return torch.float64 if values.device.type == "cpu" else values.dtype
 
 
-def _reduce_channels(values: Tensor, reduction: Reduction) -> Tensor:
+def reduce_channels(values: Tensor, reduction: Reduction) -> Tensor:
     """Reduce ``(N, C, L)`` to ``(N, 1, L)``; followed by the same reduction over pixels, one over both."""
     if reduction == "sum":
         return values.sum(dim=1, keepdim=True)

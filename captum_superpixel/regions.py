@@ -11,76 +11,88 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
-from captum_superpixel._region_table import Region, RegionTable, name_images
+from captum_superpixel._region_table import Region, RegionTable, name_score
 from captum_superpixel._untyped import find_objects
 from captum_superpixel.feature_masks import check_feature_mask, rank_rows
-from captum_superpixel.pooling import Reduction, check_reduction, segment_scores
+from captum_superpixel.pooling import Reduction, segment_scores
 
 __all__ = ["Region", "RegionTable", "region_table", "top_regions"]
 
 Ranking = Literal["score", "magnitude"]
 
+_EQUAL = 1e-10
+"""Scores that differ by no more than this share of their magnitude do so by rounding alone, and are equal."""
 _ROUNDING = 1e-12
 """A sum that is smaller than what was asked for by less than this share of it is so by rounding alone."""
 
 
 def region_table(
-    attributions: Tensor, feature_mask: Tensor, *, reduction: Reduction = "mean", by: Ranking = "score"
+    attributions: Tensor, feature_mask: Tensor, *, score: Reduction = "mean", by: Ranking = "score"
 ) -> RegionTable:
     """List the segments of each image: where they lie, their scores and, for several maps, how far these agree.
 
-    One table holds all images of a batch: each row names its image, and is ranked within it.
+    One table holds all images of a batch: each row names its image, and is ranked within it. Ranks say only what scores
+    say: equal scores share a rank (1, 2, 2, 4), a region that holds a NaN or infinite value has neither score nor rank,
+    and where all scores of an image are 0 none of its regions has a rank. The table says so when it is printed.
 
     Args:
         attributions: A map per image, ``(N, C, H, W)``, or M maps per image, ``(M, N, C, H, W)``, from several models,
-            seeds or noise samples. Floating-point, finite.
+            seeds or noise samples. Floating-point; NaN and infinite values cost the regions that hold them, in any
+            of the maps, their score.
         feature_mask: Segment ids ``(1 or N, 1, H, W)``, any non-negative int64.
-        reduction: How the pixels of a segment become the score of a channel: ``"mean"``, the value that a grouped map
-            shows, and the effect of the segment for methods that perturb segments; ``"sum"``, what the segment adds to
-            the total of the map, to be chosen where ``share`` is to be the share of a gradient method's attribution;
-            ``"abs_mean"``, the mean of the magnitudes; or ``"max"``.
+        score: What the score of a segment is, over its pixels and all C channels: ``"mean"``, which for methods that
+            perturb segments is the effect of the segment, since their maps hold the whole effect in every pixel and
+            channel (FeatureAblation: f(x) - f(x without the segment); Shapley values add up to f(x) - f(baseline));
+            ``"sum"``, what the segment adds to the sum of the map (IntegratedGradients' add up to the difference of
+            the outputs); ``"abs_mean"``, the mean of the magnitudes; or ``"max"``, the largest value with its sign.
         by: Rank by the signed ``"score"``, evidence for the target first and evidence against it last, or by its
-            ``"magnitude"``. Of equal regions, the one with the smaller id comes first.
+            ``"magnitude"``. Regions of equal rank stand in the order of their ids, and those without a rank last.
 
     Returns:
-        One row per segment. ``score`` is the sum of its channels' scores. ``share`` is ``|score|`` over the sum of
-        ``|score|`` over the image, and 0 throughout for a map that is zero. For several maps, scores are means over
-        the maps, and shares and ranks are those of the mean scores. Numbers are float64 whatever the dtype of the maps.
+        One row per segment. ``rank`` is None where there is none; ``score``, and what else follows from the map, is NaN
+        in the regions without a score, which are left out of the shares of the others. ``share`` is the magnitude of
+        the score over the summed magnitudes of the scores of all segments of the image, and 0 throughout for a map that
+        is zero; it is the share of a gradient method's attribution for ``score="sum"`` alone, since a mean does not
+        count how large a segment is. ``channel_scores`` are the scores of each channel by itself. For several maps,
+        scores are means over the maps, and shares and ranks are those of the mean scores. Numbers are float64 whatever
+        the dtype of the maps.
 
     Raises:
         TypeError: If the attributions are not floating-point, or the mask is not of integers.
         ValueError: If the shapes do not fit or are not those of images, the mask has several channels or negative ids,
-            an attribution is NaN or infinite, or an option is unknown.
+            or an option is unknown.
 
     Examples:
         >>> mask = torch.tensor([[[[0, 0, 1, 1], [0, 0, 2, 2]]]])
         >>> maps = torch.tensor([[[[1.0, 1.0, 6.0, 6.0], [1.0, 1.0, -1.0, -1.0]]]])
         >>> print(region_table(maps, mask))
-        image  rank  id  area  of image   row  column  rows  columns  score   share
-            0     1   1     2    25.0 %  0.00    2.50   0:1      2:4      6  75.0 %
-            0     2   0     4    50.0 %  0.50    0.50   0:2      0:2      1  12.5 %
-            0     3   2     2    25.0 %  1.00    2.50   1:2      2:4     -1  12.5 %
+        image  rank  id  area  of image   row  column  rows  columns  mean attribution   share
+            0     1   1     2    25.0 %  0.00    2.50   0:1      2:4                 6  75.0 %
+            0     2   0     4    50.0 %  0.50    0.50   0:2      0:2                 1  12.5 %
+            0     3   2     2    25.0 %  1.00    2.50   1:2      2:4                -1  12.5 %
+        share: of the summed magnitudes of all regions' scores
         >>> first = region_table(torch.stack([maps, 2 * maps, -maps]), mask)[0]
         >>> first.score, round(first.standard_error, 2), round(first.sign_agreement, 2)
         (4.0, 5.29, 0.67)
     """
-    scored = _score(attributions, feature_mask, reduction, by)
+    scored = _score(attributions, feature_mask, score, by)
     places = [_locate(*image) for image in zip(scored.ids.numpy(), scored.labels.numpy(), strict=True)]
     pixels = scored.labels[0].numel()
     total = scored.magnitudes.sum(dim=1, keepdim=True)
-    shares = (scored.magnitudes / torch.where(total > 0, total, 1)).tolist()
+    shares = (scored.means.abs() / torch.where(total > 0, total, 1)).tolist()
+    ranks, tied = scored.ranks.tolist(), _tied(scored.ranks).tolist()
     means, channels = scored.means.tolist(), scored.channels.mean(dim=0).movedim(1, 2).tolist()
     errors, agreement = _spread(scored.totals)
     rows = []
     for n, order in enumerate(scored.order.tolist()):
         image_places = places[n % len(places)]
-        # Other images of the batch may have more regions; what this one lacks is ranked last.
-        for rank, k in enumerate(order[: len(image_places)], start=1):
+        # Other images of the batch may have more regions; what this one lacks comes last.
+        for k in order[: len(image_places)]:
             id_, area, centroid, bounding_box = image_places[k]
             rows.append(
                 Region(
                     image=n,
-                    rank=rank,
+                    rank=ranks[n][k] or None,
                     id=id_,
                     area=area,
                     area_share=area / pixels,
@@ -91,9 +103,10 @@ def region_table(
                     share=shares[n][k],
                     standard_error=errors[n][k] if errors else None,
                     sign_agreement=agreement[n][k] if agreement else None,
+                    tied=tied[n][k],
                 )
             )
-    return RegionTable(tuple(rows))
+    return RegionTable(tuple(rows), name_score(score))
 
 
 def top_regions(
@@ -103,25 +116,27 @@ def top_regions(
     k: int | None = None,
     fraction: float | None = None,
     mass: float | None = None,
-    reduction: Reduction = "mean",
+    score: Reduction = "mean",
     by: Ranking = "score",
 ) -> Tensor:
     """Mark the most important regions of each image.
 
     Regions are taken whole, in the order of ``region_table``, until there are enough. Exactly one of ``k``,
-    ``fraction`` and ``mass`` says when.
+    ``fraction`` and ``mass`` says when. Regions without a rank, such as those that hold a NaN or infinite value and all
+    of a map that is zero, are never marked, so that there may be fewer than asked for. Where only some of several
+    regions of equal rank are needed, those with the smaller ids are taken.
 
     Args:
         attributions: A map per image, ``(N, C, H, W)``, or M maps per image, ``(M, N, C, H, W)``, whose mean scores
             count.
         feature_mask: Segment ids ``(1 or N, 1, H, W)``, any non-negative int64.
-        k: How many regions, from 1 to the number that the image has.
+        k: How many regions, from 1 to the number that the image has; fewer are marked if fewer have a rank.
         fraction: Enough to cover at least this share of the image's area, from 0 (none) to 1 (all).
         mass: Enough to hold at least this share of the total, from 0 (none) to 1: of the positive scores for
             ``by="score"``, of the magnitudes of the scores for ``by="magnitude"``; no more regions are marked than that
             takes. Regions that hold nothing are never marked, so an image may have none. Scores are added up as they
-            are: choose ``reduction="sum"`` if the share of a gradient method's attribution is meant.
-        reduction: How pixels become the score of a region, as in ``region_table``.
+            are: choose ``score="sum"`` if the share of a gradient method's attribution is meant.
+        score: What the score of a region is, as in ``region_table``.
         by: What regions are ranked by, as in ``region_table``.
 
     Returns:
@@ -148,7 +163,7 @@ def top_regions(
     limit = checked_integer("k", k) if k is not None else 0
     share = _checked_share("fraction", fraction) if fraction is not None else 0.0
     share = _checked_share("mass", mass) if mass is not None else share
-    scored = _score(attributions, feature_mask, reduction, by)
+    scored = _score(attributions, feature_mask, score, by)
     count = len(scored.means)
     ones = torch.ones_like(scored.labels[:, None], dtype=torch.float64)
     areas = segment_scores(ones, scored.labels[:, None], "sum")[:, 0].nan_to_num(0).expand(count, -1)
@@ -165,14 +180,14 @@ def top_regions(
         if mass is not None:
             weights = scored.magnitudes if by == "magnitude" else scored.means.nan_to_num(0).clamp(min=0)
         ordered = _reach(weights.gather(1, scored.order), share)
-    chosen = torch.zeros_like(ordered).scatter_(1, scored.order, ordered)
+    chosen = torch.zeros_like(ordered).scatter_(1, scored.order, ordered) & (scored.ranks > 0)
     labels = scored.labels.flatten(1).expand(count, -1)
     marked = chosen.gather(1, labels).view(count, 1, *scored.labels.shape[1:])
     return marked.to(attributions.device)
 
 
 class _Scored(NamedTuple):
-    """K is the largest number of segments of an image; those that an image lacks have the score NaN and rank last."""
+    """K is the largest number of segments of an image; those that an image lacks have the score NaN and come last."""
 
     ids: Tensor
     """``(1 or N, H, W)``, as the caller numbered them."""
@@ -185,25 +200,63 @@ class _Scored(NamedTuple):
     means: Tensor
     """``(N, K)``"""
     magnitudes: Tensor
-    """``(N, K)``, 0 for segments that an image lacks."""
+    """``(N, K)``, 0 for segments without a score."""
+    ranks: Tensor
+    """``(N, K)``, from 1; 0 for segments without a rank."""
     order: Tensor
-    """``(N, K)``, the labels by rank."""
+    """``(N, K)``, the labels by rank, then those without one."""
 
 
-def _score(attributions: object, feature_mask: object, reduction: object, by: object) -> _Scored:
+def _score(attributions: object, feature_mask: object, score: object, by: object) -> _Scored:
     """Validate, and score the segments on the CPU in float64, where sums do not depend on the order of threads."""
-    known = check_reduction(reduction)
+    known: Reduction = checked_choice("score", score, get_args(Reduction))
     ranking: Ranking = checked_choice("by", by, get_args(Ranking))
     maps = _checked_maps(attributions)
     mask = _checked_mask(feature_mask, tuple(maps.shape[1:])).cpu()
     labels = rank_rows(mask.flatten(1)).view(mask.shape)
+    finite = torch.isfinite(maps)
+    if not finite.all():
+        maps = maps.where(finite, 0)
     channels = torch.stack([segment_scores(part.cpu().double(), labels, known) for part in maps])
-    totals = channels.sum(dim=2)
+    present = ~channels[0, :, 0].isnan()
+    if not finite.all():
+        holes = (~finite).any(dim=0).any(dim=1, keepdim=True).cpu().double()
+        channels = channels.masked_fill(segment_scores(holes, labels, "max") > 0, torch.nan)
+    totals = _over_channels(channels, known)
     means = totals.mean(dim=0)
     magnitudes = means.abs().nan_to_num(0)
-    ranked = means if ranking == "score" else means.abs()
-    order = torch.argsort(ranked.nan_to_num(-math.inf), dim=1, descending=True, stable=True)
-    return _Scored(mask[:, 0], labels[:, 0], channels, totals, means, magnitudes, order)
+    ranks = _rank(means if ranking == "score" else means.abs())
+    last = torch.where(present, ranks.shape[1] + 1, ranks.shape[1] + 2)
+    order = torch.argsort(torch.where(ranks > 0, ranks, last), dim=1, stable=True)
+    return _Scored(mask[:, 0], labels[:, 0], channels, totals, means, magnitudes, ranks, order)
+
+
+def _rank(values: Tensor) -> Tensor:
+    """Rank the values of each row ``(N, K)``, the largest first: equal ones alike, NaN and rows of zeros as 0."""
+    known = ~values.isnan()
+    known &= (values.nan_to_num(0) != 0).any(dim=1, keepdim=True)
+    ordered, order = torch.sort(values.masked_fill(~known, -math.inf), dim=1, descending=True)
+    before, after = ordered[:, :-1], ordered[:, 1:]
+    lower = before - after > _EQUAL * torch.maximum(before.abs(), after.abs())
+    places = torch.arange(values.shape[1]).expand_as(values).clone()
+    # Members of a group have the place of its first.
+    places[:, 1:] = torch.where(lower, places[:, 1:], 0)
+    return torch.zeros_like(order).scatter_(1, order, places.cummax(dim=1).values + 1).masked_fill(~known, 0)
+
+
+def _tied(ranks: Tensor) -> Tensor:
+    """Mark the ranks of each row ``(N, K)`` that occur there more than once; 0 is none."""
+    counts = torch.zeros(len(ranks), ranks.shape[1] + 1, dtype=torch.long)
+    counts.scatter_add_(1, ranks, torch.ones_like(ranks))
+    return (counts.gather(1, ranks) > 1) & (ranks > 0)
+
+
+def _over_channels(channels: Tensor, score: Reduction) -> Tensor:
+    """Make one score of those of the channels, ``(M, N, C, K)`` to ``(M, N, K)``: that of all pixels and channels."""
+    if score == "sum":
+        return channels.sum(dim=2)
+    # All channels of a segment have as many pixels, so that the mean of their means is that of all.
+    return channels.amax(dim=2) if score == "max" else channels.mean(dim=2)
 
 
 def _checked_maps(attributions: object) -> Tensor:
@@ -220,15 +273,7 @@ def _checked_maps(attributions: object) -> Tensor:
     if attributions.numel() == 0:
         raise ValueError(f"attributions of shape {shape} hold no pixels: pass at least one map of one image")
     maps = attributions.detach()
-    maps = maps if maps.dim() == 5 else maps[None]
-    finite = torch.isfinite(maps).flatten(2).all(dim=2).all(dim=0)
-    if not finite.all():
-        broken = (~finite).nonzero().flatten().tolist()
-        raise ValueError(
-            f"the attributions of {name_images(broken)} hold NaN or infinite values, which have no rank: find out "
-            "why, or replace them by torch.nan_to_num(attributions)"
-        )
-    return maps
+    return maps if maps.dim() == 5 else maps[None]
 
 
 def _checked_mask(feature_mask: object, shape: tuple[int, ...]) -> Tensor:
@@ -276,7 +321,8 @@ def _spread(totals: Tensor) -> tuple[list[list[float]], list[list[float]]]:
         return [], []
     errors = totals.std(dim=0) / math.sqrt(count)
     signs = torch.stack([(totals.sign() == sign).sum(dim=0) for sign in (-1, 0, 1)])
-    return errors.tolist(), (signs.amax(dim=0).double() / count).tolist()
+    agreement = signs.amax(dim=0).double() / count
+    return errors.tolist(), agreement.masked_fill(errors.isnan(), torch.nan).tolist()
 
 
 def _reach(weights: Tensor, share: float) -> Tensor:

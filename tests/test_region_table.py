@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from captum_superpixel._region_table import RegionTable
+from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
@@ -20,7 +22,7 @@ def test_records_are_flat_and_go_into_csv() -> None:
     records = region_table(torch.stack([MAPS, MAPS]).expand(-1, -1, 2, -1, -1), MASK).to_records()
     assert records[0] == {
         "image": 0, "rank": 1, "id": 2, "area": 3, "area_share": 0.25, "centroid_row": 1 / 3, "centroid_col": 7 / 3,
-        "min_row": 0, "min_col": 2, "max_row": 2, "max_col": 4, "score": 8.0, "score_0": 4.0, "score_1": 4.0,
+        "min_row": 0, "min_col": 2, "max_row": 2, "max_col": 4, "score": 4.0, "score_0": 4.0, "score_1": 4.0,
         "share": 0.4, "standard_error": 0.0, "sign_agreement": 1.0,
     }  # fmt: skip
     file = io.StringIO()
@@ -28,7 +30,7 @@ def test_records_are_flat_and_go_into_csv() -> None:
     writer.writeheader()
     writer.writerows(records)
     read = list(csv.DictReader(io.StringIO(file.getvalue())))
-    assert [float(row["score"]) for row in read] == [8.0, 2.0, -10.0]
+    assert [float(row["score"]) for row in read] == [4.0, 1.0, -5.0]
 
 
 def test_to_pandas_makes_a_frame_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +60,13 @@ def test_to_pandas_with_pandas() -> None:
     assert frame["standard_error"].isna().all()
 
 
+def test_to_pandas_where_regions_have_no_rank() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = region_table(torch.cat([MAPS, 0 * MAPS]), MASK).to_pandas()
+    assert frame["rank"].tolist() == [1, 2, 3, pandas.NA, pandas.NA, pandas.NA]
+    assert frame["rank"].dtype == "Int64"
+
+
 def test_to_pandas_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install pandas.*to_records"):
@@ -80,10 +89,11 @@ def test_a_table_is_a_sequence_of_its_rows() -> None:
 
 def test_a_table_reads_well() -> None:
     lines = str(region_table(torch.stack([MAPS, 3 * MAPS, -MAPS]), MASK)).splitlines()
-    assert len({len(line) for line in lines}) == 1
+    assert len({len(line) for line in lines[:-1]}) == 1
+    assert lines.pop() == "share: of the summed magnitudes of all regions' scores"
     assert [line.split() for line in lines] == [
         ["image", "rank", "id", "area", "of", "image", "row", "column", "rows", "columns",
-         "score", "±", "error", "signs", "share"],
+         "mean", "attribution", "±", "error", "signs", "share"],
         ["0", "1", "2", "3", "25.0", "%", "0.33", "2.33", "0:2", "2:4", "4", "4.6", "67", "%", "40.0", "%"],
         ["0", "2", "7", "6", "50.0", "%", "1.00", "0.50", "0:3", "0:2", "1", "1.2", "67", "%", "10.0", "%"],
         ["0", "3", "9", "3", "25.0", "%", "1.67", "2.67", "1:3", "2:4", "-5", "5.8", "67", "%", "50.0", "%"],
@@ -92,16 +102,48 @@ def test_a_table_reads_well() -> None:
 
 def test_columns_are_right_aligned_and_two_spaces_apart() -> None:
     assert str(region_table(MAPS, MASK)).splitlines() == [
-        "image  rank  id  area  of image   row  column  rows  columns  score   share",
-        "    0     1   2     3    25.0 %  0.33    2.33   0:2      2:4      4  40.0 %",
-        "    0     2   7     6    50.0 %  1.00    0.50   0:3      0:2      1  10.0 %",
-        "    0     3   9     3    25.0 %  1.67    2.67   1:3      2:4     -5  50.0 %",
+        "image  rank  id  area  of image   row  column  rows  columns  mean attribution   share",
+        "    0     1   2     3    25.0 %  0.33    2.33   0:2      2:4                 4  40.0 %",
+        "    0     2   7     6    50.0 %  1.00    0.50   0:3      0:2                 1  10.0 %",
+        "    0     3   9     3    25.0 %  1.67    2.67   1:3      2:4                -5  50.0 %",
+        "share: of the summed magnitudes of all regions' scores",
     ]
 
 
 def test_a_long_table_is_cut() -> None:
     table = region_table(torch.arange(30.0).view(1, 1, 5, 6), torch.arange(30).view(1, 1, 5, 6))
     lines = str(table).splitlines()
-    assert len(lines) == 22
-    assert lines[-1] == "… and 10 more of 30 regions"
-    assert len(str(table[:20]).splitlines()) == 21
+    assert len(lines) == 23
+    assert lines[-2] == "… and 10 more of 30 regions"
+    assert len(str(table[:20]).splitlines()) == 22
+
+
+def test_the_table_says_which_regions_have_no_rank_of_their_own() -> None:
+    mask = torch.tensor([[[[0, 0, 1, 2]]]])
+    maps = torch.tensor([[[[1.0, 1, 1, 2]]], [[[0, 0, 0, 0]]], [[[math.nan, 1, 1, 2]]]])
+    lines = str(region_table(maps, mask)).splitlines()
+    assert [line.split()[1] for line in lines[1:10]] == ["1", "2=", "2=", "–", "–", "–", "1", "2", "–"]
+    assert lines[9].split()[-2:] == ["–", "–"]
+    assert lines[11:] == [
+        "=: equal scores share a rank",
+        "all scores of image 1 are 0, so that no region has a rank",
+        "without score and rank: 1 region holds NaN or infinite values",
+    ]
+    assert str(region_table(maps[1:2], mask)).splitlines()[-1] == "all scores are 0, so that no region has a rank"
+    several = str(region_table(torch.stack([maps, maps]), mask)).splitlines()
+    assert several[9].split()[-4:] == ["–", "–", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("score", "name"),
+    [
+        ("mean", "mean attribution"),
+        ("sum", "summed attribution"),
+        ("abs_mean", "mean magnitude"),
+        ("max", "largest attribution"),
+    ],
+)
+def test_the_table_says_what_a_score_is(score: Reduction, name: str) -> None:
+    table = region_table(MAPS, MASK, score=score)
+    for part in (table, table[:1], table.of_image(0)):
+        assert f"  {name}   share\n" in str(part)

@@ -7,11 +7,15 @@ import re
 import numpy as np
 import pytest
 import torch
+from captum.attr import FeatureAblation, IntegratedGradients, KernelShap, ShapleyValues, ShapleyValueSampling
+from captum.attr._utils.attribution import PerturbationAttribution
 from skimage.measure import regionprops
-from torch import Tensor
+from torch import Tensor, nn
 
+from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.masks import Grid
 from captum_superpixel.pooling import Reduction, pool_segments
-from captum_superpixel.regions import Region, region_table, top_regions
+from captum_superpixel.regions import Ranking, Region, region_table, top_regions
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
 MAPS = torch.tensor([[[[1.0, 2, 4, 4], [1, 2, 4, -5], [0, 0, -5, -5]]]])
@@ -41,7 +45,7 @@ def test_a_table_drawn_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reduction", "expected"),
+    ("score", "expected"),
     [
         ("mean", {7: 1.0, 2: 4.0, 9: -5.0}),
         ("sum", {7: 6.0, 2: 12.0, 9: -15.0}),
@@ -49,8 +53,8 @@ def test_a_table_drawn_by_hand() -> None:
         ("max", {7: 2.0, 2: 4.0, 9: -5.0}),
     ],
 )
-def test_scores_ranks_and_shares_follow_the_reduction(reduction: Reduction, expected: dict[int, float]) -> None:
-    table = region_table(MAPS, MASK, reduction=reduction)
+def test_scores_ranks_and_shares_are_of_what_was_asked_for(score: Reduction, expected: dict[int, float]) -> None:
+    table = region_table(MAPS, MASK, score=score)
     assert {region.id: region.score for region in table} == expected
     total = sum(map(abs, expected.values()))
     assert {region.id: region.share for region in table} == pytest.approx(
@@ -58,6 +62,71 @@ def test_scores_ranks_and_shares_follow_the_reduction(reduction: Reduction, expe
     )
     assert [region.id for region in table] == sorted(expected, key=lambda id_: -expected[id_])
     assert [region.rank for region in table] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("score", "expected", "channel_scores"),
+    [
+        ("mean", {0: 2.5, 1: -1.5}, {0: (1.0, 4.0), 1: (2.0, -5.0)}),
+        ("sum", {0: 10.0, 1: -6.0}, {0: (2.0, 8.0), 1: (4.0, -10.0)}),
+        ("abs_mean", {0: 2.5, 1: 3.5}, {0: (1.0, 4.0), 1: (2.0, 5.0)}),
+        ("max", {0: 6.0, 1: 3.0}, {0: (2.0, 6.0), 1: (3.0, -4.0)}),
+    ],
+)
+def test_scores_are_over_pixels_and_channels(
+    score: Reduction, expected: dict[int, float], channel_scores: dict[int, tuple[float, ...]]
+) -> None:
+    values = torch.tensor([[[[0.0, 2, 1, 3]], [[2, 6, -6, -4]]]])
+    table = region_table(values, torch.tensor([[[[0, 0, 1, 1]]]]), score=score)
+    assert {region.id: region.score for region in table} == expected
+    assert {region.id: region.channel_scores for region in table} == channel_scores
+
+
+def nonlinear_model() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 9), nn.Tanh(), nn.Linear(9, 2)).eval()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_the_score_of_an_ablation_is_what_the_output_loses(channels: int) -> None:
+    weights = random_maps(1, channels, 8, 8)
+
+    def forward(images: Tensor) -> Tensor:
+        return torch.tanh((images * weights).sum(dim=(1, 2, 3)) / 9)
+
+    image = torch.rand((1, channels, 8, 8), generator=torch.Generator().manual_seed(1))
+    grouped = SuperpixelGrouped(FeatureAblation(forward), Grid(4))
+    mask = grouped.feature_mask(image)
+    table = region_table(grouped.attribute(image), mask)
+    assert len(table) == 4
+    for region in table:
+        effect = forward(image) - forward(image * (mask != region.id))
+        assert region.score == pytest.approx(effect.item(), abs=1e-6)
+        assert region.channel_scores == pytest.approx([region.score] * channels)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [(ShapleyValues, {}), (ShapleyValueSampling, {"n_samples": 3}), (KernelShap, {"n_samples": 1000})],
+)
+def test_shapley_values_add_up_to_the_difference_from_the_baseline(
+    method: type[PerturbationAttribution], options: dict[str, int]
+) -> None:
+    model, image = nonlinear_model(), torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    grouped = SuperpixelGrouped(method(model), Grid(4))
+    mask = grouped.feature_mask(image)
+    table = region_table(grouped.attribute(image, target=1, baselines=0.5, **options), mask)
+    difference = (model(image) - model(torch.full_like(image, 0.5)))[0, 1].item()
+    assert sum(region.score for region in table) == pytest.approx(difference, abs=1e-4)
+
+
+def test_the_sums_of_integrated_gradients_add_up_to_the_difference_of_the_outputs() -> None:
+    model, image = nonlinear_model(), torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    grouped = SuperpixelGrouped(IntegratedGradients(model), Grid(4))
+    table = region_table(grouped.attribute(image, target=1), grouped.feature_mask(image), score="sum")
+    difference = (model(image) - model(torch.zeros_like(image)))[0, 1].item()
+    assert sum(region.score for region in table) == pytest.approx(difference, rel=1e-4)
 
 
 def test_rank_by_magnitude_puts_strong_evidence_against_first() -> None:
@@ -87,12 +156,12 @@ def test_geometry_is_that_of_scikit_image() -> None:
             assert region.bounding_box == item.bbox
             assert region.centroid == pytest.approx(item.centroid)
             assert region.channel_scores == pytest.approx(item.intensity_mean)
-            assert region.score == pytest.approx(item.intensity_mean.sum())
+            assert region.score == pytest.approx(item.intensity_mean.mean())
 
 
 def test_sums_of_the_regions_are_the_sum_of_the_map() -> None:
     mask, values = random_mask(2, 1, 9, 9), random_maps(2, 3, 9, 9)
-    table = region_table(values, mask, reduction="sum")
+    table = region_table(values, mask, score="sum")
     for n in range(2):
         rows = table.of_image(n)
         assert sum(region.score for region in rows) == pytest.approx(values[n].double().sum().item())
@@ -129,18 +198,18 @@ def test_one_mask_for_all_images() -> None:
         assert torch.equal(top_regions(values, mask, **options), together)
 
 
-def test_a_map_of_zeros_has_shares_of_zero() -> None:
+def test_a_map_of_zeros_has_shares_of_zero_and_no_ranks() -> None:
     table = region_table(torch.zeros(1, 2, 3, 4), MASK)
     assert [(region.id, region.rank, region.score, region.share) for region in table] == [
-        (2, 1, 0, 0),
-        (7, 2, 0, 0),
-        (9, 3, 0, 0),
+        (2, None, 0, 0),
+        (7, None, 0, 0),
+        (9, None, 0, 0),
     ]
 
 
 def test_half_precision_does_not_overflow() -> None:
     values = torch.full((1, 1, 100, 100), 100.0, dtype=torch.float16)
-    (region,) = region_table(values, torch.zeros(1, 1, 100, 100, dtype=torch.long), reduction="sum")
+    (region,) = region_table(values, torch.zeros(1, 1, 100, 100, dtype=torch.long), score="sum")
     assert region.score == 1e6  # the largest float16 is 65504
 
 
@@ -228,13 +297,13 @@ def test_the_share_of_the_attribution_counts_pixels() -> None:
     values = torch.tensor([[[[3.0, 2.0, 2.0, 2.0]]]])
     mask = torch.tensor([[[[0, 1, 1, 1]]]])
     assert chosen(top_regions(values, mask, mass=0.6), mask) == {0}  # 3 of 5
-    assert chosen(top_regions(values, mask, mass=0.6, reduction="sum"), mask) == {1}  # 6 of 9
+    assert chosen(top_regions(values, mask, mass=0.6, score="sum"), mask) == {1}  # 6 of 9
 
 
 def test_mass_is_the_sum_of_the_shares_of_the_table() -> None:
     mask, values = random_mask(2, 1, 9, 9, count=20), random_maps(2, 3, 9, 9)
-    marked = top_regions(values, mask, mass=0.6, by="magnitude", reduction="sum")
-    table = region_table(values, mask, by="magnitude", reduction="sum")
+    marked = top_regions(values, mask, mass=0.6, by="magnitude", score="sum")
+    table = region_table(values, mask, by="magnitude", score="sum")
     for n in range(2):
         shares = np.cumsum([region.share for region in table.of_image(n)])
         needed = int(np.argmax(shares >= 0.6)) + 1
@@ -244,7 +313,42 @@ def test_mass_is_the_sum_of_the_shares_of_the_table() -> None:
 def test_a_map_without_scores_has_no_mass() -> None:
     assert not top_regions(torch.zeros_like(MAPS), MASK, mass=1).any()
     assert not top_regions(-MAPS.abs(), MASK, mass=0.5).any()
-    assert top_regions(torch.zeros_like(MAPS), MASK, fraction=1).all()
+    assert not top_regions(torch.zeros_like(MAPS), MASK, fraction=1).any()
+    assert not top_regions(torch.zeros_like(MAPS), MASK, k=2).any()
+
+
+@pytest.mark.parametrize(
+    ("scores", "by", "expected"),
+    [
+        ([2.0, 5.0, 2.0, 1.0], "score", {0: 2, 1: 1, 2: 2, 3: 4}),
+        ([2.0, 5.0, -2.0, 1.0], "magnitude", {0: 2, 1: 1, 2: 2, 3: 4}),
+        ([0.0, -1.0, 0.0, 3.0], "score", {0: 2, 1: 4, 2: 2, 3: 1}),
+        ([-1.0, -1.0, -1.0, -1.0], "score", {0: 1, 1: 1, 2: 1, 3: 1}),
+        ([0.1 + 0.2, 0.3, 1.0, 1e-30], "score", {0: 2, 1: 2, 2: 1, 3: 4}),
+        ([1.0, 1.0 + 1e-6, 1e-12, 2e-12], "score", {0: 2, 1: 1, 2: 4, 3: 3}),
+        ([0.0, 0.0, 0.0, 0.0], "score", dict.fromkeys(range(4))),
+        ([math.nan, 1.0, 1.0, 0.0], "score", {0: None, 1: 1, 2: 1, 3: 3}),
+        ([math.inf, 0.0, 0.0, 0.0], "score", dict.fromkeys(range(4))),
+        ([math.nan, -math.inf, math.nan, math.nan], "score", dict.fromkeys(range(4))),
+    ],
+)
+def test_equal_scores_share_a_rank_and_others_have_none(
+    scores: list[float], by: Ranking, expected: dict[int, int | None]
+) -> None:
+    values = torch.tensor(scores, dtype=torch.float64).view(1, 1, 2, 2)
+    table = region_table(values, torch.arange(4).view(1, 1, 2, 2), by=by)
+    assert {region.id: region.rank for region in table} == expected
+    ranks = list(expected.values())
+    for region in table:
+        assert region.tied == (region.rank is not None and ranks.count(region.rank) > 1)
+    order = [region.rank or math.inf for region in table]
+    assert order == sorted(order)
+
+
+def test_means_of_equal_pixels_are_equal_whatever_the_size_of_the_region() -> None:
+    mask = torch.tensor([0] * 7 + [1] * 1000 + [2] * 3).view(1, 1, 1, -1)
+    table = region_table(torch.full((1, 3, 1, 1010), 0.1, dtype=torch.float64), mask)
+    assert [(region.id, region.rank) for region in table] == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_images_of_a_batch_have_as_many_regions_as_they_need() -> None:
@@ -271,7 +375,7 @@ def test_regions_of_several_maps_are_those_of_their_mean() -> None:
         ({"mass": 1.1}, "mass is a share from 0 to 1, but 1.1 was"),
         ({"mass": math.nan}, "mass must be finite and at least 0, but nan"),
         ({"k": 1, "by": "size"}, "by='size' is unknown: choose one of 'score', 'magnitude'"),
-        ({"k": 1, "reduction": "median"}, "reduction='median' is unknown"),
+        ({"k": 1, "score": "median"}, "score='median' is unknown"),
     ],
 )
 def test_choices_out_of_range(options: dict[str, object], message: str) -> None:
@@ -294,12 +398,39 @@ def test_k_is_checked_for_every_image() -> None:
         top_regions(random_maps(2, 1, 1, 3), mask, k=3)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_attributions_are_finite(value: float) -> None:
-    values = random_maps(2, 3, 1, 4, 4)
-    values[1, 2, 0, 3, 3] = value
-    with pytest.raises(ValueError, match=r"the attributions of image 2 hold NaN or infinite"):
-        region_table(values, random_mask(1, 1, 4, 4))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("score", ["mean", "sum", "abs_mean", "max"])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_region_that_is_not_finite_has_no_score_and_the_others_share_the_whole(
+    value: float, score: Reduction, several: bool
+) -> None:
+    mask, values = random_mask(1, 1, 6, 6, count=4), random_maps(2, 2, 3, 6, 6)
+    values = values if several else values[0]
+    whole = region_table(values, mask, score=score)
+    broken = int(mask[0, 0, 3, 3])
+    values[..., 1, 2, 3, 3] = value  # of one channel of the second image
+    table = region_table(values, mask, score=score)
+    assert table.of_image(0) == whole.of_image(0)
+    *others, last = table.of_image(1)
+    assert (last.id, last.rank, last.tied) == (broken, None, False)
+    assert math.isnan(last.score)
+    assert math.isnan(last.share)
+    assert all(map(math.isnan, last.channel_scores))
+    assert last.standard_error is None or math.isnan(last.standard_error)
+    assert last.sign_agreement is None or math.isnan(last.sign_agreement)
+    before = [region for region in whole.of_image(1) if region.id != broken]
+    assert [(region.id, region.score, region.channel_scores) for region in others] == [
+        (region.id, region.score, region.channel_scores) for region in before
+    ]
+    assert [region.rank for region in others] == [1, 2, 3]
+    assert sum(region.share for region in others) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("options", [{"k": 3}, {"fraction": 1.0}, {"mass": 1.0, "by": "magnitude"}])
+def test_a_region_that_is_not_finite_is_never_marked(options: dict[str, object]) -> None:
+    values = MAPS.clone()
+    values[0, 0, 0, 0] = math.nan
+    assert chosen(top_regions(values, MASK, **options), MASK) == {2, 9}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import torch
+from captum._utils.models.linear_model import SkLearnLasso as SkLearnLasso
 from captum.attr import (
     Attribution,
     DataLoaderAttribution,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -13,12 +14,16 @@ from captum_superpixel.attr._captum import (
     AttributeCall,
     examples,
     fits_one_model_an_image,
+    innermost,
     is_kernel_shap,
     permutes_across_images,
+    signature_of,
 )
 from captum_superpixel.feature_masks import number_elements, renumber, repeat_for_batch
 
 Maps = Tensor | tuple[Tensor, ...]
+SAMPLES_PER_FEATURE = 5
+"""Samples from which Lime and KernelShap know the coefficients of their features well."""
 
 
 def attribute_segments(
@@ -46,6 +51,9 @@ def attribute_segments(
 
     Raises:
         ValueError: If features are to be permuted within a batch of one image.
+
+    Warns:
+        UserWarning: If Lime or KernelShap has fewer samples than an image has segments.
     """
     batch_size = inputs[0].shape[0]
     if permutes_across_images(method) and batch_size < 2:
@@ -55,6 +63,13 @@ def attribute_segments(
         )
     masks = _complete(inputs, feature_masks)
     numbered = renumber(masks)
+    if fits_one_model_an_image(method):
+        samples = call.get("n_samples")
+        if samples is None:
+            samples = signature_of(innermost(method)).parameters["n_samples"].default
+        features = 1 + max(int(mask.max()) for mask in numbered)
+        if line := too_few_samples(type(innermost(method)).__name__, samples, features):
+            warnings.warn(line, UserWarning, stacklevel=2)
 
     def run(inputs: tuple[Tensor, ...], masks: tuple[Tensor, ...], **replaced: object) -> Maps:
         mask = masks if is_tuple else masks[0]
@@ -87,6 +102,23 @@ def average(results: Sequence[Maps]) -> Maps:
     if isinstance(first, tuple):
         return tuple(torch.stack(parts).mean(dim=0) for parts in zip(*results, strict=True))
     return torch.stack(cast(list[Tensor], results)).mean(dim=0)
+
+
+def too_few_samples(name: str, n_samples: int, features: int) -> str:
+    """Say that a linear model of so many features cannot be told from so many samples; empty if it can.
+
+    Examples:
+        >>> too_few_samples("Lime", 25, 49)
+        'Lime fits 49 features to n_samples=25, too few to tell them apart: pass at least 49, better 245'
+        >>> too_few_samples("Lime", 49, 49)
+        ''
+    """
+    if n_samples >= features:
+        return ""
+    return (
+        f"{name} fits {features} features to n_samples={n_samples}, too few to tell them apart: pass at least "
+        f"{features}, better {SAMPLES_PER_FEATURE * features}"
+    )
 
 
 def _complete(inputs: tuple[Tensor, ...], feature_masks: Sequence[Tensor | None]) -> list[Tensor]:

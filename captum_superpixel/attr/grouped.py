@@ -45,7 +45,8 @@ class SuperpixelGrouped(Attribution):
 
     Methods that perturb features (those whose ``attribute`` takes ``feature_mask``: FeatureAblation, KernelShap, Lime,
     ShapleyValueSampling …) are handed the mask instead, so that they perturb whole superpixels; their maps are
-    constant inside the segments as they come. Maps of a spatial layer are interpolated to the size of the input first.
+    constant inside the segments as they come. A warning says where ``n_samples`` of Lime and KernelShap, by default
+    Captum's, is below the number of segments. Maps of a spatial layer are interpolated to the size of the input first.
 
     Args:
         attribution_method: An instance of any attribution class of Captum, or of your own.

@@ -5,16 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import captum.attr
 import torch
-from captum.attr import Attribution, NoiseTunnel, Saliency
+from captum.attr import Attribution, Lime, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import signature_of
+from captum_superpixel.attr._lasso import ScaledLasso
+from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.pooling import Reduction
 
@@ -91,11 +93,18 @@ class Method:
         reduction: How its maps are pooled unless the user says otherwise: ``"abs_mean"`` for maps that say how
             sensitive the class is to a pixel, whose signs cancel within a segment; else ``"mean"``, which keeps signs.
         layer: Whether it needs a layer.
+        channels: How the channels of a layer's map become one: ``"sum"`` where each channel holds a part of its own,
+            as in the maps that add up to the output and in Grad-CAM, which is itself a sum over the channels;
+            ``"mean"`` where every channel holds the same whole effect.
+        quantity: What its maps hold: an ``"attribution"``; or an ``"effect"``, what the output changes by when a
+            superpixel, a window or a place of a layer is perturbed.
     """
 
     options: Callable[[Scene], dict[str, Any]] = lambda _: {}
     reduction: Reduction = "mean"
     layer: bool = False
+    channels: Literal["sum", "mean"] = "sum"
+    quantity: Literal["attribution", "effect"] = "attribution"
 
 
 def _path(scene: Scene) -> dict[str, Any]:
@@ -149,7 +158,7 @@ def _permutations(scene: Scene) -> dict[str, Any]:
 
 def _coalitions(scene: Scene) -> dict[str, Any]:
     """Samples for a linear model over the segments: five per coefficient, and no fewer than 500."""
-    return {"n_samples": max(500, 5 * scene.segments), **_evaluations(scene)}
+    return {"n_samples": max(500, SAMPLES_PER_FEATURE * scene.segments), **_evaluations(scene)}
 
 
 def _orders(scene: Scene) -> dict[str, Any]:
@@ -180,12 +189,12 @@ METHODS: Mapping[str, Method] = {
     "Deconvolution": Method(reduction="abs_mean"),
     "LRP": Method(),
     "XRAI": Method(_path),
-    "Occlusion": Method(_occlusion),
-    "FeatureAblation": Method(_evaluations),
-    "ShapleyValueSampling": Method(_permutations),
-    "ShapleyValues": Method(_orders),
-    "Lime": Method(_coalitions),
-    "KernelShap": Method(_coalitions),
+    "Occlusion": Method(_occlusion, quantity="effect"),
+    "FeatureAblation": Method(_evaluations, quantity="effect"),
+    "ShapleyValueSampling": Method(_permutations, quantity="effect"),
+    "ShapleyValues": Method(_orders, quantity="effect"),
+    "Lime": Method(_coalitions, quantity="effect"),
+    "KernelShap": Method(_coalitions, quantity="effect"),
     "GuidedGradCam": Method(reduction="abs_mean", layer=True),
     "LayerGradCam": Method(layer=True),
     "LayerActivation": Method(layer=True),
@@ -197,7 +206,7 @@ METHODS: Mapping[str, Method] = {
     "LayerDeepLiftShap": Method(_from_distribution, layer=True),
     "LayerGradientShap": Method(_drawn_from_distribution, layer=True),
     "LayerLRP": Method(layer=True),
-    "LayerFeatureAblation": Method(_layer_places, layer=True),
+    "LayerFeatureAblation": Method(_layer_places, layer=True, channels="mean", quantity="effect"),
 }
 """Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
 
@@ -253,11 +262,16 @@ def find_method(name: str) -> str:
 
 
 def make_method(name: str, model: nn.Module, layer: nn.Module | None = None) -> Attribution:
-    """Make a method of ``METHODS`` for a network, and its layer where it needs one."""
+    """Make a method of ``METHODS`` for a network, and its layer where it needs one.
+
+    Lime has a penalty that fits the scale of the outputs, be they logits or probabilities.
+    """
     if name == "SmoothGrad":
         return NoiseTunnel(Saliency(model))
     if name == "XRAI":
         return XRAI(model)
+    if name == "Lime":
+        return Lime(model, interpretable_model=ScaledLasso())
     make: Callable[..., Attribution] = getattr(captum.attr, name)
     return make(model) if layer is None else make(model, layer)
 

@@ -53,7 +53,9 @@ methods:
   with --layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
     LayerConductance, InternalInfluence, LayerDeepLift, LayerDeepLiftShap, LayerGradientShap, LayerLRP,
     LayerFeatureAblation
-  XRAI makes a map of regions of its own, which is averaged like any other. The channels of a layer's map are summed.
+  XRAI makes a map of regions of its own, which is averaged like any other. The channels of a layer's map are summed,
+  but for LayerFeatureAblation averaged: each of them holds the whole effect of a place.
+  Equal scores share a rank, and regions without a score, or of a map that is zero, have none (0 in .npz).
   The baseline is 0 in the network's units, the mean color; DeepLiftShap and GradientShap have five grays, from black
   to white.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ from captum.attr import Attribution
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._region_table import name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
-from captum_superpixel.attr._captum import has_layer_output, signature_of
-from captum_superpixel.attr.methods import Scene, method_options
+from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_output, signature_of
+from captum_superpixel.attr._perturbation import too_few_samples
+from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.mask_option import Segmenter, median_member
 from captum_superpixel.explain.photographs import open_photograph
 from captum_superpixel.models.classifying import classify
-from captum_superpixel.pooling import Reduction
+from captum_superpixel.pooling import Reduction, reduce_channels
 from captum_superpixel.regions import RegionTable, region_table
 
 __all__ = ["Explainer", "Explanation"]
@@ -36,17 +39,18 @@ class Explanation:
     Attributes:
         photograph: The file.
         picture: ``(3, H, W)`` uint8, what the network saw.
-        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer, whose channels are summed.
+        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer.
         pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
         masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
         member: Index of the mask whose segments the table lists.
-        table: The regions by rank.
+        table: The regions by rank, and what their scores are.
         target: The class that is explained.
         predictions: All classes, the most probable first.
         method: Name of the method.
         reduction: How the map was pooled.
         masks_option: The text of ``--masks``.
         remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
+        warning: What to know before the scores are believed; mostly empty.
     """
 
     photograph: Path
@@ -62,6 +66,7 @@ class Explanation:
     reduction: Reduction
     masks_option: str
     remarks: tuple[str, ...] = ()
+    warning: str = ""
 
     @property
     def how(self) -> str:
@@ -73,6 +78,11 @@ class Explanation:
             f"{how}: the mean over {len(self.masks)} segmentations, with the regions of number {self.member + 1}, "
             "which has the median number of them"
         )
+
+    @property
+    def shown(self) -> Tensor:
+        """``(1, H, W)``, the map whose means over the regions are their scores: its channels as its pixels reduced."""
+        return show(self.grouped, self.reduction)
 
     @property
     def mask(self) -> Tensor:
@@ -116,6 +126,14 @@ class Explainer:
         # XRAI takes a mask too, but the segments of its own are what it is known for.
         return self.name != "XRAI" and "feature_mask" in signature_of(self.method).parameters
 
+    @property
+    def score_name(self) -> str:
+        """What the score of a region is."""
+        quantity = METHODS[self.name].quantity
+        if self.perturbs:
+            return quantity if self.reduction == "mean" else f"magnitude of the {quantity}"
+        return name_score(self.reduction, quantity)
+
     def __call__(self, path: Path) -> Explanation:
         """Explain one photograph.
 
@@ -129,12 +147,16 @@ class Explainer:
         predictions = rank_classes(classify(self.model, inputs), self.names)
         index = predictions[0].index if self.target is None else self.target
         masks = self.segmenter(inputs, (photograph.height, photograph.width), remarks.append)
-        grouped, pixels = self._attribute(inputs, masks, index)
+        segments = max(len(torch.unique(mask)) for mask in masks)
+        scene = Scene(inputs, index, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
+        options = method_options(self.name, self.method, scene)
+        linear = fits_one_model_an_image(self.method)
+        warning = too_few_samples(self.name, options["n_samples"], segments) if linear else ""
+        grouped, pixels = self._attribute(inputs, masks, options)
         member = median_member(masks)
-        try:
-            table = region_table(grouped[None], masks[member].cpu())
-        except ValueError as error:
-            raise InputError(f"{self.name} has no ranking of the regions: {error}.") from error
+        table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
+        if all(math.isnan(region.score) for region in table):
+            raise InputError(f"{self.name} has no scores: all of its regions hold NaN or infinite values.")
         return Explanation(
             photograph=path,
             picture=picture,
@@ -149,13 +171,11 @@ class Explainer:
             reduction=self.reduction,
             masks_option=self.segmenter.text,
             remarks=tuple(remarks),
+            warning=warning,
         )
 
-    def _attribute(self, inputs: Tensor, masks: list[Tensor], target: int) -> tuple[Tensor, Tensor | None]:
+    def _attribute(self, inputs: Tensor, masks: list[Tensor], options: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """The map by superpixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
-        segments = max(len(torch.unique(mask)) for mask in masks)
-        scene = Scene(inputs, target, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
-        options = method_options(self.name, self.method, scene)
         method: Any = self.method
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
@@ -168,8 +188,10 @@ class Explainer:
         except Exception as error:
             raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
         if has_layer_output(method):
-            # Summed first: hundreds of channels, each of the size of the photograph, would show no more.
-            maps = lay_over(maps.sum(dim=1, keepdim=True), inputs.shape[2:])
+            # Made one first: hundreds of channels, each of the size of the photograph, would show no more.
+            whole = METHODS[self.name].channels == "mean"
+            maps = maps.mean(dim=1, keepdim=True) if whole else maps.sum(dim=1, keepdim=True)
+            maps = lay_over(maps, inputs.shape[2:])
         if self.reduction == "abs_mean":
             maps = maps.abs()
         return group_maps(maps, masks, self.reduction)[0].cpu(), maps[0].cpu()
@@ -178,3 +200,22 @@ class Explainer:
         """A distribution of baselines that does not depend on any data: five even grays, from black to white."""
         levels = torch.tensor(_GRAYS, dtype=torch.uint8).view(-1, 1, 1, 1)
         return self.preprocessing.from_uint8(levels.expand(-1, 3, *self.preprocessing.shape)).to(self.device)
+
+
+def show(grouped: Tensor, reduction: Reduction) -> Tensor:
+    """Make one map ``(1, H, W)`` of a grouped one ``(C, H, W)``, reducing its channels as its pixels were.
+
+    Examples:
+        >>> grouped = torch.tensor([[[2.0]], [[4.0]]])
+        >>> [show(grouped, reduction).item() for reduction in ("mean", "sum", "max")]
+        [3.0, 6.0, 4.0]
+    """
+    # In float64 the mean of equal channels is what each of them holds.
+    return reduce_channels(grouped.double()[None], reduction)[0]
+
+
+def _list_regions(grouped: Tensor, mask: Tensor, reduction: Reduction) -> RegionTable:
+    """Rank the regions of a map ``(C, H, W)`` by what is shown of it, with the scores of the channels beside that."""
+    table = region_table(show(grouped, reduction)[None], mask)
+    channels = {region.id: region.channel_scores for region in region_table(grouped[None], mask)}
+    return replace(table, regions=tuple(replace(region, channel_scores=channels[region.id]) for region in table))

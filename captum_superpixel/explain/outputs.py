@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
+from captum_superpixel._region_table import SHARE, describe_ranks, first_regions, show_rank
 from captum_superpixel._untyped import tabulate
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
@@ -24,7 +25,6 @@ __all__ = ["draw", "list_failures", "save", "save_figure", "summarize"]
 
 _COLUMNS = 80
 _NAMED = 8
-_HEADER = ("rank", "area", "score", "share", "center (row, column)")
 
 
 def save(explanation: Explanation, path: Path, top: int) -> None:
@@ -46,12 +46,13 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
         save_html(
             path,
             explanation.picture,
-            {explanation.method: explanation.grouped},
+            {explanation.method: explanation.shown},
             explanation.mask,
             pixel_attributions=None if explanation.pixels is None else {explanation.method: explanation.pixels},
             title=readable(f"{explanation.photograph.name}: {explanation.how}"),
             class_name=readable(explanation.target.name),
             probability=explanation.target.probability,
+            score_name=explanation.table.score_name,
         )
     else:
         arrays = _arrays(explanation)
@@ -86,12 +87,20 @@ def draw(explanation: Explanation, top: int) -> Figure:
     rest = 1.4 + 0.19 * math.ceil(min(top, len(explanation.table)) / 3)
     figure = Figure(figsize=(15, 4.2 * min(2.0, height / width) + rest), layout="constrained")
     axes = figure.subplots(1, 3)
-    picture, grouped, mask = explanation.picture, explanation.grouped, explanation.mask
+    picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
     axes[0].set_title(readable(explanation.photograph.name), parse_math=False)
-    visualize_superpixels(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[1]), title="map and superpixels")
-    visualize_top_regions(picture, grouped, mask, k=top, plt_fig_axis=(figure, axes[2]))
+    visualize_superpixels(
+        picture,
+        shown,
+        mask,
+        k=top,
+        score_name=explanation.table.score_name,
+        plt_fig_axis=(figure, axes[1]),
+        title="map and superpixels",
+    )
+    visualize_top_regions(picture, shown, mask, k=top, plt_fig_axis=(figure, axes[2]))
     target = explanation.target
     chance = "" if target.probability is None else f" ({100 * target.probability:.1f} %)"
     figure.suptitle(f"{readable(target.name)}{chance}\n{readable(explanation.how)}", parse_math=False)
@@ -125,6 +134,9 @@ def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> st
         initial_indent="  ",
         subsequent_indent="  ",
     )
+    if explanation.warning:
+        text = f"warning: {explanation.warning}"
+        lines += textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="  ")
     lines.append(textwrap.indent(_tabulate(explanation.table, top), "  "))
     return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
 
@@ -165,6 +177,7 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         "method": np.array(explanation.method),
         "masks_option": np.array(explanation.masks_option),
         "reduction": np.array(explanation.reduction),
+        "score_name": np.array(explanation.table.score_name),
     }
     if explanation.pixels is not None:
         arrays["pixel_map"] = explanation.pixels.numpy()
@@ -174,6 +187,8 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
     records = explanation.table.to_records()
     for column in records[0]:
         values = [record[column] for record in records]
+        if column == "rank":
+            values = [rank or 0 for rank in values]  # 0 is none
         if column != "image" and None not in values:
             arrays[f"region_{column}"] = np.array(values)
     return arrays
@@ -186,18 +201,24 @@ def _describe(prediction: Prediction) -> str:
 
 
 def _tabulate(table: RegionTable, top: int) -> str:
+    """Draw the first regions as a table, and say what shares are of and which regions have no rank of their own."""
+    regions, ties = first_regions(table, top)
+    ranks = describe_ranks([*regions, *(region for region in table if region.rank is None)])
     rows = [
         (
-            str(region.rank),
+            show_rank(region),
             f"{100 * region.area_share:.1f} %",
             f"{region.score:#.3g}".rstrip("."),
             f"{100 * region.share:.1f} %",
             f"{region.centroid[0]:.0f}, {region.centroid[1]:.0f}",
         )
-        for region in table[:top]
+        for region in regions
     ]
     # As a row of its own the header takes no more width than its letters.
-    return tabulate([_HEADER, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
+    header = ("rank", "area", table.score_name, "share", "center (row, column)")
+    text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
+    lines = [text, f"share: {SHARE}"] if rows else []
+    return "\n".join([*lines, *([ties] if ties else []), *ranks])
 
 
 def _cut(line: str) -> str:

@@ -63,7 +63,7 @@ def read_columns(attributions: Mapping[str, Any], images: list[FloatArray]) -> l
     for model, methods in by_model.items():
         for method, batch in methods.items():
             name = f"attributions[{model!r}][{method!r}]" if model else f"attributions[{method!r}]"
-            maps = [to_map(values, f"{name}[{n}]") for n, values in enumerate(_split(batch, name))]
+            maps = [to_map(values, f"{name}[{n}]", channels="mean") for n, values in enumerate(_split(batch, name))]
             if len(maps) != len(images):
                 raise ValueError(f"{name} holds {len(maps)} maps for {len(images)} images: pass one per image")
             for n, (values, image) in enumerate(zip(maps, images, strict=True)):

@@ -7,14 +7,14 @@ import numpy.typing as npt
 import torch
 
 from captum_superpixel._untyped import distance_transform_edt
-from captum_superpixel.regions import Ranking, Region, region_table
+from captum_superpixel.regions import Ranking, Region, RegionTable, region_table
 from captum_superpixel.visualization.images import FloatArray
 
-__all__ = ["inner_point", "ranked_regions"]
+__all__ = ["inner_point", "list_regions", "ranked_regions"]
 
 
 def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking) -> list[Region]:
-    """Rank the regions that hold no NaN.
+    """List the regions that have a rank: those that hold no NaN, unless all scores are 0.
 
     Args:
         values: ``(H, W)``, may hold NaN.
@@ -22,7 +22,7 @@ def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking)
         by: What to rank by, as in :func:`~captum_superpixel.region_table`.
 
     Returns:
-        The regions, the most important first; fewer than there are segments where some hold NaN.
+        The regions, the most important first, as in ``region_table``.
 
     Raises:
         ValueError: If ``by`` is unknown.
@@ -32,11 +32,12 @@ def ranked_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking)
         >>> [region.id for region in ranked_regions(np.array([[1.0, np.nan, 2.0, 2.0, 3.0]]), mask, "score")]
         [9, 7]
     """
-    holes = np.isnan(values)
-    maps = torch.from_numpy(np.where(holes, 0, values))[None, None]
-    table = region_table(maps, torch.from_numpy(mask)[None, None], by=by)
-    unknown = set(mask[holes].tolist())
-    return [region for region in table if region.id not in unknown]
+    return [region for region in list_regions(values, mask, by) if region.rank is not None]
+
+
+def list_regions(values: FloatArray, mask: npt.NDArray[np.int64], by: Ranking) -> RegionTable:
+    """Make the table of all regions of one picture, from its map ``(H, W)`` and its mask ``(H, W)``."""
+    return region_table(torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None], by=by)
 
 
 def inner_point(mask: npt.NDArray[np.int64], region: Region) -> tuple[float, float]:
@@ -53,7 +54,7 @@ def inner_point(mask: npt.NDArray[np.int64], region: Region) -> tuple[float, flo
 
     Examples:
         >>> ring = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 1, 1], [1, 1, 1, 1, 1]])
-        >>> region = ranked_regions(ring.astype(float), ring, "score")[0]
+        >>> region = next(region for region in list_regions(ring.astype(float), ring, "score") if region.id == 1)
         >>> inner_point(ring, region)
         (1.0, 3.0)
     """

@@ -63,7 +63,7 @@ def visualize_comparison(
         images: ``(N, C, H, W)``, ``(N, H, W, C)`` with C 1 or 3, or a list of N images of any sizes, told apart and
             scaled to ``[0, 1]``, each by itself, as :func:`to_image` describes.
         attributions: From the name of a method to its N maps, ``(N, C, H, W)``, ``(N, H, W, C)`` or a list; or from
-            the name of a model to such a dictionary. Channels are added.
+            the name of a model to such a dictionary. Channels are averaged.
         predictions: The class that is predicted for each image, as its index or name; or a dictionary from the name of
             a model to the classes that it predicts.
         labels: The true classes, as indices or names.

@@ -7,7 +7,7 @@ of 1 or 3 is. A ``(3, 3, 3)`` array is therefore ``(C, H, W)``, the layout of Py
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -65,13 +65,19 @@ def to_image(image: ImageLike, name: str = "image") -> FloatArray:
     return np.repeat(_to_unit(array, _is_integer(image)), 3 // array.shape[-1], axis=-1)
 
 
-def to_map(attributions: ImageLike, name: str = "attributions") -> FloatArray:
+def to_map(
+    attributions: ImageLike, name: str = "attributions", *, channels: Literal["sum", "mean"] = "sum"
+) -> FloatArray:
     """Turn the attributions of one image into one value per pixel, the sum over the channels, as Captum's plots do.
+
+    The figures and the page of this library show the mean over the channels instead: the maps of methods that perturb
+    regions hold the whole effect of a region in every channel, and their mean is that effect, counted once.
 
     Args:
         attributions: ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, told apart by the rule of this module, and
             ``(C, H, W)`` if neither of the two axes is 1 or 3; or a batch that holds one of these.
         name: What to call the map in an error.
+        channels: Whether channels are added, ``"sum"``, or averaged, ``"mean"``, as ``region_table`` does by default.
 
     Returns:
         ``(H, W)``; NaN where a channel is NaN or infinite.
@@ -90,7 +96,8 @@ def to_map(attributions: ImageLike, name: str = "attributions") -> FloatArray:
         return array
     last = not _first_is_channels(array.shape) and array.shape[-1] in _CHANNELS
     with np.errstate(over="ignore"):
-        total: FloatArray = array.sum(axis=-1 if last else 0)
+        axis = -1 if last else 0
+        total: FloatArray = array.sum(axis=axis) / (array.shape[axis] if channels == "mean" else 1)
     return np.where(np.isfinite(total), total, np.nan)
 
 

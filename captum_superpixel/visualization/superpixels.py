@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
+from captum_superpixel._region_table import first_regions, show_rank
 from captum_superpixel.regions import Ranking, Region
 from captum_superpixel.visualization import _color_scale, _figures
 from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
@@ -24,6 +25,12 @@ __all__ = ["visualize_superpixels"]
 
 _ENTRY = 1.1
 """Inches that an entry of the legend takes. A line with more than fit would make the picture small."""
+_NAMES: dict[VisualizeSign, str] = {
+    "all": "mean attribution",
+    "positive": "mean positive attribution",
+    "negative": "mean negative attribution, magnitude,",
+    "absolute_value": "mean magnitude",
+}
 _FEW = 12
 _SMALL = 3
 """Numbers are written smaller in an axis narrower than this, in inches, and where there are more than ``_FEW``."""
@@ -36,6 +43,7 @@ def visualize_superpixels(
     *,
     k: int | None = None,
     by: Ranking = "score",
+    score_name: str | None = None,
     sign: VisualizeSign | None = None,
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     outlier_perc: float = 2,
@@ -55,11 +63,16 @@ def visualize_superpixels(
     Args:
         image: ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, or ``(H, W)``, told apart and scaled to ``[0, 1]`` as
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
-        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, with any number of channels, which are added.
+        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
-        k: Number the regions of rank 1 to k, or all if there are fewer, and list their scores. None numbers none.
-            A region that holds a NaN has no rank, nor has any region of a constant map.
+        k: Number the first k regions by rank, or all if there are fewer, and list their scores. None numbers none.
+            Equal scores share a rank, marked by ``=``; of equal regions that are too many for k none is numbered, which
+            the list says. A region that holds a NaN has no rank, nor has any region of a map that is zero, and those of
+            a constant map are not numbered.
         by: Rank by the ``"score"``, the mean over the region of what is drawn, or by its ``"magnitude"``.
+        score_name: What the scores are, for the heading of their list, such as ``"effect"`` for the map of a method
+            that perturbs regions. None says of what they are the mean: ``"mean attribution"``, or, as ``sign`` has it,
+            of its positive or negative part or its magnitude.
         sign: What is drawn: ``"all"`` values, or the magnitude of the ``"positive"`` ones, of the ``"negative"`` ones
             or of both, ``"absolute_value"``. None chooses ``"all"`` for a map with negative values, otherwise
             ``"positive"``.
@@ -92,20 +105,22 @@ def visualize_superpixels(
         >>> [text.get_text() for text in axis.texts]
         ['1', '2']
     """
-    picture, values, mask = to_image(image), to_map(attributions), to_mask(feature_mask)
+    picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     limit = 0 if k is None else checked_integer("k", k)
     outlier_perc = _color_scale.check_outlier_perc(outlier_perc)
     alpha = checked_number("alpha_overlay", alpha_overlay)
     if alpha > 1:
         raise ValueError(f"alpha_overlay={alpha_overlay}: pass an opacity from 0 to 1")
+    named = score_name or _NAMES["all" if sign is None else checked_choice("sign", sign, list(_NAMES))]
     sign = _color_scale.choose_sign([values], sign)
     values = _color_scale.take_sign(values, sign)
     scale = _color_scale.find_scale([values], sign, outlier_perc)
     remark = _color_scale.note(values)
     # Ranked before anything is drawn, so that an error leaves the caller's axis as it was, and in the unit in which
     # scores are written, because sums of the largest numbers overflow.
-    regions = ranked_regions(values / scale.unit, mask, by)[: 0 if remark else limit]
+    ranked = ranked_regions(values / scale.unit, mask, by)
+    regions, ties = first_regions(ranked, limit) if limit and not remark else ([], "")
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
     _figures.draw_image(axis, picture, faint=True)
@@ -114,7 +129,7 @@ def visualize_superpixels(
     _draw_numbers(axis, mask, regions)
     if remark:
         _figures.draw_note(axis, remark)
-    _draw_legend(axis, regions, scale, bool(np.isnan(values).any()))
+    _draw_legend(axis, regions, named, ties, scale, bool(np.isnan(values).any()))
     if show_colorbar:
         _figures.draw_colorbar(figure, axis, colors, scale, sign, fraction=0.05, pad=0.02)
     if title is not None:
@@ -123,12 +138,12 @@ def visualize_superpixels(
 
 
 def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]) -> None:
-    for rank, region in enumerate(regions, 1):
+    for region in regions:
         row, column = inner_point(mask, region)
         axis.text(
             column,
             row,
-            str(rank),
+            show_rank(region),
             ha="center",
             va="center",
             fontsize=11 if len(regions) <= _FEW and _inches(axis) > _SMALL else 8,
@@ -138,27 +153,31 @@ def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]
         )
 
 
-def _draw_legend(axis: Axes, regions: list[Region], scale: ColorScale, holes: bool) -> None:
-    """List below the axis the scores of the numbered regions, and explain the stripes."""
+def _draw_legend(axis: Axes, regions: list[Region], score_name: str, ties: str, scale: ColorScale, holes: bool) -> None:
+    """List below the axis the scores of the numbered regions, say which are equal, and explain the stripes."""
     handles: list[Artist] = [
         # Three digits, zeros included; "123." would end in a point.
-        Line2D([], [], color="none", label=f"{rank}:  {format(region.score, '#.3g').rstrip('.')}")
-        for rank, region in enumerate(regions, 1)
+        Line2D([], [], color="none", label=f"{show_rank(region)}:  {format(region.score, '#.3g').rstrip('.')}")
+        for region in regions
     ]
     if holes:
         handles.append(_figures.nan_handle())
-    if handles:
+    heading = [f"{score_name} of the regions{_figures.unit_text(scale)}, by rank"] if regions or ties else []
+    heading += ["=: equal scores share a rank"] if any(region.tied for region in regions) else []
+    heading += [ties] if ties else []
+    if handles or heading:
         axis.legend(
             handles=handles,
             loc="upper center",
             bbox_to_anchor=(0.5, -0.01),
             ncols=max(1, min(5, len(handles), int(_inches(axis) / _ENTRY))),
+            alignment="center",
             frameon=False,
             handlelength=1,
             handletextpad=0.3,
             columnspacing=0.8,
             fontsize=9,
-            title=f"mean attribution of the regions{_figures.unit_text(scale)}, by rank" if regions else None,
+            title="\n".join(heading) or None,
             title_fontsize=9,
         )
 

@@ -44,13 +44,14 @@ def visualize_top_regions(
     """Draw a picture of which only the most important regions are left as they are.
 
     Exactly one of ``k``, ``fraction`` and ``mass`` says how many regions these are, as in
-    :func:`~captum_superpixel.top_regions`. Regions that hold a NaN come last, and ``k`` never takes them. If the map
-    is constant, so that the order means nothing, a note says so.
+    :func:`~captum_superpixel.top_regions`. Regions that hold a NaN have no rank and are never shown, nor is any region
+    of a map that is zero. If the map is zero or constant, so that the order means nothing, a note says so, and the
+    title says how many regions that are hidden have the same score as the last one shown.
 
     Args:
         image: ``(C, H, W)`` or ``(H, W, C)`` with C 1 or 3, or ``(H, W)``, told apart and scaled to ``[0, 1]`` as
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
-        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``, with any number of channels, which are added.
+        attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
         k: How many regions; all if there are fewer.
         fraction: Enough to cover at least this share of the picture.
@@ -61,7 +62,8 @@ def visualize_top_regions(
             their color and most of their light.
         plt_fig_axis: Figure and axis to draw on; new ones by default.
         border_color: Color of the line around what is shown, any that matplotlib knows.
-        title: Title of the axis; by default, how many regions are shown and how much of the picture they cover.
+        title: Title of the axis; by default, how many regions are shown and how much of the picture they cover, and
+            how many equal ones are not.
         fig_size: Width and height in inches of a new figure.
         use_pyplot: Whether a new figure is made by pyplot, so that a notebook shows it; otherwise the state of pyplot
             is left alone.
@@ -83,9 +85,9 @@ def visualize_top_regions(
         'top 4 of 16 regions, 25 % of the picture'
     """
     checked_choice("background", background, get_args(Backdrop))
-    picture, values, mask = to_image(image), to_map(attributions), to_mask(feature_mask)
+    picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
-    shown = _shown(values, mask, k, fraction, mass, by)
+    shown, equal = _shown(values, mask, k, fraction, mass, by)
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     _figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
     if shown.any() and not shown.all():
@@ -95,6 +97,7 @@ def visualize_top_regions(
     if title is None:
         count, total = len(np.unique(mask[shown])), len(np.unique(mask))
         title = f"top {count} of {total} regions, {100 * shown.mean():.3g} % of the picture"
+        title += f"\n{equal} more have the score of the last" if equal else ""
     axis.set_title(title)
     return figure, axis
 
@@ -106,19 +109,19 @@ def _shown(
     fraction: float | None,
     mass: float | None,
     by: Ranking,
-) -> npt.NDArray[np.bool_]:
-    """Mark the regions; those that hold a NaN count as if they had the lowest score or the smallest magnitude."""
+) -> tuple[npt.NDArray[np.bool_], int]:
+    """Mark the regions, and count those that are hidden though they share the rank of one that is not."""
     # Ranks do not depend on the unit, but sums of the largest numbers overflow.
     values = values / (np.nanmax(np.abs(values), initial=0) or 1)
     ranked = ranked_regions(values, mask, by)
     if k is not None and fraction is None and mass is None:
-        best = [region.id for region in ranked[: checked_integer("k", k)]]
-        return np.isin(mask, best)
-    known = np.isin(mask, [region.id for region in ranked])
-    least = 0.0 if by == "magnitude" else min([0.0, *(region.score for region in ranked)]) - 1
-    maps = torch.from_numpy(np.where(known, values, least))[None, None]
-    marked = top_regions(maps, torch.from_numpy(mask)[None, None], k=k, fraction=fraction, mass=mass, by=by)
-    return marked[0, 0].numpy()
+        shown = np.isin(mask, [region.id for region in ranked[: checked_integer("k", k)]])
+    else:
+        maps, masks = torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None]
+        shown = top_regions(maps, masks, k=k, fraction=fraction, mass=mass, by=by)[0, 0].numpy()
+    best = set(np.unique(mask[shown]).tolist())
+    ranks = {region.rank for region in ranked if region.id in best}
+    return shown, sum(region.rank in ranks for region in ranked) - len(best)
 
 
 def _hide(picture: FloatArray, background: Backdrop) -> FloatArray:

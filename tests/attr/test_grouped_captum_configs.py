@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This method computes finite differences:UserWarning"),
     pytest.mark.filterwarnings("ignore:Multiple layers provided:UserWarning"),
     pytest.mark.filterwarnings("ignore:You are providing multiple inputs for Lime:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*too few to tell them apart:UserWarning"),
 ]
 
 

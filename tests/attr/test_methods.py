@@ -9,6 +9,7 @@ from captum.attr import Attribution
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._seeds import seeded
 from captum_superpixel.attr.methods import (
     METHODS,
     REFUSED,
@@ -19,6 +20,17 @@ from captum_superpixel.attr.methods import (
     make_method,
     method_options,
 )
+
+
+class Scaled(nn.Module):
+    """The sum of each row, scaled."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.scale * rows.sum(dim=1, keepdim=True)
 
 
 def test_the_table_knows_every_class_of_captum() -> None:
@@ -83,6 +95,24 @@ def test_fifty_steps_are_complete(net: nn.Module, images: Tensor) -> None:
     with torch.no_grad():
         change = (net(images) - net(torch.full_like(images, 0.5)))[range(4), targets]
     assert torch.allclose(maps.sum((1, 2, 3)), change, atol=0.01 * change.abs().max().item())
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_lime_finds_the_effects_whatever_the_scale_of_the_outputs(scale: float) -> None:
+    """The effects of a sum of segments are their shares of it, but for a penalty of a few percent of the largest."""
+    mask = torch.arange(64).view(1, 1, 8, 8) // 8
+    image = (mask + 1.0) / 8 * torch.tensor([1.0, -1]).repeat(4)[mask]
+    method = make_method("Lime", nn.Sequential(nn.Flatten(), Scaled(scale)))
+    options = method_options("Lime", method, Scene(image, 0, segments=8))
+    with seeded(0):
+        found = method.attribute(image, feature_mask=mask, **options)[0, 0, :, 0] / scale
+    assert torch.allclose(found, 8 * image[0, 0, :, 0], atol=0.2)
+
+
+def test_lime_of_a_constant_output_is_zero() -> None:
+    method = make_method("Lime", nn.Sequential(nn.Flatten(), Scaled(0.0)))
+    image, mask = torch.rand(1, 1, 8, 8), torch.arange(64).view(1, 1, 8, 8) // 8
+    assert not method.attribute(image, feature_mask=mask, target=0, n_samples=50).any()
 
 
 def test_too_many_segments_for_all_orders(net: nn.Module) -> None:

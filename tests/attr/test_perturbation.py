@@ -317,3 +317,21 @@ def test_exact_shapley_values_are_those_of_the_formula(net, images) -> None:
                 expected[j] += weight * gain[0, 1].item()
     maps = SuperpixelGrouped(ShapleyValues(net), None).attribute(image, target=1, feature_mask=mask * 9)
     assert values_of(maps[0], mask[0]) == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", [Lime, KernelShap])
+@pytest.mark.parametrize("tunnel", [False, True])
+@pytest.mark.parametrize(("given", "count"), [({}, 25), ({"n_samples": 35}, 35)])
+def test_fewer_samples_than_segments_are_warned_of(
+    method: type[Lime], tunnel: bool, given: dict[str, int], count: int
+) -> None:
+    """The second image has 36 segments, one more than the larger number of samples; Captum's default is 25."""
+    name = method.__name__
+    wrapped = method(lambda images: images.sum((1, 2, 3)))
+    grouped = SuperpixelGrouped(NoiseTunnel(wrapped) if tunnel else wrapped, None)
+    options = {"nt_samples": 1, **given} if tunnel else given
+    images, mask = torch.rand(2, 3, 6, 6), torch.arange(36).view(1, 1, 6, 6)
+    masks = torch.cat([mask // 18, mask])
+    with pytest.warns(UserWarning, match=f"{name} fits 36 features to n_samples={count}, .* at least 36, better 180"):
+        grouped.attribute(images, feature_mask=masks, **options)
+    grouped.attribute(images, feature_mask=masks, **{**options, "n_samples": 36})

@@ -15,8 +15,10 @@ from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.outputs import draw, save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
+from captum_superpixel.regions import region_table
 
 PERTURBING = {"FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
 
@@ -65,19 +67,21 @@ def test_every_method_explains(name: str) -> None:
     assert (explanation.pixels is None) == (name in PERTURBING)
     mask = explanation.mask[None, None]
     torch.testing.assert_close(pool_segments(explanation.grouped[None], mask)[0], explanation.grouped)
-    scores = [explanation.grouped[:, explanation.mask == region.id].mean(dim=1).sum() for region in explanation.table]
+    scores = [explanation.grouped[:, explanation.mask == region.id].mean() for region in explanation.table]
     torch.testing.assert_close(torch.tensor([r.score for r in explanation.table]), torch.stack(scores))
     assert METHODS[name].reduction == "mean" or explanation.grouped.min() >= 0
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "XRAI"])
 def test_maps_are_those_of_the_wrapper(name: str) -> None:
-    """Of a layer's, the channels are added; what draws at random draws alike."""
+    """Of a layer's, the channels become one; what draws at random draws alike."""
     explaining = explainer(name, "--target", "1", "--masks", "grid:6", "--reduction", "mean", "--seed", "4")
     explanation = explaining(Path("cat.png"))
     expected = wrapped(explaining, explanation, "mean", seed=4)
     if METHODS[name].layer and name != "GuidedGradCam":
-        expected = expected.sum(dim=0, keepdim=True)
+        # Every channel of a layer that is ablated place by place holds the whole effect.
+        once = name == "LayerFeatureAblation"
+        expected = expected.mean(dim=0, keepdim=True) if once else expected.sum(dim=0, keepdim=True)
     torch.testing.assert_close(explanation.grouped, expected)
 
 
@@ -87,6 +91,83 @@ def test_a_map_that_is_computed_once_is_grouped_as_by_the_wrapper(reduction: Red
     explaining = explainer("InputXGradient", "--masks", masks, "--reduction", reduction)
     explanation = explaining(Path("cat.png"))
     assert torch.equal(explanation.grouped, wrapped(explaining, explanation, reduction))
+
+
+@pytest.mark.parametrize("masks", ["grid:1", "grid:4"])
+def test_every_effect_counts_once(masks: str) -> None:
+    """A region's score is what the logit loses without it, whatever the number of channels."""
+    explaining = explainer("FeatureAblation", "--masks", masks)
+    explanation = explaining(Path("cat.png"))
+    inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
+    for region in explanation.table:
+        without = inputs * (explanation.mask != region.id)
+        loss = (explaining.model(inputs) - explaining.model(without))[0, explanation.target.index]
+        assert region.score == pytest.approx(loss.item(), abs=1e-5)
+
+
+def test_the_effects_of_the_places_of_a_layer_count_once() -> None:
+    """One region is the whole picture: its score is the mean over the places of what the logit loses without each."""
+    explaining = explainer("LayerFeatureAblation", "--masks", "grid:1")
+    explanation = explaining(Path("cat.png"))
+    network = explaining.model
+    with torch.no_grad():
+        inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
+        features = network.features[0](network.relu(network.conv(inputs)))
+
+        def logit(activations: Tensor) -> float:
+            pooled = network.pool(network.features[1](activations.clone())).flatten(1)
+            return float(network.linear(pooled)[0, explanation.target.index])
+
+        losses = []
+        for place in range(features[0, 0].numel()):
+            without = features.clone()
+            without.flatten(2)[..., place] = 0
+            losses.append(logit(features) - logit(without))
+    assert explanation.grouped.shape[0] == 1
+    assert explanation.table[0].score == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "abs_mean", "sum", "max"])
+@pytest.mark.parametrize("masks", ["grid:4", "multiscale"])
+def test_scores_are_means_of_what_is_shown(reduction: Reduction, masks: str) -> None:
+    explanation = explain("InputXGradient", "--reduction", reduction, "--masks", masks)
+    assert explanation.shown.shape == (1, 16, 16)
+    means = region_table(explanation.shown[None], explanation.mask[None, None])
+    assert [region.score for region in explanation.table] == pytest.approx([region.score for region in means])
+    assert {len(region.channel_scores) for region in explanation.table} == {3}
+    if masks == "grid:4" and explanation.pixels is not None:
+        exact = region_table(explanation.pixels[None], explanation.mask[None, None], score=reduction)
+        assert [region.score for region in explanation.table] == pytest.approx([region.score for region in exact])
+
+
+def test_with_sums_the_scores_of_integrated_gradients_add_up() -> None:
+    explaining = explainer("IntegratedGradients", "--reduction", "sum")
+    explanation = explaining(Path("cat.png"))
+    inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
+    change = (explaining.model(inputs) - explaining.model(inputs * 0))[0, explanation.target.index].item()
+    assert sum(region.score for region in explanation.table) == pytest.approx(change, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["IntegratedGradients"], "mean attribution"),
+        (["IntegratedGradients", "--reduction", "sum"], "summed attribution"),
+        (["SmoothGrad"], "mean magnitude"),
+        (["KernelShap"], "effect"),
+        (["FeatureAblation", "--reduction", "abs_mean"], "magnitude of the effect"),
+        (["Occlusion"], "mean effect"),
+        (["LayerFeatureAblation", "--reduction", "max"], "largest effect"),
+    ],
+)
+def test_scores_say_what_they_are(arguments: list[str], expected: str) -> None:
+    explanation = explain(*arguments)
+    assert explanation.table.score_name == expected
+    save(explanation, Path("out.html"), 3)
+    assert f'"scoreName":"{expected}"' in Path("out.html").read_text(encoding="utf-8")
+    legends = [axis.get_legend() for axis in draw(explanation, 3).axes]
+    (heading,) = [legend.get_title().get_text() for legend in legends if legend is not None]
+    assert heading.startswith(f"{expected} of the regions")
 
 
 def test_the_target_decides() -> None:

@@ -1,33 +1,55 @@
 """What is printed of photographs: the table of regions, failures, and names that hold whatever they like."""
 
+import math
 import os
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+
+import torch
 
 from captum_superpixel._checks import readable
+from captum_superpixel._region_table import Region, RegionTable
 from captum_superpixel.explain.outputs import _tabulate, list_failures
+from captum_superpixel.regions import region_table
 
 
-def regions(*scores: float) -> Any:
-    return [
-        SimpleNamespace(rank=rank, area_share=0.1, score=score, share=0.2, centroid=(3.0, 4.6))
-        for rank, score in enumerate(scores, start=1)
-    ]
+def regions(*scores: float) -> RegionTable:
+    return RegionTable(
+        tuple(
+            Region(0, rank, rank, 5, 0.1, (3.0, 4.6), (0, 0, 9, 9), score, (score,), 0.2)
+            for rank, score in enumerate(scores, start=1)
+        ),
+        "effect",
+    )
 
 
 def test_the_table_is_aligned_right_and_as_narrow_as_it_can_be() -> None:
     """In the lines of the first ten of eleven regions, all scores have three significant digits."""
     lines = _tabulate(regions(12.0, 0.5, 0.002, -0.00151, *range(7, 0, -1)), top=10).splitlines()
     assert lines[:5] == [
-        "rank    area     score   share  center (row, column)",
+        "rank    area    effect   share  center (row, column)",
         "   1  10.0 %      12.0  20.0 %                  3, 5",
         "   2  10.0 %     0.500  20.0 %                  3, 5",
         "   3  10.0 %   0.00200  20.0 %                  3, 5",
         "   4  10.0 %  -0.00151  20.0 %                  3, 5",
     ]
-    assert len(lines) == 11
-    assert lines[-1].split()[0] == "10"
+    assert len(lines) == 12
+    assert lines[-2].split()[0] == "10"
+    assert lines[-1] == "share: of the summed magnitudes of all regions' scores"
+
+
+def test_equal_zero_and_missing_scores_are_said() -> None:
+    mask = torch.arange(6).view(1, 1, 1, 6)
+    table = region_table(torch.tensor([[[[3.0, 1, 1, 0, 0, math.nan]]]]), mask)
+    hole = "without score and rank: 1 region holds NaN or infinite values"
+    lines = _tabulate(table, top=3).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["1", "2=", "2="]
+    assert lines[5:] == ["=: equal scores share a rank", hole]
+    lines = _tabulate(table, top=2).splitlines()
+    assert [line.split()[0] for line in lines[1:2]] == ["1"]
+    assert lines[3:] == ["2 regions have the score 1 and share rank 2", hole]
+    assert _tabulate(region_table(torch.zeros(1, 1, 1, 6), mask), top=3) == (
+        "all scores are 0, so that no region has a rank"
+    )
 
 
 def test_photographs_that_fail_alike_are_named_together() -> None:

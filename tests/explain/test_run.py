@@ -1,5 +1,6 @@
 """The command as it is typed, from photographs to files, messages and the exit status."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.explain import explainer
@@ -37,9 +39,9 @@ def test_a_picture(files: Files, capsys: Captured) -> None:
         True
     ] * 3
     assert lines[7] == "  Saliency, mean over grid:9 (9 regions)"
-    assert lines[8].split() == ["rank", "area", "score", "share", "center", "(row,", "column)"]
+    assert lines[8].split() == ["rank", "area", "mean", "attribution", "share", "center", "(row,", "column)"]
     assert [line.split()[0] for line in lines[9:12]] == ["1", "2", "3"]
-    assert lines[12:] == ["  wrote out.png"]
+    assert lines[12:] == ["  share: of the summed magnitudes of all regions' scores", "  wrote out.png"]
 
 
 def test_a_page(files: Files) -> None:
@@ -65,12 +67,13 @@ def test_arrays(masks: str) -> None:
     assert (int(arrays["target"]), str(arrays["target_name"])) == (2, "lynx")
     assert sorted(arrays["prediction_probability"].tolist(), reverse=True) == arrays["prediction_probability"].tolist()
     assert str(arrays["method"]) == "InputXGradient"
+    assert str(arrays["score_name"]) == "mean attribution"
     assert arrays["region_rank"].tolist() == list(range(1, len(np.unique(arrays["mask"])) + 1))
-    total = arrays["map"].sum(axis=0)
+    shown = arrays["map"].mean(axis=0)
     for region, score, area in zip(arrays["region_id"], arrays["region_score"], arrays["region_area"], strict=True):
         inside = arrays["mask"] == region
         assert inside.sum() == area
-        assert total[inside].mean() == pytest.approx(score, abs=1e-6)
+        assert shown[inside].mean() == pytest.approx(score, abs=1e-6)
     if masks == "multiscale":
         assert np.array_equal(arrays["ensemble_masks"][arrays["ensemble_member"]], arrays["mask"])
     else:
@@ -268,6 +271,61 @@ def test_failures_of_a_method_are_reported_by_photograph(capsys: Captured) -> No
     arguments = ["explain", "cat.png", "--model", "explain_net:flat", "--size", "16", "--method", "LRP"]
     assert main(arguments) == 1
     assert re.search(r"error: cat.png: LRP failed on this network \(\w+: .+\)\.\n$", capsys.readouterr().err)
+
+
+PIXELS = ["--scale", "1", "--mean", "0", "0", "0", "--std", "1", "1", "1"]
+
+
+@pytest.mark.parametrize("kind", ["png", "html", "npz"])
+def test_a_map_of_zeros_is_said_and_not_ranked(kind: str, capsys: Captured) -> None:
+    arguments = ["--model", "explain_net:red", "--size", "16", "--target", "0", "--out", f"out.{kind}"]
+    assert main(["explain", "cat.png", *arguments, *QUICK]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["  all scores are 0, so that no region has a rank", f"  wrote out.{kind}"]
+    assert not any("share" in line for line in lines)
+    if kind == "npz":
+        with np.load("out.npz") as arrays:
+            assert arrays["region_rank"].tolist() == arrays["region_score"].tolist() == [0] * 9
+
+
+@pytest.mark.parametrize("kind", ["png", "html", "npz"])
+def test_regions_that_are_not_finite_have_no_rank(kind: str, capsys: Captured) -> None:
+    pixels = np.full((18, 18, 3), 90, dtype=np.uint8)
+    pixels[:6, :6, 0] = 0
+    Image.fromarray(pixels).save("corner.png")
+    arguments = ["--model", "explain_net:rooted", "--size", "18", "--target", "0", *PIXELS, *QUICK]
+    assert main(["explain", "corner.png", *arguments, "--out", f"out.{kind}"]) == 0
+    out = capsys.readouterr().out
+    assert "without score and rank: 1 region holds NaN or infinite values" in out
+    if kind == "npz":
+        with np.load("out.npz") as arrays:
+            assert arrays["region_rank"].tolist() == [1] * 8 + [0]
+            assert np.isnan(arrays["region_score"]).tolist() == [False] * 8 + [True]
+
+
+def test_a_map_without_any_score_is_an_error(capsys: Captured) -> None:
+    Image.new("RGB", (16, 16)).save("black.png")
+    arguments = ["--model", "explain_net:rooted", "--size", "16", *PIXELS, *QUICK]
+    assert main(["explain", "black.png", *arguments]) == 1
+    assert "Saliency has no scores: all of its regions hold NaN or infinite values" in capsys.readouterr().err
+
+
+def test_lime_finds_regions_in_probabilities(capsys: Captured) -> None:
+    arguments = ["--model", "explain_net:probable", "--size", "16", "--method", "Lime", "--masks", "grid:9"]
+    assert main(["explain", "cat.png", *arguments, "--out", "out.npz"]) == 0
+    with np.load("out.npz") as arrays:
+        assert (arrays["region_score"] != 0).sum() >= 7
+        assert str(arrays["score_name"]) == "effect"
+
+
+def test_too_few_samples_are_said(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dataclasses.replace(METHODS["KernelShap"], options=lambda scene: {"n_samples": 5})
+    monkeypatch.setitem(METHODS, "KernelShap", few)  # type: ignore[arg-type]
+    arguments = [*NETWORK, "--method", "KernelShap", "--masks", "grid:9", "--out", "out.npz"]
+    assert main(["explain", "cat.png", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "  warning: KernelShap fits 9 features to n_samples=5, too few" in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_flat_photograph_has_one_region(capsys: Captured) -> None:

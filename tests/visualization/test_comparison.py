@@ -30,11 +30,11 @@ def test_each_image_has_a_row_and_each_method_a_column():
     assert axes.shape == (3, 3)
     assert [axis.get_title() for axis in axes[0]] == ["", "one", "two"]
     assert not any(axis.get_title() for axis in axes[1:].flat)
-    limit = max(abs(ONE.sum(1)).max(), abs(TWO.sum(1)).max())
+    limit = max(abs(ONE.mean(1)).max(), abs(TWO.mean(1)).max())
     for n, row in enumerate(axes):
         assert_array_equal(drawn(row[0]), IMAGES[n].transpose(1, 2, 0))
-        assert_allclose(drawn(row[1]), ONE[n].sum(0) / limit)
-        assert_allclose(drawn(row[2]), TWO[n].sum(0) / limit)
+        assert_allclose(drawn(row[1]), ONE[n].mean(0) / limit)
+        assert_allclose(drawn(row[2]), TWO[n].mean(0) / limit)
         assert {axis.images[0].get_clim() for axis in row[1:]} == {(-1, 1)}
     assert figure.get_suptitle() == "both"
     assert figure.get_supxlabel() == ""
@@ -88,10 +88,10 @@ def test_maps_of_one_sign_run_from_zero(colorbar):
 
 def test_one_sign_is_drawn_of_all_maps():
     _, axes = visualize_comparison(IMAGES, MAPS, sign="negative", outlier_perc=0)
-    limit = max(-ONE.sum(1).min(), -TWO.sum(1).min())
+    limit = max(-ONE.mean(1).min(), -TWO.mean(1).min())
     for n, row in enumerate(axes):
-        assert_allclose(drawn(row[1]), (-ONE[n].sum(0)).clip(min=0) / limit)
-        assert_allclose(drawn(row[2]), (-TWO[n].sum(0)).clip(min=0) / limit)
+        assert_allclose(drawn(row[1]), (-ONE[n].mean(0)).clip(min=0) / limit)
+        assert_allclose(drawn(row[2]), (-TWO[n].mean(0)).clip(min=0) / limit)
 
 
 @pytest.mark.parametrize("scale", ["common", "own"])

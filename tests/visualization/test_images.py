@@ -89,6 +89,14 @@ def test_maps_of_any_number_of_channels():
     np.testing.assert_array_equal(to_map(torch.arange(6).view(2, 3)), [[0, 1, 2], [3, 4, 5]])
 
 
+def test_channels_are_averaged_where_asked_for():
+    attributions = GENERATOR.normal(size=(3, 5, 7))
+    mean = attributions.mean(axis=0)
+    np.testing.assert_allclose(to_map(attributions, channels="mean"), mean)
+    np.testing.assert_allclose(to_map(attributions.transpose(1, 2, 0), channels="mean"), mean)
+    np.testing.assert_allclose(to_map(mean, channels="mean"), mean)
+
+
 def test_what_is_not_finite_in_a_map_is_nan():
     attributions = np.array([[[1, np.inf, 1, 1.7e308]], [[1, -np.inf, np.nan, 1.7e308]]])
     np.testing.assert_array_equal(to_map(attributions), [[2, np.nan, np.nan, np.nan]])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from captum_superpixel.regions import region_table
-from captum_superpixel.visualization._ranking import inner_point, ranked_regions
+from captum_superpixel.visualization._ranking import inner_point, list_regions, ranked_regions
 
 MASK = np.array([[4, 4, 7, 7, 9], [4, 4, 7, 7, 9]])
 VALUES = np.array([[1.0, 1, -5, -5, 3], [1, 1, -5, -5, 3]])
@@ -26,6 +26,11 @@ def test_regions_that_hold_nan_are_left_out():
     assert ranked_regions(np.full_like(VALUES, np.nan), MASK, "score") == []
 
 
+def test_a_map_of_zeros_ranks_none_and_a_region_alone_is_the_first():
+    assert ranked_regions(np.zeros_like(VALUES), MASK, "score") == []
+    assert [region.rank for region in ranked_regions(VALUES, np.zeros_like(MASK), "score")] == [1]
+
+
 def test_an_unknown_ranking():
     with pytest.raises(ValueError, match="by='area'"):
         ranked_regions(VALUES, MASK, "area")
@@ -43,7 +48,7 @@ def test_an_unknown_ranking():
 )
 def test_numbers_stand_inside(mask, place):
     labels = np.array(mask)
-    region = next(region for region in ranked_regions(labels.astype(float), labels, "score") if region.id == 1)
+    region = next(region for region in list_regions(labels.astype(float), labels, "score") if region.id == 1)
     point = inner_point(labels, region)
     assert labels[int(point[0]), int(point[1])] == 1
     assert point == place

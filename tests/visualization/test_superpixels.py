@@ -110,6 +110,48 @@ def test_the_best_regions_are_numbered_inside_and_listed(by, ids, scores):
     assert not visualize_superpixels(IMAGE, VALUES, MASK)[1].texts
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "mean attribution of the regions"),
+        ({"sign": "all"}, "mean attribution of the regions"),
+        ({"sign": "positive"}, "mean positive attribution of the regions"),
+        ({"sign": "negative"}, "mean negative attribution, magnitude, of the regions"),
+        ({"sign": "absolute_value"}, "mean magnitude of the regions"),
+        ({"score_name": "effect", "sign": "all"}, "effect of the regions"),
+    ],
+)
+def test_the_list_of_scores_says_what_they_are(options, expected):
+    _, axis = visualize_superpixels(IMAGE, VALUES, MASK, k=3, **options)
+    assert axis.get_legend().get_title().get_text().splitlines()[0] == f"{expected}, by rank"
+
+
+def test_equal_regions_share_a_rank_and_are_not_numbered_in_part():
+    labels = np.arange(600).reshape(20, 30) // 100
+    values = np.array([3.0, 1, 1, 0, 0, 0])[labels]
+
+    def drawn(k):
+        _, axis = visualize_superpixels(IMAGE, values, labels, k=k)
+        found = axis.get_legend().get_title().get_text().splitlines()
+        return [text.get_text() for text in axis.texts], legend(axis), found[1:]
+
+    equal = "=: equal scores share a rank"
+    assert drawn(1) == (["1"], ["1:  3.00"], [])
+    assert drawn(2) == (["1"], ["1:  3.00"], ["2 regions have the score 1 and share rank 2"])
+    assert drawn(3) == (["1", "2=", "2="], ["1:  3.00", "2=:  1.00", "2=:  1.00"], [equal])
+    assert drawn(4)[2] == [equal, "3 regions have the score 0 and share rank 4"]
+    assert drawn(6)[0] == ["1", "2=", "2=", "4=", "4=", "4="]
+    _, axis = visualize_superpixels(IMAGE, np.array([1.0, 1, 1, 0, 0, 0])[labels], labels, k=2)
+    assert axis.get_legend().get_title().get_text().splitlines()[1:] == ["3 regions have the score 1 and share rank 1"]
+    assert not axis.texts
+
+
+def test_an_effect_that_stands_in_every_channel_counts_once(colorbar):
+    figure, axis = visualize_superpixels(IMAGE, np.stack([VALUES] * 3), MASK, k=3, outlier_perc=0)
+    assert legend(axis) == ["1:  4.00", "2:  1.00", "3:  -2.00"]
+    assert colorbar(figure).get_yticklabels()[-1].get_text() == "4"
+
+
 def test_all_scores_have_three_digits():
     values = np.select([MASK == 0, MASK == 5], [0.5, 123.4], 4.25)
     _, axis = visualize_superpixels(IMAGE, values, MASK, k=3, outlier_perc=50)
@@ -184,7 +226,7 @@ def test_nan_is_striped_explained_and_without_rank():
 def test_layouts_and_kinds_do_not_matter():
     expected = layers(visualize_superpixels(IMAGE, VALUES, MASK)[1])
     image = torch.from_numpy(IMAGE)[None].requires_grad_()
-    maps = torch.stack([torch.from_numpy(VALUES) / 3] * 3)[None]
+    maps = torch.stack([torch.from_numpy(VALUES)] * 3)[None]
     tensors = visualize_superpixels(image, maps, torch.from_numpy(MASK)[None, None])[1]
     arrays = visualize_superpixels(IMAGE.transpose(1, 2, 0), VALUES[..., None], MASK[..., None])[1]
     for axis in (tensors, arrays):

@@ -80,6 +80,23 @@ def test_regions_that_hold_nan_come_last(by, options):
     assert_array_equal(shown, MASK != 0)
 
 
+def test_a_map_of_zeros_shows_no_region():
+    for options in ({"k": 3}, {"fraction": 0.2}, {"mass": 0.5}):
+        _, axis = visualize_top_regions(IMAGE, np.zeros((20, 30)), MASK, background="grey", **options)
+        assert_array_equal(picture(axis), 0.5)
+        assert axis.get_title() == "top 0 of 12 regions, 0 % of the picture"
+
+
+def test_the_title_counts_equal_regions_that_are_hidden():
+    values = np.where(MASK < 5, 1.0, MASK < 7)
+    values[MASK == 0] = 2
+    for options in ({"k": 3}, {"fraction": 3 / 12}, {"mass": 4 / 8}):
+        _, axis = visualize_top_regions(IMAGE, values, MASK, **options)
+        expected = "top 3 of 12 regions, 25 % of the picture\n4 more have the score of the last"
+        assert axis.get_title() == expected
+    assert "\n" not in visualize_top_regions(IMAGE, values, MASK, k=7)[1].get_title()
+
+
 @pytest.mark.parametrize(
     ("values", "remark"),
     [(0.0, "map: all zero"), (-3.0, "map: constant: -3"), (np.nan, "map: no finite value")],

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from captum_superpixel.visualization.images import FloatArray, ImageLike, to_map, to_mask
 
-__all__ = ["ByName", "IntArray", "read_maps", "read_masks", "read_pixel_maps"]
+__all__ = ["ByName", "IntArray", "read_maps", "read_masks", "read_pixel_maps", "read_score_names"]
 
 IntArray = npt.NDArray[np.int64]
 ByName = ImageLike | Mapping[str, ImageLike]
@@ -73,6 +73,25 @@ def read_masks(values: ByName, maps: Mapping[str, FloatArray], shape: tuple[int,
     return masks if isinstance(values, Mapping) else dict.fromkeys(maps, masks[""])
 
 
+def read_score_names(values: str | Mapping[str, str], maps: Mapping[str, FloatArray]) -> dict[str, str]:
+    """Say for each of ``maps`` what its scores are.
+
+    Raises:
+        TypeError: If a name of a score is not text.
+        ValueError: If the methods are not those of ``maps``.
+    """
+    if isinstance(values, Mapping) and set(values) != set(maps):
+        raise ValueError(
+            f"score_name has names for {_quoted(values)}, but attributions has {_quoted(maps)}: pass one name, or one "
+            "by each of these"
+        )
+    named = dict(values) if isinstance(values, Mapping) else dict.fromkeys(maps, values)
+    for one in named.values():
+        if not isinstance(one, str) or not one.strip():
+            raise TypeError(f"score_name must be text that is not empty, but {one!r} ({type(one).__name__}) was passed")
+    return named
+
+
 def _named(what: str, values: ByName) -> list[tuple[str, str, ImageLike]]:
     """List names, what to call the values in an error, and the values; a single one has the name ``""``."""
     if not isinstance(values, Mapping):
@@ -86,7 +105,7 @@ def _named(what: str, values: ByName) -> list[tuple[str, str, ImageLike]]:
 
 
 def _to_map(values: ImageLike, label: str, shape: tuple[int, ...]) -> FloatArray:
-    one = to_map(values, label)
+    one = to_map(values, label, channels="mean")
     if one.shape != shape:
         raise ValueError(f"{label} is of {one.shape} pixels (H, W), but image is of {shape}: pass maps of its size")
     return one

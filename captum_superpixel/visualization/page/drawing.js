@@ -19,12 +19,14 @@ function showShare(value) {
 
 const rankOf = (k) => method.ranks[k] ?? null;
 const showArea = (k) => showShare(mask.areas[k] / (width * height));
-const within = (k) => state.top >= method.order.length || (rankOf(k) ?? Infinity) <= state.top;
+const showRank = (k) => (rankOf(k) === null ? "–" : `${rankOf(k)}${method.tied.has(rankOf(k)) ? "=" : ""}`);
+const within = (k) => state.top >= method.order.length || (method.places[k] ?? Infinity) < state.top;
 
 function describe(k) {
   const rank = rankOf(k), id = `Region ${mask.ids[k]}`;
-  if (rank === null) return `${id}, no score, ${showArea(k)} of the picture`;
-  return `${id}, rank ${rank} of ${method.order.length}, score ${showScore(method.scores[k])}, share ${showShare(method.shares[k])}`;
+  if (method.scores[k] === null) return `${id}, no score, ${showArea(k)} of the picture`;
+  const place = rank === null ? "no rank" : `rank ${rank} of ${method.order.length}${method.tied.has(rank) ? ", shared by equal scores" : ""}`;
+  return `${id}, ${place}, score ${showScore(method.scores[k])}, share ${showShare(method.shares[k])}`;
 }
 
 // Drawing
@@ -97,7 +99,7 @@ function drawLines() {
     context.fill();
     context.stroke();
     context.fillStyle = "#fff";
-    context.fillText(rankOf(k), x, y + 0.5 * unit);
+    context.fillText(showRank(k), x, y + 0.5 * unit);
   });
 }
 
@@ -134,8 +136,9 @@ function showTip(at) {
   tip.hidden = current === null;
   if (current === null) return;
   const rank = rankOf(current), lines = [["Score", showScore(method.scores[current])], ["Share", showShare(method.shares[current])]];
-  tip.firstElementChild.textContent = rank === null ? "No score" : `Rank ${rank} of ${method.order.length}`;
-  const shown = [...(rank === null ? [] : lines), ["Region", String(mask.ids[current])], ["Area", showArea(current)]];
+  const scored = method.scores[current] !== null;
+  tip.firstElementChild.textContent = rank !== null ? `Rank ${showRank(current)} of ${method.order.length}` : scored ? "No rank" : "No score";
+  const shown = [...(scored ? lines : []), ["Region", String(mask.ids[current])], ["Area", showArea(current)]];
   tip.lastElementChild.replaceChildren(...shown.flatMap((line) => line.map((text, i) => element(i ? "dd" : "dt", text))));
   const box = stage.getBoundingClientRect(), [ax, ay] = mask.anchors[current];
   const [x, y] = at ?? [(ax / width) * box.width, (ay / height) * box.height];

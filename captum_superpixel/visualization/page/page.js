@@ -14,7 +14,7 @@ function fill() {
   const most = Math.max(...method.shares.filter((share) => share !== null), 1e-300);
   rows = mask.ids.map((id, k) => {
     const row = element("tr"), chip = element("span"), color = element("i"), amount = element("span");
-    const cells = [rankOf(k) ?? "–", id, showScore(method.scores[k]), showShare(method.shares[k]), showArea(k)].map((text) => element("td", text));
+    const cells = [showRank(k), id, showScore(method.scores[k]), showShare(method.shares[k]), showArea(k)].map((text) => element("td", text));
     const [red, green, blue, alpha] = colorOf(k);
     color.style.background = `rgb(${red} ${green} ${blue} / ${alpha / 255})`;
     chip.className = "chip";
@@ -69,6 +69,9 @@ function chooseMethod(index) {
   if (wasAll || state.top > method.order.length) state.top = Number(slider.max);
   slider.value = state.top;
   current = null;
+  find("score-name").textContent = method.scoreName;
+  find("equal").hidden = !method.ties.length;
+  document.querySelector('[data-column="score"] button').title = `${method.scoreName} of the region`;
   fill();
   sort();
   if (state.pinned !== null) mark(state.pinned, "pinned", true);
@@ -86,7 +89,8 @@ function chooseLayer() {
 
 function chooseTop() {
   const count = method.order.length, held = method.order.slice(0, state.top).reduce((sum, k) => sum + method.shares[k], 0);
-  const text = count === 0 ? "no region has a score" : state.top >= count ? `all ${count}` : `${state.top} of ${count}, share ${showShare(held)}`;
+  const none = method.scores.every((score) => score === null) ? "no region has a score" : "all scores are 0: no ranks";
+  const text = count === 0 ? none : state.top >= count ? `all ${count}` : `${state.top} of ${count}, share ${showShare(held)}`;
   find("top-text").textContent = text;
   find("top").setAttribute("aria-valuetext", text);
   rows.forEach((row, k) => row.classList.toggle("out", !within(k)));
@@ -222,8 +226,13 @@ function offerMethods() {
 
 async function prepare(each) {
   each.paint = toBytes(each.paint);
-  each.ranks = {};
-  each.order.forEach((k, place) => (each.ranks[k] = place + 1));
+  const ties = new Set(each.ties);
+  Object.assign(each, { places: {}, ranks: {}, tied: new Set() });
+  each.order.forEach((k, place) => {
+    each.places[k] = place;
+    each.ranks[k] = ties.has(place) ? each.ranks[each.order[place - 1]] : place + 1;
+    if (ties.has(place)) each.tied.add(each.ranks[k]);
+  });
   each.signed = each.scores.some((score) => score < 0);
   each.largest = Math.max(0, ...each.scores.map(Math.abs));
   for (const layer of [each.regions, each.pixels]) {

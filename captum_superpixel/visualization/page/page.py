@@ -17,6 +17,7 @@ import numpy as np
 
 from captum_superpixel._checks import checked_number
 from captum_superpixel._files import check_output_file, replacing
+from captum_superpixel._region_table import SHARE
 from captum_superpixel.regions import Ranking
 from captum_superpixel.visualization._color_scale import (
     ColorScale,
@@ -25,10 +26,17 @@ from captum_superpixel.visualization._color_scale import (
     find_scale,
     note,
 )
-from captum_superpixel.visualization._ranking import ranked_regions
+from captum_superpixel.visualization._ranking import list_regions
 from captum_superpixel.visualization.images import FloatArray, ImageLike, to_image
 from captum_superpixel.visualization.page import _layers
-from captum_superpixel.visualization.page._inputs import ByName, IntArray, read_maps, read_masks, read_pixel_maps
+from captum_superpixel.visualization.page._inputs import (
+    ByName,
+    IntArray,
+    read_maps,
+    read_masks,
+    read_pixel_maps,
+    read_score_names,
+)
 
 __all__ = ["save_html"]
 
@@ -54,6 +62,7 @@ def save_html(
     class_name: str | None = None,
     probability: float | None = None,
     by: Ranking = "score",
+    score_name: str | Mapping[str, str] = "mean attribution",
     outlier_perc: float = 2,
 ) -> Path:
     """Write a page that shows the explanation of a picture and the numbers of each of its regions.
@@ -75,6 +84,8 @@ def save_html(
         class_name: What the maps explain, such as the predicted class. Any text.
         probability: Of that class, from 0 to 1.
         by: Rank regions by their signed ``"score"`` or by its ``"magnitude"``, as in ``region_table``.
+        score_name: What the page says that a score is, such as ``"effect"`` for a method that perturbs regions; or
+            that of each method by name. Any text.
         outlier_perc: Values that together hold at most this percentage of a map's magnitude have the strongest color,
             as in ``captum.attr.visualization``. Scores are not clipped.
 
@@ -87,9 +98,10 @@ def save_html(
             a number is out of its range, or ``path`` cannot be a file.
 
     Notes:
-        The score of a region is the mean of its pixels, summed over the channels, and its share the score's magnitude
-        over the sum of the magnitudes, as in ``region_table``. A region that holds a NaN or infinite value has no score
-        and no rank. Every map has its own color scale.
+        The score of a region is the mean of its pixels and channels, and its share the score's magnitude over the
+        summed magnitudes of the scores of all regions, as in ``region_table``. A region that holds a NaN or infinite
+        value has no score and no rank, equal scores share a rank (marked ``=``), and where all scores are 0 there
+        are no ranks. Every map has its own color scale.
 
         The picture is embedded as PNG if that takes at most 128 kB, else as JPEG of quality 90. A page is smaller than
         twice the embedded picture plus 200 kB: pixel maps that would not fit are shown with fewer pixels, and the page
@@ -115,17 +127,21 @@ def save_html(
     pixels = read_pixel_maps(pixel_attributions, maps, shape)
     masks = read_masks(feature_mask, maps, shape)
 
+    names = read_score_names(score_name, maps)
+
     data, waiting = _page_data(maps, pixels, masks, by, clipping)
+    for method in data["methods"]:
+        method["scoreName"] = names[method["name"]]
     media_type, compressed = _layers.encode_picture(picture)
     address = _layers.to_data_url(media_type, compressed)
     # Maps are embedded last, in the bytes that the rest of the page leaves for them.
-    rest = 2 * len(compressed) + _ALLOWANCE - len(_assemble(heading, explained, address, data))
+    rest = 2 * len(compressed) + _ALLOWANCE - len(_assemble(heading, explained, address, by, data))
     for done, (layer, values, scale) in enumerate(waiting):
         share = rest / (len(waiting) - done)
         # Base64 makes 4 bytes of 3; the rest of a layer's text is short.
         layer["png"] = _layers.to_data_url("image/png", _layers.encode_map(values, scale, 0.75 * (share - 64)))
         rest -= len(layer["png"])
-    page = _assemble(heading, explained, address, data)
+    page = _assemble(heading, explained, address, by, data)
     with replacing(target) as temporary:
         temporary.write_bytes(page)
     return target
@@ -206,12 +222,11 @@ def _method_data(
     ids, labels = np.unique(mask, return_inverse=True)
     labels = labels.reshape(mask.shape)
     scores, shares = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
-    # The finite pixels of a region without a score must not count in the shares of the others.
-    broken = np.bincount(labels.ravel(), np.isnan(values).ravel()) > 0
-    regions = ranked_regions(np.where(broken[labels], np.nan, values), mask, by)
-    order = np.searchsorted(ids, np.array([region.id for region in regions], dtype=np.int64))
-    scores[order] = [region.score for region in regions]
-    shares[order] = [region.share for region in regions]
+    regions = list_regions(values, mask, by)
+    places = np.searchsorted(ids, np.array([region.id for region in regions], dtype=np.int64))
+    scores[places] = [region.score for region in regions]
+    shares[places] = [region.share for region in regions]
+    ranks = [region.rank for region in regions if region.rank is not None]
     scale = _scale(values, clipping)
     painted = scores[labels]
     grouped = bool(np.allclose(values, painted, rtol=_FLAT, atol=_FLAT * scale.limit, equal_nan=True))
@@ -219,7 +234,8 @@ def _method_data(
         "name": name,
         "scores": _numbers(scores),
         "shares": _numbers(shares),
-        "order": order.tolist(),
+        "order": places[: len(ranks)].tolist(),
+        "ties": [place for place in range(1, len(ranks)) if ranks[place] == ranks[place - 1]],
         "paint": _layers.to_text(_layers.quantize(scores, scale).tobytes()),
         "regions": _layer_data(values, scale),
     }
@@ -238,7 +254,7 @@ def _numbers(values: FloatArray) -> list[float | None]:
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
-def _assemble(heading: str, explained: str, picture: str, data: Mapping[str, Any]) -> bytes:
+def _assemble(heading: str, explained: str, picture: str, by: Ranking, data: Mapping[str, Any]) -> bytes:
     """Fill the template of the page; text of the caller is escaped."""
     parts = resources.files("captum_superpixel.visualization.page")
     names = ("page.html", "page.css", "masks.js", "drawing.js", "page.js")
@@ -258,6 +274,8 @@ def _assemble(heading: str, explained: str, picture: str, data: Mapping[str, Any
         picture=picture,
         data=encoded,
         script=script,
+        first="highest score" if by == "score" else "score of the largest magnitude",
+        share=SHARE,
     )
     # Names of files may hold bytes that are not text.
     return filled.encode("utf-8", errors="replace")

@@ -29,6 +29,8 @@ MASK = np.array(
 BLOCKS = np.ones((40, 40), dtype=int)
 FIRST = {10: 4.0, 20: -2.0, 30: 1.0, 40: 3.0}
 SECOND = {10: 1.0, 20: 2.0, 30: 3.0, 40: 4.0}
+TIED = {10: 1.0, 20: 3.0, 30: 1.0, 40: -1.0}
+ZERO = dict.fromkeys(FIRST, 0.0)
 BROKEN = {10: 1.0, 20: 2.0, 30: np.nan, 40: 4.0}
 
 
@@ -49,18 +51,19 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two methods with one mask, the first with a pixel map too."""
+    """Several methods with one mask, the first with a pixel map too."""
     rng = np.random.default_rng(0)
-    maps = {"Saliency": values(FIRST), HOSTILE: values(SECOND), "Broken": values(BROKEN)}
+    scores = {"Saliency": FIRST, HOSTILE: SECOND, "Broken": BROKEN, "Tied": TIED, "Zero": ZERO}
     return save_html(
         tmp_path_factory.mktemp("html") / "page & <b>.html",
         rng.random((3, 160, 240)),
-        maps,
+        {name: values(each) for name, each in scores.items()},
         np.kron(MASK, BLOCKS),
         pixel_attributions={"Saliency": rng.normal(size=(160, 240))},
         title=CLOSING,
         class_name=HOSTILE,
         probability=0.75,
+        score_name={**dict.fromkeys(scores, "effect"), HOSTILE: HOSTILE, "Broken": "mean magnitude"},
     )
 
 
@@ -166,6 +169,17 @@ def test_pointing_at_a_row_outlines_its_region(page: Any) -> None:
     assert inked(page, "outline", 1, 4) > 100
 
 
+def test_the_page_says_what_the_scores_of_the_method_are(page: Any) -> None:
+    assert page.inner_text("#meaning") == (
+        "Score: effect of the region. Share: of the summed magnitudes of all regions' scores."
+    )
+    assert page.get_attribute("[data-column='score'] button", "title") == "effect of the region"
+    page.check("input[name=method][value='2']")
+    assert page.inner_text("#score-name") == "mean magnitude"
+    page.check("input[name=method][value='1']")
+    assert page.inner_text("#score-name") == HOSTILE
+
+
 def test_the_slider_leaves_the_top_regions(page: Any) -> None:
     assert page.locator("#top-text").inner_text() == "all 4"
     assert not page.locator("#veil").is_visible()
@@ -215,6 +229,30 @@ def test_regions_without_a_score_say_so(page: Any) -> None:
     assert page.locator("tbody tr").last.inner_text().split() == [DASH, "30", "no", "score", DASH, "16.7", "%"]
     slide(page, "top", 1)
     assert page.locator("#top-text").inner_text() == "1 of 3, share 57.1 %"
+
+
+def test_equal_scores_share_a_rank(page: Any) -> None:
+    assert page.locator("#equal").is_hidden()
+    page.get_by_label("Tied", exact=True).check()
+    assert page.inner_text("#meaning").endswith("scores. =: equal scores share a rank.")
+    assert ids(page) == ["20", "10", "30", "40"]
+    assert page.locator("tbody td:first-child").all_inner_texts() == ["1", "2=", "2=", "4"]
+    point(page, 0, 5)
+    assert details(page).startswith("Rank 2= of 4 Score +1.000 Share 16.7 % Region 30")
+    page.mouse.click(*place(page, 0, 0))
+    assert "rank 2 of 4, shared by equal scores, score +1.000" in page.locator("#live").inner_text()
+    slide(page, "top", 2)
+    assert page.locator("tr:not(.out) td:nth-child(2)").all_text_contents() == ["20", "10"]
+
+
+def test_a_map_of_zeros_has_scores_and_no_ranks(page: Any) -> None:
+    page.get_by_label("Zero", exact=True).check()
+    assert page.locator("#top-text").inner_text() == "all scores are 0: no ranks"
+    assert page.locator("tbody td:first-child").all_inner_texts() == [DASH] * 4
+    point(page, 0, 0)
+    assert details(page) == "No rank Score 0 Share 0.0 % Region 10 Area 16.7 %"
+    page.mouse.click(*place(page, 0, 0))
+    assert page.locator("#live").inner_text() == "Region 10, no rank, score 0, share 0.0 %, kept"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +319,7 @@ def test_names_are_text(page: Any) -> None:
     assert page.title() == CLOSING
     assert page.locator("h1").inner_text() == CLOSING
     assert page.locator(".prediction").inner_text() == f"Class {HOSTILE}, probability 75.0 %"
-    assert page.locator("#methods span").all_text_contents() == ["Saliency", HOSTILE, "Broken"]
+    assert page.locator("#methods span").all_text_contents() == ["Saliency", HOSTILE, "Broken", "Tied", "Zero"]
     assert page.locator("img").count() == 1
     assert page.locator("script").count() == 2
 

@@ -101,17 +101,31 @@ def test_the_page_holds_the_rows_of_the_region_table(tmp_path: Path) -> None:
     assert np.array_equal(decode_labels(data["masks"][0], 3, 4), [[0, 0, 2, 2], [0, 0, 2, 2], [1, 1, 1, 3]])
 
 
+def test_the_page_says_what_scores_and_shares_are(tmp_path: Path) -> None:
+    page, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK))
+    assert data["methods"][0]["scoreName"] == "mean attribution"
+    share = "of the summed magnitudes of all regions' scores"
+    assert f"<b>Share</b>: {share}." in page
+    assert f'title="Magnitude of the score, {share}"' in page
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, score_name=HOSTILE))
+    assert data["methods"][0]["scoreName"] == HOSTILE
+    names = {"b": "effect", "a": "mean magnitude"}
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, {"a": VALUES, "b": VALUES}, MASK, score_name=names))
+    assert {method["name"]: method["scoreName"] for method in data["methods"]} == names
+
+
 def test_ranks_by_magnitude_where_asked_to(tmp_path: Path) -> None:
-    _, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, by="magnitude"))
+    page, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, by="magnitude"))
+    assert 'title="1 for the score of the largest magnitude"' in page
     assert data["methods"][0]["order"] == [2, 1, 0, 3]
 
 
-def test_tensors_of_a_batch_of_one_sum_over_channels_and_ids_stay_numbers(tmp_path: Path) -> None:
+def test_tensors_of_a_batch_of_one_are_averaged_over_channels_and_ids_stay_numbers(tmp_path: Path) -> None:
     maps = torch.tensor(VALUES).expand(1, 3, 3, 4)
     mask = torch.tensor([[[[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 7]]]])
     _, data = read(save_html(str(tmp_path / "page.html"), torch.rand(1, 3, 3, 4), maps, mask))
     assert data["masks"][0]["ids"] == [0, 1, 2, 7]
-    assert data["methods"][0]["scores"] == [3.0, -12.0, 6.0, 1.5]
+    assert data["methods"][0]["scores"] == [1.0, -4.0, 2.0, 0.5]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -220,7 +234,7 @@ def test_a_region_with_nan_has_no_score_and_the_others_share_the_whole(tmp_path:
 
 @pytest.mark.parametrize(
     ("values", "text", "ranked"),
-    [(0.0, "all zero", 4), (-2.5, "constant: -2.5", 4), (np.nan, "no finite value", 0), (np.inf, "no finite value", 0)],
+    [(0.0, "all zero", 0), (-2.5, "constant: -2.5", 4), (np.nan, "no finite value", 0), (np.inf, "no finite value", 0)],
 )
 def test_maps_without_differences_are_described(tmp_path: Path, values: float, text: str, ranked: int) -> None:
     one = np.full((3, 4), values)
@@ -228,6 +242,16 @@ def test_maps_without_differences_are_described(tmp_path: Path, values: float, t
     method = data["methods"][0]
     assert (method["regions"]["note"], len(method["order"])) == (text, ranked)
     assert method["pixels"]["note"] == text
+
+
+def test_equal_scores_share_a_rank_and_zeros_have_none(tmp_path: Path) -> None:
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, np.full((3, 4), 2.5), MASK))
+    assert (data["methods"][0]["order"], data["methods"][0]["ties"]) == ([0, 1, 2, 3], [1, 2, 3])
+    values = np.where(MASK == 5, -4.0, VALUES)
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, values, MASK))
+    assert (data["methods"][0]["order"], data["methods"][0]["ties"]) == ([0, 3, 1, 2], [3])
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, VALUES * 0, MASK))
+    assert data["methods"][0]["scores"] == data["methods"][0]["shares"] == [0.0] * 4
 
 
 def test_text_of_others_is_escaped(tmp_path: Path) -> None:
@@ -329,6 +353,8 @@ def test_equal_input_makes_an_equal_page(tmp_path: Path) -> None:
         ({"class_name": b"cat"}, TypeError, "class_name must be text or None, but b'cat'"),
         ({"probability": 93}, ValueError, "probability=93 is above 1"),
         ({"probability": "high"}, TypeError, "probability must be a number, but 'high'"),
+        ({"score_name": None}, TypeError, "score_name must be text that is not empty, but None"),
+        ({"score_name": {"a": "effect"}}, ValueError, "score_name has names for 'a', but attributions has a single"),
         ({"outlier_perc": 101}, ValueError, "outlier_perc=101"),
         ({"by": "size"}, ValueError, "by='size'"),
     ],
