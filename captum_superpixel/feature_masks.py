@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+MaskLike: TypeAlias = Tensor | NDArray[np.integer[Any]]
+"""Segment ids as callers pass them; ``check_feature_mask`` makes a tensor of them."""
+
+_COLORS = (1, 3, 4)
+"""Numbers of channels that an image may have in its last dimension: grey, color, color and opacity."""
 
 
 def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, name: str = "feature_mask") -> Tensor:
-    """Validate a feature mask against the tensor that it partitions.
+    """Validate a feature mask against the tensor that it partitions, and lay it out like that.
+
+    Missing dimensions are those that broadcasting, as Captum does it, would add: ``(*spatial)`` and ``(1, *spatial)``
+    are one mask for all images, ``(M, *spatial)`` is one for each image if M fits N, and one for each channel if M is
+    C; where it could be both, it is an error.
 
     Args:
-        feature_mask: What the caller passed as mask.
+        feature_mask: What the caller passed as mask: a tensor or a NumPy array of integers, ``(M, 1 or C, *spatial)``,
+            ``(M, *spatial)`` or ``(*spatial)``.
         inputs_shape: Shape ``(N, C, *spatial)`` of the tensor that the mask is for.
         name: What to call the mask in messages.
 
@@ -20,33 +34,116 @@ def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, nam
         The mask ``(M, 1 or C, *spatial)`` as int64, where N is a multiple of M.
 
     Raises:
-        TypeError: If it is not a tensor, or a tensor of anything but integers.
-        ValueError: If it has another shape, no elements, or negative ids.
+        TypeError: If it is neither a tensor nor an array, or one of anything but integers.
+        ValueError: If it has another shape, or one that can be read in two ways, no elements, or negative ids.
+
+    Examples:
+        >>> check_feature_mask(np.array([[0, 1], [2, 2]]), (5, 3, 2, 2)).shape
+        torch.Size([1, 1, 2, 2])
+        >>> check_feature_mask(torch.zeros(5, 2, 2, dtype=torch.uint8), (5, 3, 2, 2)).shape
+        torch.Size([5, 1, 2, 2])
     """
-    if not isinstance(feature_mask, Tensor):
-        raise TypeError(f"{name} must be an integer tensor, but a {type(feature_mask).__name__} was passed")
-    if feature_mask.is_floating_point() or feature_mask.is_complex() or feature_mask.dtype == torch.bool:
+    ids = as_integers(feature_mask, name)
+    shape, expected = tuple(ids.shape), tuple(inputs_shape)
+    readings = [reading for reading in _readings(shape, expected) if _fits(reading, expected)]
+    if not readings:
+        wanted = ", ".join(["1 or N", *(["1 or C"] if len(expected) > 1 else []), *map(str, expected[2:])])
+        raise ValueError(
+            f"{name} of shape {shape} does not fit a tensor of shape {expected}: pass a mask of shape ({wanted}), "
+            f"or one whose N divides that of the tensor{_hint(shape, expected)}"
+        )
+    if len(readings) > 1:
+        raise ValueError(
+            f"{name} of shape {shape} can be read in two ways for a tensor of shape {expected}: as one mask for each "
+            f"image, which is mask[:, None] of shape {readings[0]}, or, as Captum reads it, as one for each channel, "
+            f"which is mask[None] of shape {readings[1]}; pass the one that is meant"
+        )
+    if int(ids.min()) < 0:
+        raise ValueError(
+            f"{name} holds the negative id {int(ids.min())}, but segment ids must be 0 or larger: shift them, for "
+            "example by mask - mask.min()"
+        )
+    return ids.reshape(readings[0])
+
+
+def as_integers(feature_mask: object, name: str = "feature_mask") -> Tensor:
+    """Return a tensor or NumPy array of integers as a tensor of int64, of any shape.
+
+    Raises:
+        TypeError: If it is neither, or one of anything but integers.
+        ValueError: If an id is too large for int64.
+    """
+    if isinstance(feature_mask, np.ndarray):
+        cure, is_integer = ".astype(int)", feature_mask.dtype.kind in "iu"
+    elif isinstance(feature_mask, Tensor):
+        cure, dtype = ".long()", feature_mask.dtype
+        is_integer = not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
+    else:
+        raise TypeError(
+            f"{name} must be a tensor or a NumPy array of integers, but a {type(feature_mask).__name__} was passed"
+        )
+    if not is_integer:
         raise TypeError(
             f"{name} has dtype {feature_mask.dtype}, but its entries are segment ids: pass non-negative integers, "
-            "for example feature_mask.long()"
+            f"for example mask{cure}"
         )
-    shape, expected = tuple(feature_mask.shape), tuple(inputs_shape)
-    fits = (
-        len(shape) == len(expected)
-        and feature_mask.numel() > 0
+    if isinstance(feature_mask, Tensor):
+        ids, is_unsigned = feature_mask.long(), feature_mask.dtype == torch.uint64
+    else:
+        # A copy, because torch takes neither foreign byte orders nor negative strides.
+        ids = torch.from_numpy(np.array(feature_mask, dtype=np.int64, order="C"))
+        is_unsigned = feature_mask.dtype.kind == "u"
+    if is_unsigned and bool((ids < 0).any()):
+        raise ValueError(f"{name} of dtype {feature_mask.dtype} holds an id above {2**63 - 1}, the largest of int64")
+    return ids
+
+
+def looks_channels_last(shape: Sequence[int]) -> bool:
+    """Whether a batch of this shape seems to be ``(N, *spatial, C)``, images with their channels last.
+
+    That is so if the last of at least four dimensions is 1, 3 or 4 long, and all between it and the first are longer
+    than 4. Images ``(N, C, H, W)`` of at most four channels are never taken for such, nor are maps of any number of
+    channels that are wider than four, or at most four high; of the others only strips, one, three or four wide.
+
+    Examples:
+        >>> looks_channels_last((8, 224, 224, 3)), looks_channels_last((8, 3, 224, 224))
+        (True, False)
+        >>> looks_channels_last((8, 512, 4, 4)), looks_channels_last((8, 512, 7, 7))
+        (False, False)
+    """
+    return len(shape) >= 4 and shape[-1] in _COLORS and min(shape[1:-1]) > max(_COLORS)
+
+
+def _readings(shape: tuple[int, ...], expected: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes with all dimensions that a mask may be meant to have."""
+    missing = len(expected) - len(shape)
+    if missing == 0:
+        return [shape]
+    if len(expected) < 2 or missing not in (1, 2):
+        return []
+    if missing == 2:
+        return [(1, 1, *shape)]
+    per_image = (shape[0], 1, *shape[1:])
+    return [per_image] if shape[0] == 1 else [per_image, (1, *shape)]
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    return (
+        0 not in shape
         and expected[0] % shape[0] == 0
         and shape[1:2] in ((1,), expected[1:2])
         and shape[2:] == expected[2:]
     )
-    if not fits:
-        wanted = ", ".join(["1 or N", *(["1 or C"] if len(expected) > 1 else []), *map(str, expected[2:])])
-        raise ValueError(
-            f"{name} of shape {shape} does not fit a tensor of shape {expected}: pass a mask of shape ({wanted}), "
-            "or one whose N divides that of the tensor (a bare (H, W) mask becomes one by mask[None, None])"
-        )
-    if int(feature_mask.min()) < 0:
-        raise ValueError(f"{name} holds the negative id {int(feature_mask.min())}, but segment ids must be 0 or larger")
-    return feature_mask.long()
+
+
+def _hint(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """What may be behind a mask that does not fit."""
+    if looks_channels_last(expected):
+        return "; the tensor seems to hold images with their channels last, but they belong second: (N, C, *spatial)"
+    spatial = expected[2:]
+    if spatial and shape[1:] == spatial[1:] and shape[0] > spatial[0] > 0 and shape[0] % spatial[0] == 0:
+        return "; Captum's NoiseTunnel repeats a mask along its first dimension: give it mask[None, None]"
+    return ""
 
 
 def repeat_for_batch(feature_mask: Tensor, batch_size: int) -> Tensor:

@@ -8,21 +8,22 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel.feature_masks import check_feature_mask, rank_rows
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows
 
 Reduction = Literal["mean", "abs_mean", "sum", "max"]
 
 __all__ = ["Reduction", "pool_segments", "segment_scores"]
 
 
-def segment_scores(attributions: Tensor, feature_mask: Tensor, reduction: Reduction = "mean") -> Tensor:
+def segment_scores(attributions: Tensor, feature_mask: MaskLike, reduction: Reduction = "mean") -> Tensor:
     """Reduce the attributions inside each segment to one score.
 
     Args:
         attributions: Floating-point maps of shape ``(N, C, *spatial)``.
-        feature_mask: Integer ids of shape ``(1 or N, 1 or C, *spatial)``, any non-negative int64. A mask with one
-            channel partitions pixels, and every channel is scored by itself; in a mask with C channels equal ids are
-            one segment whatever their channel.
+        feature_mask: Integer ids of shape ``(1 or N, 1 or C, *spatial)``, any non-negative int64, as tensor or NumPy
+            array; ``(*spatial)`` is one mask for all, ``(N, *spatial)`` one each unless N is C. A mask with one channel
+            partitions pixels, and every channel is scored by itself; in a mask with C channels equal ids are one
+            segment whatever their channel.
         reduction: ``"mean"``, ``"abs_mean"`` (mean of the magnitudes), ``"sum"``, or ``"max"`` (the largest value,
             with its sign).
 
@@ -48,7 +49,7 @@ def segment_scores(attributions: Tensor, feature_mask: Tensor, reduction: Reduct
 
 
 def pool_segments(
-    attributions: Tensor, feature_mask: Tensor, reduction: Reduction = "mean", pool_channels: bool = False
+    attributions: Tensor, feature_mask: MaskLike, reduction: Reduction = "mean", pool_channels: bool = False
 ) -> Tensor:
     """Replace every attribution by the score of its segment.
 
@@ -57,9 +58,7 @@ def pool_segments(
 
     Args:
         attributions: Floating-point maps of shape ``(N, C, *spatial)``.
-        feature_mask: Integer ids of shape ``(1 or N, 1 or C, *spatial)``, any non-negative int64; gaps between ids cost
-            nothing. A mask with one channel partitions pixels; in a mask with C channels equal ids are one segment
-            whatever their channel.
+        feature_mask: Integer ids as for ``segment_scores``; gaps between ids cost nothing.
         reduction: ``"mean"`` (keeps the sum of the map), ``"abs_mean"`` (mean of the magnitudes), ``"sum"``, or
             ``"max"`` (the largest value, with its sign).
         pool_channels: Reduce over the channels as well, so that all channels of a segment get one value.

@@ -24,7 +24,7 @@ from captum_superpixel.attr._captum import (
 )
 from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
-from captum_superpixel.feature_masks import repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, repeat_for_batch
 from captum_superpixel.masks import Slic
 from captum_superpixel.pooling import Reduction, check_reduction, pool_segments
 
@@ -133,9 +133,11 @@ class SuperpixelGrouped(Attribution):
         Args:
             inputs: Images ``(N, C, *spatial)``, or a tuple of input tensors.
             *args: Further arguments of the wrapped method, by position.
-            feature_mask: Segment ids ``(1 or N, 1 or C, *spatial)``, non-negative integers, used instead of the
-                generator's. N may be a multiple of the mask's batch size; each mask then holds for so many images in a
-                row. A tuple holds one mask an input, None leaving that input as it is; a list is an ensemble.
+            feature_mask: Segment ids ``(1 or N, 1 or C, *spatial)``, non-negative integers as tensor or NumPy array,
+                used instead of the generator's. ``(*spatial)`` is one mask for all images, ``(N, *spatial)`` one each;
+                where N is C it could also be one for each channel, and is an error. N may be a multiple of the mask's
+                batch size; each mask then holds for so many images in a row. A tuple holds one mask an input, None
+                leaving that input as it is; a list is an ensemble.
             **kwargs: Further arguments of the wrapped method.
 
         Returns:
@@ -317,7 +319,7 @@ class SuperpixelGrouped(Attribution):
 
 
 def group_maps(
-    maps: Tensor, feature_masks: Sequence[Tensor], reduction: Reduction = "mean", pool_channels: bool = False
+    maps: Tensor, feature_masks: Sequence[MaskLike], reduction: Reduction = "mean", pool_channels: bool = False
 ) -> Tensor:
     """Pool maps within the segments of each mask, and average over the masks: what ``SuperpixelGrouped`` does to a map.
 
@@ -337,7 +339,7 @@ def group_maps(
         >>> group_maps(maps, [torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 0]]])])
         tensor([[[3.5000, 3.5000, 6.5000, 6.5000]]])
     """
-    masks = [repeat_for_batch(mask, maps.shape[0]) for mask in feature_masks]
+    masks = [repeat_for_batch(check_feature_mask(mask, maps.shape), maps.shape[0]) for mask in feature_masks]
     pooled = [pool_segments(maps, mask, reduction, pool_channels) for mask in masks]
     return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(dim=0)
 

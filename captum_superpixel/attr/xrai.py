@@ -17,7 +17,7 @@ from captum_superpixel.attr._captum import AttributeCall, check_method, describe
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
 from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
 from captum_superpixel.attr._xrai_segments import segment_at_scales
-from captum_superpixel.feature_masks import repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike, repeat_for_batch
 
 Algorithm = Literal["full", "fast"]
 
@@ -115,7 +115,7 @@ class XRAI(Attribution):
         self,
         inputs: Tensor | tuple[Tensor, ...],
         *args: Any,
-        feature_mask: Tensor | list[Tensor] | None = None,
+        feature_mask: MaskLike | list[MaskLike] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Attribute with the wrapped method, and give each pixel the density of the region that it was added with.
@@ -124,8 +124,9 @@ class XRAI(Attribution):
             inputs: Images ``(N, C, H, W)``, finite; or a tuple of one such tensor. Further inputs of the model are
                 passed as ``additional_forward_args``.
             *args: Further arguments of the wrapped method (for a model: of IntegratedGradients), by position.
-            feature_mask: Segment ids ``(1 or N, 1, H, W)``, non-negative integers, or a list of such masks, whose
-                segments compete; used instead of the generator's. N may be a multiple of the mask's batch size; each
+            feature_mask: Segment ids ``(1 or N, 1, H, W)``, non-negative integers as tensor or NumPy array (``(H, W)``
+                for all images, or ``(N, H, W)`` unless N is C, will do), or a list of such masks, whose segments
+                compete; used instead of the generator's. N may be a multiple of the mask's batch size; each
                 mask then holds for so many images in a row. It is not handed on to the wrapped method.
             **kwargs: Further arguments of the wrapped method. For a model, ``baselines`` replaces the two, by one or
                 by a list over which the maps are averaged.

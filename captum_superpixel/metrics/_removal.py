@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
 from captum_superpixel._checks import checked_integer
-from captum_superpixel.feature_masks import check_feature_mask, rank_rows, repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
 from captum_superpixel.metrics._maps import descending_ranks, widen
 
 __all__ = ["Baselines", "Steps", "background", "removal_steps"]
@@ -29,12 +29,13 @@ class Steps(NamedTuple):
     fractions: Tensor  # (N, S + 1), the part of the pixels that is changed
 
 
-def removal_steps(scores: Tensor, feature_mask: Tensor | None, n_steps: int | None) -> Steps:
+def removal_steps(scores: Tensor, feature_mask: MaskLike | None, n_steps: int | None) -> Steps:
     """Divide the removal of scored pixels, or of the regions of a mask, into steps.
 
     Args:
         scores: ``(N, H, W)``, the highest goes first.
-        feature_mask: None, or what the caller passed as ids ``(1 or N, 1, H, W)`` of regions.
+        feature_mask: None, or what the caller passed as ids ``(1 or N, 1, H, W)`` of regions;
+            ``(H, W)`` and ``(N, H, W)`` are taken for the same.
         n_steps: What the caller passed as number of steps; None for one pixel or region a step.
 
     Returns:
@@ -66,7 +67,7 @@ def removal_steps(scores: Tensor, feature_mask: Tensor | None, n_steps: int | No
     return Steps(ranks, thresholds, widen(changed.gather(1, thresholds)) / length)
 
 
-def _region_ranks(pixels: Tensor, feature_mask: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _region_ranks(pixels: Tensor, feature_mask: MaskLike, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The rank of each pixel's region ``(N, L)``, and the number of regions ``(N, 1)``, of scores ``(N, L)``."""
     mask = repeat_for_batch(check_feature_mask(feature_mask, shape), shape[0]).to(pixels.device)
     labels = rank_rows(mask.flatten(1)).expand(shape[0], -1)
