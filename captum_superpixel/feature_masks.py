@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +13,9 @@ from torch import Tensor
 
 MaskLike: TypeAlias = Tensor | NDArray[np.integer[Any]]
 """Segment ids as callers pass them; ``check_feature_mask`` makes a tensor of them."""
+
+_PARTIAL_SUM = 2**20
+"""How many values float32 adds up before a new sum begins; at 2**24 it stops counting by ones."""
 
 _COLORS = (1, 3, 4)
 """Numbers of channels that an image may have in its last dimension: grey, color, color and opacity."""
@@ -202,17 +206,19 @@ def renumber(feature_masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
     masks = [mask.expand(batch_size, *mask.shape[1:]) for mask in feature_masks]
     ranks = rank_rows(torch.cat([mask.reshape(batch_size, -1) for mask in masks], dim=1))
     parts = torch.split(ranks, [mask[0].numel() for mask in masks], dim=1)
-    return tuple(part.reshape(mask.shape) for part, mask in zip(parts, masks, strict=True))
+    # Contiguous, because ShapleyValueSampling takes views of them.
+    return tuple(part.reshape(mask.shape).contiguous() for part, mask in zip(parts, masks, strict=True))
 
 
 def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Shift the ids of each mask beyond those of the masks before it, image by image.
 
     Args:
-        feature_masks: One mask ``(N, 1, *spatial)`` an input, or None.
+        feature_masks: One mask ``(1 or N, 1, *spatial)`` an input, or None.
 
     Returns:
-        The masks with ids that no two inputs of an image share; None stays None.
+        The masks with ids that no two inputs of an image share, ``(N, …)`` from the first on that differs between
+        images; None stays None.
     """
     result: list[Tensor | None] = []
     offset: Tensor | None = None
@@ -224,8 +230,40 @@ def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None
         if offset is not None:
             flat = flat + offset.to(flat.device)
         offset = flat.amax(dim=1, keepdim=True) + 1
-        result.append(flat.reshape(mask.shape))
+        result.append(flat.reshape(len(flat), *mask.shape[1:]))
     return tuple(result)
+
+
+def segment_sums(values: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Add up the values of each segment.
+
+    In less than double precision, partial sums keep long segments from a total that swallows what is added to it.
+
+    Args:
+        values: Floating-point, of shape ``(N, C, L)``.
+        labels: int64 of shape ``(1 or N, 1, L)``, below ``count``.
+        count: K, the number of segments.
+
+    Returns:
+        ``(N, C, K)``, of the dtype of the values; 0 for segments without elements.
+    """
+    index = labels.expand(*values.shape[:2], -1)
+    zeros = values.new_zeros((*values.shape[:2], count))
+    if values.dtype == torch.float64 or values.shape[2] <= _PARTIAL_SUM:
+        return zeros.scatter_add(2, index, values)
+    parts = zip(torch.split(values, _PARTIAL_SUM, dim=2), torch.split(index, _PARTIAL_SUM, dim=2), strict=True)
+    return functools.reduce(torch.add, (zeros.scatter_add(2, where, part) for part, where in parts))
+
+
+def segment_sizes(labels: Tensor, count: int) -> Tensor:
+    """Count the elements of each segment, exactly: labels ``(*, L)`` to int64 ``(*, count)``.
+
+    Examples:
+        >>> segment_sizes(torch.tensor([[0, 2, 2]]), 3).tolist()
+        [[1, 0, 2]]
+    """
+    zeros = labels.new_zeros((*labels.shape[:-1], count))
+    return zeros.scatter_add(-1, labels, labels.new_ones(()).expand(labels.shape))
 
 
 def number_elements(inputs: Tensor, first_id: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from captum_superpixel._checks import checked_choice
+from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel.attr._captum import (
     AttributeCall,
     check_method,
@@ -158,6 +159,7 @@ class SuperpixelGrouped(Attribution):
         if has_delta and not self.has_convergence_delta():
             raise ValueError(f"return_convergence_delta=True, but {self!r} has none: {self._why_no_delta()}")
         ensemble = self._masks(tensors, by_position if feature_mask is None else feature_mask)
+        warn_in_training_mode(self.forward_func)
 
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))

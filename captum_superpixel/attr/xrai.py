@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number, listed
+from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel.attr._captum import AttributeCall, check_method, describe, log_usage
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
 from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
@@ -147,6 +148,7 @@ class XRAI(Attribution):
                 "the sum of the map; ask the wrapped method for it"
             )
         masks = self._masks(images, feature_mask)
+        warn_in_training_mode(self.forward_func)
         maps = self._attribute_pixels(call, images).detach()
         _check_maps(maps, images, describe(self.attribution_method))
         merged = maps.amax(dim=1)
