@@ -118,6 +118,32 @@ def looks_channels_last(shape: Sequence[int]) -> bool:
     return len(shape) >= 4 and shape[-1] in _COLORS and min(shape[1:-1]) > max(_COLORS)
 
 
+def check_channels_first(inputs_shape: Sequence[int], what: str) -> None:
+    """Raise ValueError for images that seem to have their channels last, which ``what`` would segment as rows.
+
+    Args:
+        inputs_shape: Shape of the images.
+        what: What segments them, for the message.
+    """
+    if looks_channels_last(inputs_shape):
+        raise ValueError(
+            f"{what} segments (N, C, *spatial), but inputs of shape {tuple(inputs_shape)} seem to have their channels "
+            "last: pass inputs.movedim(-1, 1), and let a network that takes them last bring them back, for example by "
+            "lambda inputs: network(inputs.movedim(1, -1)); if the channels do come first, pass your own mask as "
+            "feature_mask="
+        )
+
+
+def hint_for_one_image(shape: Sequence[int]) -> str:
+    """How to make a batch of an image without one, ``(C, H, W)`` or ``(H, W, C)``."""
+    last = looks_channels_last((1, *shape))
+    return (
+        "bring a single image with its channels last to (1, C, H, W) by inputs.movedim(-1, 0)[None]"
+        if last
+        else ("add the batch to a single image by inputs[None]")
+    )
+
+
 def _readings(shape: tuple[int, ...], expected: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The shapes with all dimensions that a mask may be meant to have."""
     missing = len(expected) - len(shape)

@@ -18,7 +18,7 @@ from captum_superpixel.attr._captum import AttributeCall, check_method, describe
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
 from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
 from captum_superpixel.attr._xrai_segments import segment_at_scales
-from captum_superpixel.feature_masks import MaskLike, repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike, check_channels_first, hint_for_one_image, repeat_for_batch
 
 Algorithm = Literal["full", "fast"]
 
@@ -211,6 +211,7 @@ class XRAI(Attribution):
         elif self.mask_generator is not None:
             members = generate(self.mask_generator, (images,))
         else:
+            check_channels_first(images.shape, "XRAI")
             return None
         masks = [mask for member in members for mask in member if mask is not None]
         for mask in masks:
@@ -270,7 +271,7 @@ def _as_images(inputs: object) -> Tensor:
     if not isinstance(inputs, Tensor):
         raise TypeError(f"inputs must be a tensor of shape (N, C, H, W), but a {type(inputs).__name__} was passed")
     if inputs.dim() != 4 or inputs.numel() == 0:
-        hint = "; add the batch to a single image by inputs[None]" if inputs.dim() == 3 else ""
+        hint = f"; {hint_for_one_image(inputs.shape)}" if inputs.dim() == 3 else ""
         raise ValueError(
             f"XRAI explains images of shape (N, C, H, W) with at least one pixel, but the inputs have shape "
             f"{tuple(inputs.shape)}{hint}"
