@@ -227,7 +227,7 @@ def _checked_maps(attributions: object) -> Tensor:
         broken = (~finite).nonzero().flatten().tolist()
         raise ValueError(
             f"the attributions of {name_images(broken)} hold NaN or infinite values, which have no rank: find out "
-            "why, or replace them by torch.nan_to_num(attributions)"
+            "why, or replace them by torch.nan_to_num(attributions, 0, 0, 0)"
         )
     return maps
 

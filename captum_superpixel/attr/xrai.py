@@ -278,7 +278,7 @@ def _as_images(inputs: object) -> Tensor:
         )
     if inputs.is_complex():
         raise TypeError(f"inputs have dtype {inputs.dtype}: pass real pixels, for example inputs.abs()")
-    _check_finite(inputs, "images", "replace them first, for example by torch.nan_to_num(inputs)")
+    _check_finite(inputs, "images", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
     return inputs
 
 

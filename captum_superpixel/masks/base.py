@@ -119,7 +119,7 @@ class ImageMaskGenerator(ABC):
             broken = torch.nonzero(~finite).flatten().tolist()
             raise ValueError(
                 f"{len(broken)} of {shape[0]} images (index {listed(broken)}) hold NaN or infinite pixels: "
-                "replace them first, for example by torch.nan_to_num(inputs)"
+                "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)"
             )
 
     def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
