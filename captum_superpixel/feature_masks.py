@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+MaskLike: TypeAlias = Tensor | NDArray[np.integer[Any]]
+"""Segment ids as callers pass them; ``check_feature_mask`` makes a tensor of them."""
+
+_PARTIAL_SUM = 2**20
+"""How many values float32 adds up before a new sum begins; at 2**24 it stops counting by ones."""
+
+_COLORS = (1, 3, 4)
+"""Numbers of channels that an image may have in its last dimension: grey, color, color and opacity."""
 
 
 def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, name: str = "feature_mask") -> Tensor:
-    """Validate a feature mask against the tensor that it partitions.
+    """Validate a feature mask against the tensor that it partitions, and lay it out like that.
+
+    Missing dimensions are those that broadcasting, as Captum does it, would add: ``(*spatial)`` and ``(1, *spatial)``
+    are one mask for all images, ``(M, *spatial)`` is one for each image if M fits N, and one for each channel if M is
+    C; where it could be both, it is an error.
 
     Args:
-        feature_mask: What the caller passed as mask.
+        feature_mask: What the caller passed as mask: a tensor or a NumPy array of integers, ``(M, 1 or C, *spatial)``,
+            ``(M, *spatial)`` or ``(*spatial)``.
         inputs_shape: Shape ``(N, C, *spatial)`` of the tensor that the mask is for.
         name: What to call the mask in messages.
 
@@ -20,33 +38,142 @@ def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, nam
         The mask ``(M, 1 or C, *spatial)`` as int64, where N is a multiple of M.
 
     Raises:
-        TypeError: If it is not a tensor, or a tensor of anything but integers.
-        ValueError: If it has another shape, no elements, or negative ids.
+        TypeError: If it is neither a tensor nor an array, or one of anything but integers.
+        ValueError: If it has another shape, or one that can be read in two ways, no elements, or negative ids.
+
+    Examples:
+        >>> check_feature_mask(np.array([[0, 1], [2, 2]]), (5, 3, 2, 2)).shape
+        torch.Size([1, 1, 2, 2])
+        >>> check_feature_mask(torch.zeros(5, 2, 2, dtype=torch.uint8), (5, 3, 2, 2)).shape
+        torch.Size([5, 1, 2, 2])
     """
-    if not isinstance(feature_mask, Tensor):
-        raise TypeError(f"{name} must be an integer tensor, but a {type(feature_mask).__name__} was passed")
-    if feature_mask.is_floating_point() or feature_mask.is_complex() or feature_mask.dtype == torch.bool:
+    ids = as_integers(feature_mask, name)
+    shape, expected = tuple(ids.shape), tuple(inputs_shape)
+    readings = [reading for reading in _readings(shape, expected) if _fits(reading, expected)]
+    if not readings:
+        wanted = ", ".join(["1 or N", *(["1 or C"] if len(expected) > 1 else []), *map(str, expected[2:])])
+        raise ValueError(
+            f"{name} of shape {shape} does not fit a tensor of shape {expected}: pass a mask of shape ({wanted}), "
+            f"or one whose N divides that of the tensor{_hint(shape, expected)}"
+        )
+    if len(readings) > 1:
+        raise ValueError(
+            f"{name} of shape {shape} can be read in two ways for a tensor of shape {expected}: as one mask for each "
+            f"image, which is mask[:, None] of shape {readings[0]}, or, as Captum reads it, as one for each channel, "
+            f"which is mask[None] of shape {readings[1]}; pass the one that is meant"
+        )
+    if int(ids.min()) < 0:
+        raise ValueError(
+            f"{name} holds the negative id {int(ids.min())}, but segment ids must be 0 or larger: shift them, for "
+            "example by mask - mask.min()"
+        )
+    return ids.reshape(readings[0])
+
+
+def as_integers(feature_mask: object, name: str = "feature_mask") -> Tensor:
+    """Return a tensor or NumPy array of integers as a tensor of int64, of any shape.
+
+    Raises:
+        TypeError: If it is neither, or one of anything but integers.
+        ValueError: If an id is too large for int64.
+    """
+    if isinstance(feature_mask, np.ndarray):
+        cure, is_integer = ".astype(int)", feature_mask.dtype.kind in "iu"
+    elif isinstance(feature_mask, Tensor):
+        cure, dtype = ".long()", feature_mask.dtype
+        is_integer = not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
+    else:
+        raise TypeError(
+            f"{name} must be a tensor or a NumPy array of integers, but a {type(feature_mask).__name__} was passed"
+        )
+    if not is_integer:
         raise TypeError(
             f"{name} has dtype {feature_mask.dtype}, but its entries are segment ids: pass non-negative integers, "
-            "for example feature_mask.long()"
+            f"for example mask{cure}"
         )
-    shape, expected = tuple(feature_mask.shape), tuple(inputs_shape)
-    fits = (
-        len(shape) == len(expected)
-        and feature_mask.numel() > 0
+    if isinstance(feature_mask, Tensor):
+        ids, is_unsigned = feature_mask.long(), feature_mask.dtype == torch.uint64
+    else:
+        # A copy, because torch takes neither foreign byte orders nor negative strides.
+        ids = torch.from_numpy(np.array(feature_mask, dtype=np.int64, order="C"))
+        is_unsigned = feature_mask.dtype.kind == "u"
+    if is_unsigned and bool((ids < 0).any()):
+        raise ValueError(f"{name} of dtype {feature_mask.dtype} holds an id above {2**63 - 1}, the largest of int64")
+    return ids
+
+
+def looks_channels_last(shape: Sequence[int]) -> bool:
+    """Whether a batch of this shape seems to be ``(N, *spatial, C)``, images with their channels last.
+
+    That is so if the last of at least four dimensions is 1, 3 or 4 long, and all between it and the first are longer
+    than 4. Images ``(N, C, H, W)`` of at most four channels are never taken for such, nor are maps of any number of
+    channels that are wider than four, or at most four high; of the others only strips, one, three or four wide.
+
+    Examples:
+        >>> looks_channels_last((8, 224, 224, 3)), looks_channels_last((8, 3, 224, 224))
+        (True, False)
+        >>> looks_channels_last((8, 512, 4, 4)), looks_channels_last((8, 512, 7, 7))
+        (False, False)
+    """
+    return len(shape) >= 4 and shape[-1] in _COLORS and min(shape[1:-1]) > max(_COLORS)
+
+
+def check_channels_first(inputs_shape: Sequence[int], what: str) -> None:
+    """Raise ValueError for images that seem to have their channels last, which ``what`` would segment as rows.
+
+    Args:
+        inputs_shape: Shape of the images.
+        what: What segments them, for the message.
+    """
+    if looks_channels_last(inputs_shape):
+        raise ValueError(
+            f"{what} segments (N, C, *spatial), but inputs of shape {tuple(inputs_shape)} seem to have their channels "
+            "last: pass inputs.movedim(-1, 1), and let a network that takes them last bring them back, for example by "
+            "lambda inputs: network(inputs.movedim(1, -1)); if the channels do come first, pass your own mask as "
+            "feature_mask="
+        )
+
+
+def hint_for_one_image(shape: Sequence[int]) -> str:
+    """How to make a batch of an image without one, ``(C, H, W)`` or ``(H, W, C)``."""
+    last = looks_channels_last((1, *shape))
+    return (
+        "bring a single image with its channels last to (1, C, H, W) by inputs.movedim(-1, 0)[None]"
+        if last
+        else ("add the batch to a single image by inputs[None]")
+    )
+
+
+def _readings(shape: tuple[int, ...], expected: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes with all dimensions that a mask may be meant to have."""
+    missing = len(expected) - len(shape)
+    if missing == 0:
+        return [shape]
+    if len(expected) < 2 or missing not in (1, 2):
+        return []
+    if missing == 2:
+        return [(1, 1, *shape)]
+    per_image = (shape[0], 1, *shape[1:])
+    return [per_image] if shape[0] == 1 else [per_image, (1, *shape)]
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    return (
+        0 not in shape
         and expected[0] % shape[0] == 0
         and shape[1:2] in ((1,), expected[1:2])
         and shape[2:] == expected[2:]
     )
-    if not fits:
-        wanted = ", ".join(["1 or N", *(["1 or C"] if len(expected) > 1 else []), *map(str, expected[2:])])
-        raise ValueError(
-            f"{name} of shape {shape} does not fit a tensor of shape {expected}: pass a mask of shape ({wanted}), "
-            "or one whose N divides that of the tensor (a bare (H, W) mask becomes one by mask[None, None])"
-        )
-    if int(feature_mask.min()) < 0:
-        raise ValueError(f"{name} holds the negative id {int(feature_mask.min())}, but segment ids must be 0 or larger")
-    return feature_mask.long()
+
+
+def _hint(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """What may be behind a mask that does not fit."""
+    if looks_channels_last(expected):
+        return "; the tensor seems to hold images with their channels last, but they belong second: (N, C, *spatial)"
+    spatial = expected[2:]
+    if spatial and shape[1:] == spatial[1:] and shape[0] > spatial[0] > 0 and shape[0] % spatial[0] == 0:
+        return "; Captum's NoiseTunnel repeats a mask along its first dimension: give it mask[None, None]"
+    return ""
 
 
 def repeat_for_batch(feature_mask: Tensor, batch_size: int) -> Tensor:
@@ -105,17 +232,19 @@ def renumber(feature_masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
     masks = [mask.expand(batch_size, *mask.shape[1:]) for mask in feature_masks]
     ranks = rank_rows(torch.cat([mask.reshape(batch_size, -1) for mask in masks], dim=1))
     parts = torch.split(ranks, [mask[0].numel() for mask in masks], dim=1)
-    return tuple(part.reshape(mask.shape) for part, mask in zip(parts, masks, strict=True))
+    # Contiguous, because ShapleyValueSampling takes views of them.
+    return tuple(part.reshape(mask.shape).contiguous() for part, mask in zip(parts, masks, strict=True))
 
 
 def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Shift the ids of each mask beyond those of the masks before it, image by image.
 
     Args:
-        feature_masks: One mask ``(N, 1, *spatial)`` per input, or None.
+        feature_masks: One mask ``(1 or N, 1, *spatial)`` per input, or None.
 
     Returns:
-        The masks with ids that no two inputs of an image share; None stays None.
+        The masks with ids that no two inputs of an image share, ``(N, …)`` from the first on that differs between
+        images; None stays None.
     """
     result: list[Tensor | None] = []
     offset: Tensor | None = None
@@ -127,8 +256,40 @@ def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None
         if offset is not None:
             flat = flat + offset.to(flat.device)
         offset = flat.amax(dim=1, keepdim=True) + 1
-        result.append(flat.reshape(mask.shape))
+        result.append(flat.reshape(len(flat), *mask.shape[1:]))
     return tuple(result)
+
+
+def segment_sums(values: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Add up the values of each segment.
+
+    In less than double precision, partial sums keep long segments from a total that swallows what is added to it.
+
+    Args:
+        values: Floating-point, of shape ``(N, C, L)``.
+        labels: int64 of shape ``(1 or N, 1, L)``, below ``count``.
+        count: K, the number of segments.
+
+    Returns:
+        ``(N, C, K)``, of the dtype of the values; 0 for segments without elements.
+    """
+    index = labels.expand(*values.shape[:2], -1)
+    zeros = values.new_zeros((*values.shape[:2], count))
+    if values.dtype == torch.float64 or values.shape[2] <= _PARTIAL_SUM:
+        return zeros.scatter_add(2, index, values)
+    parts = zip(torch.split(values, _PARTIAL_SUM, dim=2), torch.split(index, _PARTIAL_SUM, dim=2), strict=True)
+    return functools.reduce(torch.add, (zeros.scatter_add(2, where, part) for part, where in parts))
+
+
+def segment_sizes(labels: Tensor, count: int) -> Tensor:
+    """Count the elements of each segment, exactly: labels ``(*, L)`` to int64 ``(*, count)``.
+
+    Examples:
+        >>> segment_sizes(torch.tensor([[0, 2, 2]]), 3).tolist()
+        [[1, 0, 2]]
+    """
+    zeros = labels.new_zeros((*labels.shape[:-1], count))
+    return zeros.scatter_add(-1, labels, labels.new_ones(()).expand(labels.shape))
 
 
 def number_elements(inputs: Tensor, first_id: int) -> Tensor:

@@ -8,21 +8,22 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel.feature_masks import check_feature_mask, rank_rows
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, segment_sizes, segment_sums
 
 Reduction = Literal["mean", "abs_mean", "sum", "max"]
 
 __all__ = ["Reduction", "check_reduction", "pool_segments", "reduce_channels", "segment_scores"]
 
 
-def segment_scores(attributions: Tensor, feature_mask: Tensor, reduction: Reduction = "mean") -> Tensor:
+def segment_scores(attributions: Tensor, feature_mask: MaskLike, reduction: Reduction = "mean") -> Tensor:
     """Reduce the attributions inside each segment to one score.
 
     Args:
         attributions: Floating-point maps of shape ``(N, C, *spatial)``.
-        feature_mask: Integer ids of shape ``(1 or N, 1 or C, *spatial)``, any non-negative int64. A mask with one
-            channel partitions pixels, and every channel is scored by itself; in a mask with C channels equal ids are
-            one segment whatever their channel.
+        feature_mask: Integer ids of shape ``(1 or N, 1 or C, *spatial)``, any non-negative int64, as tensor or NumPy
+            array; ``(*spatial)`` is one mask for all, ``(N, *spatial)`` one each unless N is C. A mask with one channel
+            partitions pixels, and every channel is scored by itself; in a mask with C channels equal ids are one
+            segment whatever their channel.
         reduction: ``"mean"``, ``"abs_mean"`` (mean of the magnitudes), ``"sum"``, or ``"max"`` (the largest value,
             with its sign).
 
@@ -43,23 +44,21 @@ def segment_scores(attributions: Tensor, feature_mask: Tensor, reduction: Reduct
     values, labels = _flatten(attributions, feature_mask, reduction)
     ids, columns = torch.unique(labels, return_inverse=True)
     scores = _reduce(values, columns, len(ids), reduction)
-    absent = _count(columns, len(ids), values.dtype) == 0
+    absent = segment_sizes(columns, len(ids)) == 0
     return scores.masked_fill(absent, torch.nan).to(attributions.dtype)
 
 
 def pool_segments(
-    attributions: Tensor, feature_mask: Tensor, reduction: Reduction = "mean", pool_channels: bool = False
+    attributions: Tensor, feature_mask: MaskLike, reduction: Reduction = "mean", pool_channels: bool = False
 ) -> Tensor:
     """Replace every attribution by the score of its segment.
 
-    Sums run in float64 for float32 on the CPU, and in float32 for float16 and bfloat16. NaN stays inside its segment.
-    The result is differentiable in the attributions.
+    Sums run in float64 on the CPU and for float64, else in float32; counts are exact. NaN stays inside its segment. The
+    result is differentiable in the attributions.
 
     Args:
         attributions: Floating-point maps of shape ``(N, C, *spatial)``.
-        feature_mask: Integer ids of shape ``(1 or N, 1 or C, *spatial)``, any non-negative int64; gaps between ids cost
-            nothing. A mask with one channel partitions pixels; in a mask with C channels equal ids are one segment
-            whatever their channel.
+        feature_mask: Integer ids as for ``segment_scores``; gaps between ids cost nothing.
         reduction: ``"mean"`` (keeps the sum of the map), ``"abs_mean"`` (mean of the magnitudes), ``"sum"``, or
             ``"max"`` (the largest value, with its sign).
         pool_channels: Reduce over the channels as well, so that all channels of a segment get one value.
@@ -125,10 +124,10 @@ def _flatten(attributions: object, feature_mask: object, reduction: object) -> t
 
 
 def _accumulator(values: Tensor) -> torch.dtype:
-    if values.dtype in (torch.float16, torch.bfloat16):
-        return torch.float32
     # A sum over a segment of a million pixels loses digits in float32; other devices may lack float64 (MPS).
-    return torch.float64 if values.device.type == "cpu" else values.dtype
+    if values.dtype == torch.float64 or values.device.type == "cpu":
+        return torch.float64
+    return torch.float32
 
 
 def reduce_channels(values: Tensor, reduction: Reduction) -> Tensor:
@@ -142,16 +141,10 @@ def reduce_channels(values: Tensor, reduction: Reduction) -> Tensor:
 
 def _reduce(values: Tensor, labels: Tensor, count: int, reduction: Reduction) -> Tensor:
     """Reduce values ``(N, C, L)`` by labels ``(1 or N, 1, L)`` to scores ``(N, C, count)``."""
-    index = labels.expand(*values.shape[:2], -1)
     if reduction == "max":
+        index = labels.expand(*values.shape[:2], -1)
         lowest = values.new_full((*values.shape[:2], count), -torch.inf)
         return lowest.scatter_reduce(2, index, values, reduce="amax")
     magnitudes = values.abs() if reduction == "abs_mean" else values
-    sums = values.new_zeros((*values.shape[:2], count)).scatter_add(2, index, magnitudes)
-    return sums if reduction == "sum" else sums / _count(labels, count, values.dtype)
-
-
-def _count(labels: Tensor, count: int, dtype: torch.dtype) -> Tensor:
-    """Count the pixels of each segment: ``(1 or N, 1, L)`` to ``(1 or N, 1, count)``."""
-    zeros = torch.zeros((labels.shape[0], 1, count), dtype=dtype, device=labels.device)
-    return zeros.scatter_add(2, labels, torch.ones((), dtype=dtype, device=labels.device).expand(labels.shape))
+    sums = segment_sums(magnitudes, labels, count)
+    return sums if reduction == "sum" else sums / segment_sizes(labels, count)

@@ -13,7 +13,7 @@ from torch import Tensor
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel._region_table import Region, RegionTable, name_score
 from captum_superpixel._untyped import find_objects
-from captum_superpixel.feature_masks import check_feature_mask, rank_rows
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows
 from captum_superpixel.pooling import Reduction, segment_scores
 
 __all__ = ["Region", "RegionTable", "region_table", "top_regions"]
@@ -27,7 +27,7 @@ _ROUNDING = 1e-12
 
 
 def region_table(
-    attributions: Tensor, feature_mask: Tensor, *, score: Reduction = "mean", by: Ranking = "score"
+    attributions: Tensor, feature_mask: MaskLike, *, score: Reduction = "mean", by: Ranking = "score"
 ) -> RegionTable:
     """List the segments of each image: where they lie, their scores and, for several maps, how far these agree.
 
@@ -39,7 +39,8 @@ def region_table(
         attributions: A map per image, ``(N, C, H, W)``, or M maps per image, ``(M, N, C, H, W)``, from several models,
             seeds or noise samples. Floating-point; NaN and infinite values cost the regions that hold them, in any
             of the maps, their score.
-        feature_mask: Segment ids ``(1 or N, 1, H, W)``, any non-negative int64.
+        feature_mask: Segment ids ``(1 or N, 1, H, W)``, any non-negative int64, as tensor or NumPy array; ``(H, W)`` is
+            one mask for all images, ``(N, H, W)`` one each unless N is C.
         score: What the score of a segment is, over its pixels and all C channels: ``"mean"``, which for methods that
             perturb segments is the effect of the segment, since their maps hold the whole effect in every pixel and
             channel (FeatureAblation: f(x) - f(x without the segment); Shapley values add up to f(x) - f(baseline));
@@ -111,7 +112,7 @@ def region_table(
 
 def top_regions(
     attributions: Tensor,
-    feature_mask: Tensor,
+    feature_mask: MaskLike,
     *,
     k: int | None = None,
     fraction: float | None = None,
@@ -129,7 +130,7 @@ def top_regions(
     Args:
         attributions: A map per image, ``(N, C, H, W)``, or M maps per image, ``(M, N, C, H, W)``, whose mean scores
             count.
-        feature_mask: Segment ids ``(1 or N, 1, H, W)``, any non-negative int64.
+        feature_mask: Segment ids ``(1 or N, 1, H, W)``, as in ``region_table``.
         k: How many regions, from 1 to the number that the image has; fewer are marked if fewer have a rank.
         fraction: Enough to cover at least this share of the image's area, from 0 (none) to 1 (all).
         mass: Enough to hold at least this share of the total, from 0 (none) to 1: of the positive scores for
@@ -278,7 +279,7 @@ def _checked_maps(attributions: object) -> Tensor:
 
 def _checked_mask(feature_mask: object, shape: tuple[int, ...]) -> Tensor:
     """Return the mask ``(1 or N, 1, H, W)`` of maps of shape ``(N, C, H, W)``."""
-    if isinstance(feature_mask, Tensor) and feature_mask.dim() == 5:
+    if isinstance(feature_mask, (Tensor, np.ndarray)) and feature_mask.ndim == 5:
         raise ValueError(
             f"feature_mask of shape {tuple(feature_mask.shape)} is that of volumes, but regions are of images: pass "
             "the slices of a volume as a batch, with a mask of shape (1 or N, 1, H, W)"

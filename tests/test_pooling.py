@@ -202,3 +202,12 @@ def test_nothing_to_pool(shape: tuple[int, ...]) -> None:
 def test_the_batch_of_the_mask_is_one_or_that_of_the_attributions() -> None:
     with pytest.raises(ValueError, match=r"its batch size must be 1 or 4"):
         pool_segments(maps(4, 1, 2, 2), ids(2, 1, 2, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_long_segments_of_half_precision_are_counted_in_full(dtype: torch.dtype) -> None:
+    length = 2**24 + 2**22
+    attributions = torch.zeros(1, 1, length, dtype=dtype)
+    attributions[..., length // 2 :] = 1
+    mask = torch.zeros(1, dtype=torch.uint8).expand(1, 1, length)
+    assert segment_scores(attributions, mask).tolist() == [[[0.5]]]

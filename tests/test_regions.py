@@ -441,7 +441,7 @@ def test_a_region_that_is_not_finite_is_never_marked(options: dict[str, object])
         (torch.zeros(0, 1, 3, 4), MASK, "(0, 1, 3, 4) hold no pixels"),
         (torch.zeros(0, 1, 1, 3, 4), MASK, "(0, 1, 1, 3, 4) hold no pixels"),
         (MAPS, MASK[..., :3], "feature_mask of shape (1, 1, 3, 3) does not fit"),
-        (MAPS, MASK[0, 0], "feature_mask of shape (3, 4) does not fit"),
+        (MAPS, MASK[0, 0].T, "feature_mask of shape (4, 3) does not fit"),
         (MAPS, -MASK, "negative id -9"),
         (MAPS.expand(4, 2, 3, 4), MASK.expand(2, 1, 3, 4), "(2, 1, 3, 4) does not fit"),
         (MAPS.expand(4, 2, 3, 4), MASK.expand(4, 2, 3, 4), "pass ids of shape (1 or 4, 1, 3, 4)"),

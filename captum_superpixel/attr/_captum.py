@@ -22,7 +22,10 @@ from captum.attr import (
 )
 from captum.attr._utils.batching import _batch_example_iterator
 from captum.log import log_usage as _log_usage
+from torch import Tensor
 from torch.nn import Module
+
+from captum_superpixel.attr._failures import inference_cause, output_cause, probe
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -138,14 +141,43 @@ class AttributeCall:
         return self._arguments.pop(name, None) if name in self._arguments else self._extra.pop(name, None)
 
     def __call__(self, inputs: object, **replaced: object) -> Any:
-        """Make the call with these inputs, and with some arguments replaced."""
+        """Make the call with these inputs, and with some arguments replaced.
+
+        Raises:
+            ValueError: For the failures of Captum whose cause is known.
+        """
         arguments, extra = self._arguments | {self._first: inputs}, dict(self._extra)
         for name, value in replaced.items():
             (arguments if name in self._signature.parameters else extra)[name] = value
         if extra:
             arguments[self._extra_name] = extra
         bound = inspect.BoundArguments(self._signature, arguments)
-        return self._method.attribute(*bound.args, **bound.kwargs)
+        tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+        demands = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in tensors]
+        try:
+            return self._method.attribute(*bound.args, **bound.kwargs)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            for tensor, demand in zip(tensors, demands, strict=True):
+                if isinstance(tensor, Tensor) and tensor.requires_grad and not demand:
+                    tensor.requires_grad_(False)
+            cause = self._cause(error, tensors, bound.arguments)
+            if cause is None:
+                raise
+            raise ValueError(f"{describe(self._method)}: {cause}") from error
+
+    def _cause(self, error: Exception, tensors: tuple[Any, ...], arguments: Mapping[str, Any]) -> str | None:
+        """Why the call failed, where that is known."""
+        options = dict(arguments) | dict(arguments.get(self._extra_name, {}))
+        further = options.get("additional_forward_args")
+        further = further if isinstance(further, tuple) else () if further is None else (further,)
+        cause = inference_cause(error, (*tensors, *further))
+        if cause is not None or hasattr(self._method, "call_signature"):
+            return cause
+        method = innermost(self._method)
+        seen = probe(method, (*tensors, *further))
+        return output_cause(method, seen, options.get("feature_mask"), len(tensors[0]))
 
 
 def _reason_against(method: Attribution) -> str | None:

@@ -8,12 +8,12 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from captum_superpixel.feature_masks import check_feature_mask, make_disjoint
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, make_disjoint
 from captum_superpixel.masks.base import ImageMaskGenerator, segment_with_all
 
 MaskGenerator: TypeAlias = Callable[[Tensor], Tensor]
 Generators: TypeAlias = MaskGenerator | Sequence["MaskGenerator | Sequence[MaskGenerator | None] | None"]
-FeatureMask: TypeAlias = Tensor | Sequence["Tensor | Sequence[Tensor | None] | None"]
+FeatureMask: TypeAlias = MaskLike | Sequence["MaskLike | Sequence[MaskLike | None] | None"]
 
 Member: TypeAlias = tuple[Tensor | None, ...]
 """One segmentation of all the inputs: a mask per input, or None for an input that is left as it is."""
@@ -71,7 +71,7 @@ def read(feature_mask: object, inputs: tuple[Tensor, ...]) -> list[Member]:
         One tuple of int64 masks per member of the ensemble.
 
     Raises:
-        TypeError: If a mask is not a tensor of integers.
+        TypeError: If a mask is not a tensor or array of integers.
         ValueError: If the numbers of masks and inputs differ, or a mask does not fit its input.
     """
     members = _members(feature_mask, len(inputs), "feature mask", spread=False)

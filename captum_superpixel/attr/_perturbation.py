@@ -143,7 +143,8 @@ def _one_segment(
 ) -> Maps:
     """Shapley value of a single feature, for which KernelShap's weights are undefined: what its ablation changes."""
     options = {name: call.get(name) for name in ("target", "additional_forward_args", "baselines")} | replaced
-    maps: tuple[Tensor, ...] = FeatureAblation(method.forward_func).attribute(inputs, feature_mask=masks, **options)
+    ablation = FeatureAblation(method.forward_func)
+    maps: tuple[Tensor, ...] = AttributeCall(ablation, inputs, (), {"feature_mask": masks, **options})(inputs)
     if call.get("return_input_shape") is False:
         return maps[0].flatten(1)[:, :1]
     return maps if is_tuple else maps[0]

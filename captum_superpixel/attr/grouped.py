@@ -11,6 +11,7 @@ from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
+from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel.attr._captum import (
     AttributeCall,
     check_method,
@@ -133,9 +134,11 @@ class SuperpixelGrouped(Attribution):
         Args:
             inputs: Images ``(N, C, *spatial)``, or a tuple of input tensors.
             *args: Further arguments of the wrapped method, by position.
-            feature_mask: Segment ids ``(1 or N, 1 or C, *spatial)``, non-negative integers, used instead of the
-                generator's. N may be a multiple of the mask's batch size; each mask then holds for so many images in a
-                row. A tuple holds one mask per input, None leaving that input as it is; a list is an ensemble.
+            feature_mask: Segment ids ``(1 or N, 1 or C, *spatial)``, non-negative integers as tensor or NumPy array,
+                used instead of the generator's. ``(*spatial)`` is one mask for all images, ``(N, *spatial)`` one each;
+                where N is C it could also be one for each channel, and is an error. N may be a multiple of the mask's
+                batch size; each mask then holds for so many images in a row. A tuple holds one mask per input, None
+                leaving that input as it is; a list is an ensemble.
             **kwargs: Further arguments of the wrapped method.
 
         Returns:
@@ -156,6 +159,7 @@ class SuperpixelGrouped(Attribution):
         if has_delta and not self.has_convergence_delta():
             raise ValueError(f"return_convergence_delta=True, but {self!r} has none: {self._why_no_delta()}")
         ensemble = self._masks(tensors, by_position if feature_mask is None else feature_mask)
+        warn_in_training_mode(self.forward_func)
 
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))

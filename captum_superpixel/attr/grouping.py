@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from captum_superpixel.attr._masks import MaskGenerator, generate
-from captum_superpixel.feature_masks import repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, repeat_for_batch
 from captum_superpixel.pooling import Reduction, pool_segments
 
 __all__ = ["INTERPOLATE_MODES", "group_maps", "lay_over", "segment_images"]
@@ -23,7 +23,7 @@ INTERPOLATE_MODES: dict[str, dict[int, str]] = {
 
 
 def group_maps(
-    maps: Tensor, feature_masks: Sequence[Tensor], reduction: Reduction = "mean", pool_channels: bool = False
+    maps: Tensor, feature_masks: Sequence[MaskLike], reduction: Reduction = "mean", pool_channels: bool = False
 ) -> Tensor:
     """Pool maps within the segments of each mask, and average over the masks: what ``SuperpixelGrouped`` does to a map.
 
@@ -43,7 +43,7 @@ def group_maps(
         >>> group_maps(maps, [torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 0]]])])
         tensor([[[3.5000, 3.5000, 6.5000, 6.5000]]])
     """
-    masks = [repeat_for_batch(mask, maps.shape[0]) for mask in feature_masks]
+    masks = [repeat_for_batch(check_feature_mask(mask, maps.shape), maps.shape[0]) for mask in feature_masks]
     pooled = [pool_segments(maps, mask, reduction, pool_channels) for mask in masks]
     return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(dim=0)
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number, listed
+from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel.attr._captum import AttributeCall, check_method, describe, log_usage
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
 from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
 from captum_superpixel.attr._xrai_segments import segment_at_scales
-from captum_superpixel.feature_masks import repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike, check_channels_first, hint_for_one_image, repeat_for_batch
 
 Algorithm = Literal["full", "fast"]
 
@@ -115,7 +116,7 @@ class XRAI(Attribution):
         self,
         inputs: Tensor | tuple[Tensor, ...],
         *args: Any,
-        feature_mask: Tensor | list[Tensor] | None = None,
+        feature_mask: MaskLike | list[MaskLike] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Attribute with the wrapped method, and give each pixel the density of the region that it was added with.
@@ -124,8 +125,9 @@ class XRAI(Attribution):
             inputs: Images ``(N, C, H, W)``, finite; or a tuple of one such tensor. Further inputs of the model are
                 passed as ``additional_forward_args``.
             *args: Further arguments of the wrapped method (for a model: of IntegratedGradients), by position.
-            feature_mask: Segment ids ``(1 or N, 1, H, W)``, non-negative integers, or a list of such masks, whose
-                segments compete; used instead of the generator's. N may be a multiple of the mask's batch size; each
+            feature_mask: Segment ids ``(1 or N, 1, H, W)``, non-negative integers as tensor or NumPy array (``(H, W)``
+                for all images, or ``(N, H, W)`` unless N is C, will do), or a list of such masks, whose segments
+                compete; used instead of the generator's. N may be a multiple of the mask's batch size; each
                 mask then holds for so many images in a row. It is not handed on to the wrapped method.
             **kwargs: Further arguments of the wrapped method. For a model, ``baselines`` replaces the two, by one or
                 by a list over which the maps are averaged.
@@ -146,6 +148,7 @@ class XRAI(Attribution):
                 "the sum of the map; ask the wrapped method for it"
             )
         masks = self._masks(images, feature_mask)
+        warn_in_training_mode(self.forward_func)
         maps = self._attribute_pixels(call, images).detach()
         _check_maps(maps, images, describe(self.attribution_method))
         merged = maps.amax(dim=1)
@@ -208,6 +211,7 @@ class XRAI(Attribution):
         elif self.mask_generator is not None:
             members = generate(self.mask_generator, (images,))
         else:
+            check_channels_first(images.shape, "XRAI")
             return None
         masks = [mask for member in members for mask in member if mask is not None]
         for mask in masks:
@@ -267,14 +271,14 @@ def _as_images(inputs: object) -> Tensor:
     if not isinstance(inputs, Tensor):
         raise TypeError(f"inputs must be a tensor of shape (N, C, H, W), but a {type(inputs).__name__} was passed")
     if inputs.dim() != 4 or inputs.numel() == 0:
-        hint = "; add the batch to a single image by inputs[None]" if inputs.dim() == 3 else ""
+        hint = f"; {hint_for_one_image(inputs.shape)}" if inputs.dim() == 3 else ""
         raise ValueError(
             f"XRAI explains images of shape (N, C, H, W) with at least one pixel, but the inputs have shape "
             f"{tuple(inputs.shape)}{hint}"
         )
     if inputs.is_complex():
         raise TypeError(f"inputs have dtype {inputs.dtype}: pass real pixels, for example inputs.abs()")
-    _check_finite(inputs, "images", "replace them first, for example by torch.nan_to_num(inputs)")
+    _check_finite(inputs, "images", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
     return inputs
 
 

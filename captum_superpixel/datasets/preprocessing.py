@@ -268,7 +268,11 @@ def _check_batch(name: str, tensor: object) -> None:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor of shape (N, 3, H, W), but a {type(tensor).__name__} was passed")
     if tensor.ndim != 4 or tensor.shape[1] != 3:
-        hint = ": add the batch to a single image by [None]" if tensor.ndim == 3 else ""
+        shape, hint = tuple(tensor.shape), ""
+        if len(shape) == 3 and 3 in (shape[0], shape[2]):
+            hint = f": bring a single image to it by {name}{'[None]' if shape[0] == 3 else '.movedim(-1, 0)[None]'}"
+        elif len(shape) == 4 and shape[3] == 3:
+            hint = f": bring the channels to the front by {name}.movedim(-1, 1)"
         raise ValueError(f"{name} must have shape (N, 3, H, W), but have {tuple(tensor.shape)}{hint}")
 
 

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_denormalize, checked_integer, listed
+from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
 
 _FLAT = 1e-6
 """A channel that varies by less than this, relative to the largest magnitude, is constant but for rounding."""
-
-_HINTS = {3: "add the batch to a single image by inputs[None], ", 5: "segment volumes by SkimageSlic or Grid, "}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -56,7 +55,8 @@ class ImageMaskGenerator(ABC):
 
         Raises:
             TypeError: If the inputs are not a tensor of real numbers.
-            ValueError: If their shape is not that of a batch of images, nothing is in them, or a pixel is not finite.
+            ValueError: If their shape is not that of a batch of images, or of one with channels last (a last dimension
+                of 1, 3 or 4 after longer ones alone), nothing is in them, or a pixel is not finite.
         """
         self.check_inputs(inputs)
         return self.segment_together([self], *self.scale_pixels(inputs))[0]
@@ -97,13 +97,15 @@ class ImageMaskGenerator(ABC):
         name = type(self).__name__
         if inputs.ndim - 2 not in self.spatial_dimensions:
             layouts = " or ".join(f"(N, C, {', '.join('DHW'[-d:])})" for d in self.spatial_dimensions)
-            hint = _HINTS.get(inputs.ndim, "")
+            hint = f"{hint_for_one_image(shape)}, " if len(shape) == 3 else ""
+            hint = "segment volumes by SkimageSlic or Grid, " if len(shape) == 5 else hint
             raise ValueError(
                 f"{name} segments inputs of shape {layouts}, but these have shape {shape}: {hint}"
                 "pass your own mask as feature_mask=, or give None for this input in a tuple of mask generators"
             )
         if inputs.numel() == 0:
             raise ValueError(f"{name} was given inputs of shape {shape}, which hold no pixels: pass at least one image")
+        check_channels_first(shape, name)
         for statistic, values in zip(("means", "stds"), checked_denormalize(self.denormalize) or (), strict=False):
             if len(values) not in (1, shape[1]):
                 raise ValueError(
@@ -117,7 +119,7 @@ class ImageMaskGenerator(ABC):
             broken = torch.nonzero(~finite).flatten().tolist()
             raise ValueError(
                 f"{len(broken)} of {shape[0]} images (index {listed(broken)}) hold NaN or infinite pixels: "
-                "replace them first, for example by torch.nan_to_num(inputs)"
+                "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)"
             )
 
     def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from captum_superpixel._checks import listed
 from captum_superpixel._files import replacing
 from captum_superpixel._hashes import hash_tensor
-from captum_superpixel.feature_masks import check_feature_mask, rank_rows
+from captum_superpixel.feature_masks import MaskLike, as_integers, check_feature_mask, rank_rows
 
 __all__ = ["Precomputed"]
 
@@ -35,11 +35,11 @@ class Precomputed:
     SuperpixelGrouped makes noisy (put the tunnel inside).
 
     Args:
-        masks: Segment ids ``(M, 1, *spatial)``, any non-negative int64; or several such tensors one after the other,
-            of whatever sizes.
+        masks: Segment ids ``(M, 1, *spatial)``, any non-negative int64, as tensor or NumPy array; or several of these
+            one after the other, of whatever sizes.
 
     Raises:
-        TypeError: If a mask is not a tensor of integers.
+        TypeError: If a mask is not a tensor or array of integers.
         ValueError: If there are no masks, or one has another shape or negative ids.
 
     Examples:
@@ -52,14 +52,14 @@ class Precomputed:
         True
     """
 
-    def __init__(self, masks: Tensor | Iterable[Tensor]) -> None:
+    def __init__(self, masks: MaskLike | Iterable[MaskLike]) -> None:
         self._masks = [mask for number, batch in enumerate(_batches(masks, "masks")) for mask in _pack(batch, number)]
         if not self._masks:
             raise ValueError("an empty list of masks was passed: pass the masks of at least one image")
         self._places: dict[str, int] = {}
 
     @classmethod
-    def from_images(cls, images: Tensor | Iterable[Tensor], masks: Tensor | Iterable[Tensor]) -> Precomputed:
+    def from_images(cls, images: Tensor | Iterable[Tensor], masks: MaskLike | Iterable[MaskLike]) -> Precomputed:
         """Know each mask by its image.
 
         Args:
@@ -221,22 +221,23 @@ class Precomputed:
         return torch.from_numpy(np.stack([self._masks[place] for place in places]).astype(np.int64)[:, None])
 
 
-def _batches(values: object, name: str) -> Iterable[Tensor]:
-    if isinstance(values, Tensor):
+def _batches(values: object, name: str) -> Iterable[Any]:
+    if isinstance(values, (Tensor, np.ndarray)):
         return [values]
     if not isinstance(values, Iterable) or isinstance(values, str):
         raise TypeError(f"{name} must be a tensor or several of them, but a {type(values).__name__} was passed")
     return values
 
 
-def _pack(masks: Tensor, number: int) -> list[NDArray[np.integer]]:
+def _pack(masks: object, number: int) -> list[NDArray[np.integer]]:
     """Check a batch of masks ``(B, 1, *spatial)``, renumber each, and bring it to the smallest type that holds it."""
     name = f"masks[{number}]"
-    if isinstance(masks, Tensor) and (masks.dim() < 3 or masks.shape[1] != 1 or masks.numel() == 0):
+    ids = as_integers(masks, name)
+    if ids.dim() < 3 or ids.shape[1] != 1 or ids.numel() == 0:
         raise ValueError(
-            f"{name} has shape {tuple(masks.shape)}, but (B, 1, *spatial) with B > 0 is needed, as generators return it"
+            f"{name} has shape {tuple(ids.shape)}, but (B, 1, *spatial) with B > 0 is needed, as generators return it"
         )
-    checked = check_feature_mask(masks, getattr(masks, "shape", ()), name=name)
+    checked = check_feature_mask(ids, ids.shape, name=name)
     dense = rank_rows(checked.detach().cpu().flatten(1)).view(len(checked), *checked.shape[2:]).numpy()
     return [mask.astype(np.min_scalar_type(mask.max())) for mask in dense]
 

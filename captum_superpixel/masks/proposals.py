@@ -117,9 +117,10 @@ def _stack(masks: object) -> Tensor:
     else:
         raise TypeError(f"masks must be a tensor, an array or a list of masks, but a {type(masks).__name__} was passed")
     if stack.dim() not in (3, 4):
+        hint = ": add the dimension to a single mask by masks[None]" if stack.dim() == 2 else ""
         raise ValueError(
-            f"masks of shape {tuple(stack.shape)} were passed, but (P, H, W) for one image or (N, P, H, W) is needed: "
-            "add the dimension to a single mask by masks[None]"
+            f"masks of shape {tuple(stack.shape)} were passed, but (P, H, W) for one image or (N, P, H, W) is "
+            f"needed{hint}"
         )
     if stack.numel() == 0:
         raise ValueError(f"masks of shape {tuple(stack.shape)} hold no pixels: pass at least one mask of one image")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
+from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.metrics._maps import check_maps, widen
 
@@ -106,6 +107,7 @@ def forward_scores(
         additional_forward_args = ()
     elif not isinstance(additional_forward_args, tuple):
         additional_forward_args = (additional_forward_args,)
+    warn_in_training_mode(forward_func)
     scores = []
     wanted = progress_bar(total=len(owners), desc=description, unit="image") if show_progress else nullcontext()
     with torch.no_grad(), wanted as bar:

@@ -27,7 +27,8 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
         >>> check_maps("maps_a", torch.zeros(2, 3, 4))
         Traceback (most recent call last):
         ...
-        ValueError: maps_a must have shape (N, C, H, W), but has shape (2, 3, 4): add the missing dimension by [None]
+        ValueError: maps_a must have shape (N, C, H, W), but has shape (2, 3, 4): maps (N, H, W) without channels become
+        such by maps_a[:, None], those (C, H, W) of one image by maps_a[None]
     """
     if not isinstance(maps, Tensor):
         raise TypeError(f"{name} must be a tensor of shape ({layout}), but a {type(maps).__name__} was passed")
@@ -36,8 +37,7 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
     shape = tuple(maps.shape)
     dimensions = layout.count(",") + 1
     if maps.ndim != dimensions:
-        hint = "add the missing dimension by [None]" if maps.ndim < dimensions else "flatten or index the others"
-        raise ValueError(f"{name} must have shape ({layout}), but has shape {shape}: {hint}")
+        raise ValueError(f"{name} must have shape ({layout}), but has shape {shape}{_hint(name, maps.ndim, layout)}")
     if maps.numel() == 0:
         raise ValueError(f"{name} of shape {shape} holds nothing: pass at least one map of at least one pixel")
     detached = maps.detach()
@@ -48,6 +48,23 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
             "leave them out, or find out where they come from"
         )
     return detached
+
+
+def _hint(name: str, dimensions: int, layout: str) -> str:
+    """How to bring maps of other dimensions to the layout, for each of the things that they may be."""
+    missing = layout.count(",") + 1 - dimensions
+    of_models = ":, " if layout.startswith("M") else ""
+    models = "M, " if of_models else ""
+    if missing == 1:
+        return (
+            f": maps ({models}N, H, W) without channels become such by {name}[{of_models}:, None], those "
+            f"({models}C, H, W) of one image by {name}[{of_models}None]"
+        )
+    if missing == 2:
+        return f": maps ({models}H, W) of one image become such by {name}[{of_models}None, None]"
+    if missing == -1:
+        return f": choose one of several batches, {name}[0], or make them one batch, {name}.flatten(0, 1)"
+    return ""
 
 
 def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:

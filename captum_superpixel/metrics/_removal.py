@@ -9,7 +9,14 @@ from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
 from captum_superpixel._checks import checked_integer
-from captum_superpixel.feature_masks import check_feature_mask, rank_rows, repeat_for_batch
+from captum_superpixel.feature_masks import (
+    MaskLike,
+    check_feature_mask,
+    rank_rows,
+    repeat_for_batch,
+    segment_sizes,
+    segment_sums,
+)
 from captum_superpixel.metrics._maps import descending_ranks, widen
 
 __all__ = ["Baselines", "Steps", "background", "removal_steps"]
@@ -29,12 +36,13 @@ class Steps(NamedTuple):
     fractions: Tensor  # (N, S + 1), the part of the pixels that is changed
 
 
-def removal_steps(scores: Tensor, feature_mask: Tensor | None, n_steps: int | None) -> Steps:
+def removal_steps(scores: Tensor, feature_mask: MaskLike | None, n_steps: int | None) -> Steps:
     """Divide the removal of scored pixels, or of the regions of a mask, into steps.
 
     Args:
         scores: ``(N, H, W)``, the highest goes first.
-        feature_mask: None, or what the caller passed as ids ``(1 or N, 1, H, W)`` of regions.
+        feature_mask: None, or what the caller passed as ids ``(1 or N, 1, H, W)`` of regions;
+            ``(H, W)`` and ``(N, H, W)`` are taken for the same.
         n_steps: What the caller passed as number of steps; None for one pixel or region per step.
 
     Returns:
@@ -66,13 +74,13 @@ def removal_steps(scores: Tensor, feature_mask: Tensor | None, n_steps: int | No
     return Steps(ranks, thresholds, widen(changed.gather(1, thresholds)) / length)
 
 
-def _region_ranks(pixels: Tensor, feature_mask: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _region_ranks(pixels: Tensor, feature_mask: MaskLike, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The rank of each pixel's region ``(N, L)``, and the number of regions ``(N, 1)``, of scores ``(N, L)``."""
     mask = repeat_for_batch(check_feature_mask(feature_mask, shape), shape[0]).to(pixels.device)
     labels = rank_rows(mask.flatten(1)).expand(shape[0], -1)
-    zeros = pixels.new_zeros((shape[0], int(labels.max()) + 1))
-    sizes = zeros.scatter_add(1, labels, torch.ones_like(pixels))
-    means = zeros.scatter_add(1, labels, pixels) / sizes.clamp_min(1)
+    count = int(labels.max()) + 1
+    sizes = segment_sizes(labels, count)
+    means = segment_sums(pixels[:, None], labels[:, None], count)[:, 0] / sizes.clamp_min(1)
     # The means of equal scores differ in their last digits by the regions' sizes; in float32 they are tied again.
     relative = (means / means.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(means.dtype).tiny)).float()
     ranks = descending_ranks(relative.masked_fill(sizes == 0, -torch.inf))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 import torch
 from torch import Tensor
 
+from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
 from captum_superpixel.metrics._removal import Baselines, background, removal_steps
 
@@ -42,7 +43,7 @@ def deletion_curve(
     attributions: Tensor,
     target: Target = None,
     *,
-    feature_mask: Tensor | None = None,
+    feature_mask: MaskLike | None = None,
     baselines: Baselines = "blur",
     n_steps: int | None = 20,
     softmax: bool = True,
@@ -57,13 +58,14 @@ def deletion_curve(
 
     Args:
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``). Its mode is not
-            touched: put it into evaluation mode first. No gradients are recorded.
+            touched: put it into evaluation mode first (there is a warning). No gradients are recorded.
         inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
         attributions: One map per image, ``(N, 1 or C, H, W)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
             outputs of one number per image (and ``softmax=False``).
-        feature_mask: None: pixels go one by one. Integer ids ``(1 or N, 1, H, W)``: whole regions go, in the order of
-            their mean score, and fractions still count pixels, so that both kinds of curve compare.
+        feature_mask: None: pixels go one by one. Integer ids ``(1 or N, 1, H, W)``, ``(H, W)`` for all images or
+            ``(N, H, W)``, as tensor or NumPy array: whole regions go, in the order of their mean score, and
+            fractions still count pixels, so that both kinds of curve compare.
         baselines: What replaces a pixel: ``"blur"``, the image blurred by a Gaussian of a standard
             deviation of a tenth of its shorter side; ``"mean"``, each image's mean of each channel; ``"zero"``, 0 in
             the units of the inputs, which for normalized inputs is the mean color of the data set, as in Captum; a

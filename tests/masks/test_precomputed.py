@@ -232,7 +232,8 @@ def test_masks_have_the_size_of_their_images(images: Tensor, masks: Tensor) -> N
         ),
         (-torch.ones(1, 1, 2, 2).long(), ValueError, "masks[0] holds the negative id -1"),
         (torch.zeros(1, 1, 2, 2), TypeError, "masks[0] has dtype torch.float32"),
-        ([np.zeros((1, 1, 2, 2), dtype=int)], TypeError, "masks[0] must be an integer tensor, but a ndarray"),
+        ([np.zeros((1, 1, 2, 2))], TypeError, "masks[0] has dtype float64"),
+        ([[[0]]], TypeError, "masks[0] must be a tensor or a NumPy array of integers, but a list"),
         (3, TypeError, "masks must be a tensor or several of them, but a int"),
         ("masks.npz", TypeError, "masks must be a tensor or several of them, but a str"),
     ],
@@ -240,6 +241,11 @@ def test_masks_have_the_size_of_their_images(images: Tensor, masks: Tensor) -> N
 def test_masks_that_are_none(masks: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
         Precomputed(masks)
+
+
+def test_arrays_of_masks(masks: Tensor) -> None:
+    for given in (masks.numpy(), [mask[None].numpy() for mask in masks]):
+        assert torch.equal(Precomputed(given)[:], Precomputed(masks)[:])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""What networks bring along, whoever calls them: a training mode that was forgotten."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+
+from torch.nn import Module, MultiheadAttention
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+
+__all__ = ["warn_in_training_mode"]
+
+_OWN_PACKAGES = {"captum_superpixel", "captum", "torch"}
+
+
+def warn_in_training_mode(forward_func: object) -> None:
+    """Warn where a network in training mode holds layers that act differently in it, as BatchNorm and Dropout do.
+
+    Args:
+        forward_func: A network, its bound method, or a function that has networks among its variables.
+    """
+    for network in _networks_of(forward_func):
+        layers = {_name_of(module): None for module in network.modules() if _trains(module)}
+        if layers:
+            _warn(
+                f"the network {_name_of(network)} is in training mode and holds {', '.join(list(layers)[:3])}: its "
+                "outputs depend on chance or on the other images of the batch, and calls may change its running "
+                "statistics; call network.eval() first"
+            )
+            return
+
+
+def _networks_of(function: object) -> Iterator[Module]:
+    if isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, Module):
+        yield function
+    elif isinstance(function, types.MethodType):
+        yield from _networks_of(function.__self__ if isinstance(function.__self__, Module) else None)
+    elif isinstance(function, types.FunctionType):
+        for cell in function.__closure__ or ():
+            try:
+                value = cell.cell_contents
+            except ValueError:  # a variable that has no value yet
+                continue
+            yield from [value] if isinstance(value, Module) else []
+        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        yield from (value for value in named if isinstance(value, Module))
+
+
+def _trains(module: Module) -> bool:
+    """Whether a layer by itself acts in another way than in evaluation."""
+    if not module.training:
+        return False
+    name = _name_of(module)
+    if isinstance(module, _NormBase) or name.startswith(("BatchNorm", "SyncBatchNorm")):
+        return bool(getattr(module, "track_running_stats", True))
+    if isinstance(module, MultiheadAttention):
+        return bool(module.dropout > 0)
+    if isinstance(module, _DropoutNd) or "Dropout" in name or name.endswith(("DropPath", "StochasticDepth")):
+        return getattr(module, "p", getattr(module, "drop_prob", None)) not in (0, 0.0)
+    return False
+
+
+def _name_of(module: Module) -> str:
+    """Name of the class, of TorchScript's modules that of the class that they were made from."""
+    return str(getattr(module, "original_name", type(module).__name__))
+
+
+def _warn(message: str) -> None:
+    """Warn at the line outside of this package, Captum and torch that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _OWN_PACKAGES:
+            break
+    warnings.warn(message, UserWarning, stacklevel=level)
