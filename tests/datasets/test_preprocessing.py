@@ -175,7 +175,10 @@ def test_bad_images(pixels: Tensor) -> None:
         IMAGENET(pixels)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mode F"):
         IMAGENET(Image.fromarray(np.zeros((2, 2), dtype=np.float32)))
-    with pytest.raises(ValueError, match=r"pixels must have shape \(N, 3, H, W\), but have \(3, 7, 9\): bring a single image to it by pixels"):
+    with pytest.raises(
+        ValueError,
+        match=r"pixels must have shape \(N, 3, H, W\), but have \(3, 7, 9\): bring a single image to it by pixels",
+    ):
         IMAGENET.from_uint8(pixels[0])
     with pytest.raises(TypeError, match=r"pixels must be uint8.*torch\.float32"):
         IMAGENET.from_uint8(pixels.float())
