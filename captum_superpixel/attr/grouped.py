@@ -51,9 +51,8 @@ class SuperpixelGrouped(Attribution):
     constant inside the segments as they come. Maps of a spatial layer are interpolated to the size of the input first.
 
     Args:
-        attribution_method: An instance of any attribution class of Captum, or of your own. Its network may return a
-            tensor, an object with ``logits`` (as those of ``transformers`` do), a dictionary with ``"logits"``, or a
-            tuple or list with the logits first.
+        attribution_method: An instance of any attribution class of Captum, or of your own. Its network returns a tensor,
+            or an object or dictionary with ``logits``, as ``transformers`` does, or a tuple with the logits first.
         mask_generator: Callable from images ``(N, C, *spatial)`` to segment ids ``(N, 1, *spatial)`` int64. A tuple
             holds one for each of several inputs, None leaving that input as it is; a list is an ensemble, over whose
             segmentations the maps are averaged. None if every call passes ``feature_mask``.
@@ -217,8 +216,7 @@ class SuperpixelGrouped(Attribution):
         Raises:
             ValueError: If the wrapped method has no such delta, or the reduction does not keep the sum of the maps.
         """
-        method = innermost(with_first_logits(self.attribution_method))
-        compute = getattr(method, "compute_convergence_delta", None)
+        compute = getattr(innermost(with_first_logits(self.attribution_method)), "compute_convergence_delta", None)
         if compute is None or not self._keeps_sum:
             raise ValueError(f"{self!r} has no convergence delta: {self._why_no_delta()}")
         return cast(Tensor, compute(attributions, *args, **kwargs))
