@@ -1,4 +1,4 @@
-"""What networks bring along, whoever calls them: a training mode that was forgotten."""
+"""What networks bring along, whoever calls them: objects as outputs, and a training mode that was forgotten."""
 
 from __future__ import annotations
 
@@ -6,15 +6,50 @@ import functools
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from torch import Tensor
 from torch.nn import Module, MultiheadAttention
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["warn_in_training_mode"]
+__all__ = ["first_logits", "warn_in_training_mode"]
 
 _OWN_PACKAGES = {"captum_superpixel", "captum", "torch"}
+
+
+def first_logits(output: object) -> Tensor:
+    """Return the logits of what a network returned.
+
+    Args:
+        output: A tensor; an object with ``logits``, such as the outputs of ``transformers``; a dictionary with
+            ``"logits"``; or a tuple or list, of which the first member is one of these.
+
+    Returns:
+        The tensor as it stands there.
+
+    Raises:
+        ValueError: If there are none.
+
+    Examples:
+        >>> import torch
+        >>> first_logits({"loss": None, "logits": torch.ones(2)}), first_logits((torch.zeros(2), "further"))
+        (tensor([1., 1.]), tensor([0., 0.]))
+    """
+    found = output
+    if not isinstance(output, Tensor):
+        found = getattr(output, "logits", None)
+        if found is None and isinstance(output, Mapping):
+            found = output.get("logits")
+        if found is None and isinstance(output, (tuple, list)) and output:
+            return first_logits(output[0])
+    if isinstance(found, Tensor):
+        return found
+    names = f" of {', '.join(map(repr, output))}" if isinstance(output, Mapping) else ""
+    raise ValueError(
+        f"the network returned an output of type {type(output).__name__}{names}, which has no tensor of logits: let "
+        "it return a tensor, for example by a function of the inputs that takes it out of that output"
+    )
 
 
 def warn_in_training_mode(forward_func: object) -> None:

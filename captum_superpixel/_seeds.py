@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "seeded"]
+__all__ = ["derive_seed", "remember_generators", "seeded"]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -53,3 +53,26 @@ def seeded(seed: int) -> Iterator[None]:
             yield
         finally:
             np.random.set_state(kept)  # noqa: NPY002
+
+
+def remember_generators() -> Callable[[], None]:
+    """Note where PyTorch's and NumPy's global generators stand, and return a function that brings them back there.
+
+    Examples:
+        >>> bring_back = remember_generators()
+        >>> first = torch.rand(2)
+        >>> bring_back()
+        >>> bool((torch.rand(2) == first).all())
+        True
+    """
+    kept, state = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    # Asking for the state of a GPU that nobody uses would start it.
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+
+    def bring_back() -> None:
+        np.random.set_state(kept)  # noqa: NPY002
+        torch.set_rng_state(state)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+
+    return bring_back

@@ -25,7 +25,10 @@ from captum.log import log_usage as _log_usage
 from torch import Tensor
 from torch.nn import Module
 
+from captum_superpixel._networks import first_logits
+from captum_superpixel._seeds import remember_generators
 from captum_superpixel.attr._failures import inference_cause, output_cause, probe
+from captum_superpixel.attr._first_logits import is_plain, remember, returns_objects, with_first_logits
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -143,6 +146,9 @@ class AttributeCall:
     def __call__(self, inputs: object, **replaced: object) -> Any:
         """Make the call with these inputs, and with some arguments replaced.
 
+        If it fails because the network returns objects, a copy of the method explains the logits in them; so it does
+        at once from then on.
+
         Raises:
             ValueError: For the failures of Captum whose cause is known.
         """
@@ -154,8 +160,11 @@ class AttributeCall:
         bound = inspect.BoundArguments(self._signature, arguments)
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         demands = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in tensors]
+        bring_back = remember_generators()
+        adapts = returns_objects(self._method)
+        method = with_first_logits(self._method) if adapts else self._method
         try:
-            return self._method.attribute(*bound.args, **bound.kwargs)
+            return method.attribute(*bound.args, **bound.kwargs)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -163,12 +172,15 @@ class AttributeCall:
                 if isinstance(tensor, Tensor) and tensor.requires_grad and not demand:
                     tensor.requires_grad_(False)
             cause = self._cause(error, tensors, bound.arguments)
-            if cause is None:
+            if cause is not None:
+                raise ValueError(f"{describe(self._method)}: {cause}") from error
+            if adapts or not returns_objects(self._method):
                 raise
-            raise ValueError(f"{describe(self._method)}: {cause}") from error
+        bring_back()
+        return self(inputs, **replaced)
 
     def _cause(self, error: Exception, tensors: tuple[Any, ...], arguments: Mapping[str, Any]) -> str | None:
-        """Why the call failed, where that is known."""
+        """Why the call failed, where that is known; None too where the method's network turns out to return objects."""
         options = dict(arguments) | dict(arguments.get(self._extra_name, {}))
         further = options.get("additional_forward_args")
         further = further if isinstance(further, tuple) else () if further is None else (further,)
@@ -177,6 +189,14 @@ class AttributeCall:
             return cause
         method = innermost(self._method)
         seen = probe(method, (*tensors, *further))
+        if seen.ran and not is_plain(seen.output):
+            try:
+                first_logits(seen.output)
+            except ValueError as unknown:
+                return str(unknown)
+            if not returns_objects(self._method):
+                remember(self._method)
+                return None
         return output_cause(method, seen, options.get("feature_mask"), len(tensors[0]))
 
 

@@ -21,14 +21,8 @@ from captum_superpixel.attr._captum import (
     log_usage,
     signature_of,
 )
-from captum_superpixel.attr._masks import (
-    FeatureMask,
-    Generators,
-    Member,
-    check_generators,
-    generate,
-    read,
-)
+from captum_superpixel.attr._first_logits import with_first_logits
+from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
 from captum_superpixel.attr.grouping import INTERPOLATE_MODES, group_maps, lay_over
 from captum_superpixel.masks import Slic
@@ -50,7 +44,8 @@ class SuperpixelGrouped(Attribution):
     Captum's, is below the number of segments. Maps of a spatial layer are interpolated to the size of the input first.
 
     Args:
-        attribution_method: An instance of any attribution class of Captum, or of your own.
+        attribution_method: An instance of any attribution class of Captum, or of your own. Its network returns a tensor,
+            or an object or dictionary with ``logits``, as ``transformers`` does, or a tuple with the logits first.
         mask_generator: Callable from images ``(N, C, *spatial)`` to segment ids ``(N, 1, *spatial)`` int64. A tuple
             holds one for each of several inputs, None leaving that input as it is; a list is an ensemble, over whose
             segmentations the maps are averaged. None if every call passes ``feature_mask``.
@@ -214,7 +209,7 @@ class SuperpixelGrouped(Attribution):
         Raises:
             ValueError: If the wrapped method has no such delta, or the reduction does not keep the sum of the maps.
         """
-        compute = getattr(innermost(self.attribution_method), "compute_convergence_delta", None)
+        compute = getattr(innermost(with_first_logits(self.attribution_method)), "compute_convergence_delta", None)
         if compute is None or not self._keeps_sum:
             raise ValueError(f"{self!r} has no convergence delta: {self._why_no_delta()}")
         return cast(Tensor, compute(attributions, *args, **kwargs))

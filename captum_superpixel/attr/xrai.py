@@ -41,7 +41,8 @@ class XRAI(Attribution):
     Args:
         attribution_method: An instance of any attribution class whose maps have the size of the image; it is used
             once, as it stands. Or a model (or forward function): its IntegratedGradients, averaged over two baselines,
-            images of each image's minimum and of its maximum.
+            images of each image's minimum and of its maximum. Networks may return objects with ``logits``, as for
+            ``SuperpixelGrouped``.
         mask_generator: Callable from images ``(N, C, H, W)`` to segment ids ``(N, 1, H, W)`` int64, or a list of
             several, whose segments compete. None for XRAI's own: Felzenszwalb's segments at six scales (50 to 1200,
             sigma 0.8, at least 150 pixels) of the image scaled to [-1, 1] and resized to 224 x 224 pixels, brought

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel._networks import warn_in_training_mode
+from captum_superpixel._networks import first_logits, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.metrics._maps import check_maps, widen
 
@@ -153,12 +153,13 @@ def _of_images(argument: object, images: Tensor, count: int) -> object:
     return argument
 
 
-def _select(output: object, indices: Tensor | None, count: int, softmax: bool) -> Tensor:
+def _select(returned: object, indices: Tensor | None, count: int, softmax: bool) -> Tensor:
     """One score ``(B,)`` for each of the outputs ``(B, …)``."""
-    if not isinstance(output, Tensor) or output.ndim == 0 or output.shape[0] != count:
-        what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"type {type(output).__name__}"
+    output = first_logits(returned)
+    if output.ndim == 0 or output.shape[0] != count:
         raise ValueError(
-            f"forward_func returned an output of {what} for {count} images: let it return a tensor ({count}, …)"
+            f"forward_func returned an output of shape {tuple(output.shape)} for {count} images: let it return a "
+            f"tensor ({count}, …)"
         )
     shape = tuple(output.shape)
     values = widen(output)

@@ -104,7 +104,7 @@ def test_further_arguments_go_with_their_images() -> None:
         (lambda x: channels(x)[:, :1], 0, True, r"softmax over outputs of shape \(\d+, 1\) is 1"),
         (lambda x: x.sum(), 0, False, r"an output of shape \(\) for \d+ images"),
         (lambda x: channels(x)[:1], 0, False, r"an output of shape \(1, 3\) for \d+ images"),
-        (lambda x: (channels(x),), 0, False, r"an output of type tuple"),
+        (lambda x: {"out": channels(x)}, 0, False, r"an output of type dict of 'out', which has no tensor of logits"),
     ],
 )
 def test_targets_and_outputs_that_do_not_fit(function, target, softmax: bool, message: str) -> None:

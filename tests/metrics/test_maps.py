@@ -19,12 +19,10 @@ def test_good_maps_come_back_detached() -> None:
 
 def test_maps_of_other_dimensions() -> None:
     with pytest.raises(
-        ValueError, match=re.escape("heat must have shape (N, C, H, W), but has shape (4, 5): maps (H, W) of one")
+        ValueError, match=re.escape("(N, C, H, W), but has shape (4, 5): maps (H, W) of one image become")
     ):
         check_maps("heat", torch.ones(4, 5))
-    with pytest.raises(
-        ValueError, match=re.escape("but has shape (1, 2, 3, 4, 5): choose one of several batches, heat[0]")
-    ):
+    with pytest.raises(ValueError, match=re.escape("shape (1, 2, 3, 4, 5): choose one of several batches, heat[0]")):
         check_maps("heat", torch.ones(1, 2, 3, 4, 5))
     with pytest.raises(ValueError, match=re.escape("heat must have shape (M, N, C, H, W), but has shape (2, 3, 4, 5)")):
         check_maps("heat", torch.ones(2, 3, 4, 5), "M, N, C, H, W")
