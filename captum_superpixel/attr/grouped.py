@@ -44,8 +44,8 @@ class SuperpixelGrouped(Attribution):
     Captum's, is below the number of segments. Maps of a spatial layer are interpolated to the size of the input first.
 
     Args:
-        attribution_method: An instance of any attribution class of Captum, or of your own. Its network returns a tensor,
-            or an object or dictionary with ``logits``, as ``transformers`` does, or a tuple with the logits first.
+        attribution_method: An instance of any attribution class of Captum, or of your own. Its network returns a
+            tensor, an object or dictionary with ``logits``, as ``transformers`` does, or a tuple with the logits first.
         mask_generator: Callable from images ``(N, C, *spatial)`` to segment ids ``(N, 1, *spatial)`` int64. A tuple
             holds one for each of several inputs, None leaving that input as it is; a list is an ensemble, over whose
             segmentations the maps are averaged. None if every call passes ``feature_mask``.
