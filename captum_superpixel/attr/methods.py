@@ -1,8 +1,7 @@
-"""Every method of Captum by its name, with the arguments that it is given, or the reason why it is refused."""
+"""Every method of Captum by its name, with the arguments that it is given."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,12 +21,10 @@ from captum_superpixel.pooling import Reduction
 
 __all__ = [
     "METHODS",
-    "REFUSED",
     "Method",
     "MethodSettings",
     "Scene",
     "attribute_pixels",
-    "find_method",
     "make_method",
     "method_options",
 ]
@@ -98,6 +95,8 @@ class Method:
             ``"mean"`` where every channel holds the same whole effect.
         quantity: What its maps hold: an ``"attribution"``; or an ``"effect"``, what the output changes by when a
             superpixel, a window or a place of a layer is perturbed.
+        make: Makes it for a network; None for the class of ``captum.attr`` of that name.
+        own_segments: Whether it has segments of its own, and is therefore not handed a mask, although it takes one.
     """
 
     options: Callable[[Scene], dict[str, Any]] = lambda _: {}
@@ -105,6 +104,8 @@ class Method:
     layer: bool = False
     channels: Literal["sum", "mean"] = "sum"
     quantity: Literal["attribution", "effect"] = "attribution"
+    make: Callable[[nn.Module], Attribution] | None = None
+    own_segments: bool = False
 
 
 def _path(scene: Scene) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def _layer_places(scene: Scene) -> dict[str, Any]:
 
 METHODS: Mapping[str, Method] = {
     "Saliency": Method(_saliency),
-    "SmoothGrad": Method(_smooth_grad, reduction="abs_mean"),
+    "SmoothGrad": Method(_smooth_grad, reduction="abs_mean", make=lambda model: NoiseTunnel(Saliency(model))),
     "IntegratedGradients": Method(_path_from_baseline),
     "InputXGradient": Method(),
     "DeepLift": Method(),
@@ -188,7 +189,7 @@ METHODS: Mapping[str, Method] = {
     "GuidedBackprop": Method(reduction="abs_mean"),
     "Deconvolution": Method(reduction="abs_mean"),
     "LRP": Method(),
-    "XRAI": Method(_path),
+    "XRAI": Method(_path, make=XRAI, own_segments=True),
     "Occlusion": Method(_occlusion, quantity="effect"),
     "FeatureAblation": Method(_evaluations, quantity="effect"),
     "ShapleyValueSampling": Method(_permutations, quantity="effect"),
@@ -209,56 +210,6 @@ METHODS: Mapping[str, Method] = {
     "LayerFeatureAblation": Method(_layer_places, layer=True, channels="mean", quantity="effect"),
 }
 """Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
-
-_BATCHWISE = "it exchanges features between the images of a batch, and photographs are explained one by one"
-_TEXT = "it explains text"
-_BASE = "it is a base class, without a method of its own"
-
-REFUSED: Mapping[str, str] = {
-    "NoiseTunnel": "it needs a method to wrap; SmoothGrad is NoiseTunnel(Saliency)",
-    "FeaturePermutation": f"{_BATCHWISE}; use FeatureAblation",
-    "LayerFeaturePermutation": f"{_BATCHWISE}; use LayerFeatureAblation",
-    "LimeBase": "it needs an interpretable space of your own; use Lime",
-    "DataLoaderAttribution": "it explains a whole data loader",
-    "LLMAttribution": _TEXT,
-    "LLMGradientAttribution": _TEXT,
-    "RemoteLLMAttribution": _TEXT,
-    "Attribution": _BASE,
-    "GradientAttribution": _BASE,
-    "PerturbationAttribution": _BASE,
-    "LayerAttribution": _BASE,
-    "NeuronAttribution": _BASE,
-    **{
-        name: "it explains a single neuron of a layer, which this command has no option to name; use Captum itself"
-        for name in captum.attr.__all__
-        if name.startswith("Neuron") and name != "NeuronAttribution"
-    },
-}
-"""The classes of ``captum.attr`` that need more than a name can give, and what that is."""
-
-
-def find_method(name: str) -> str:
-    """Find a method by its name, in whatever case.
-
-    Returns:
-        The key of ``METHODS``.
-
-    Raises:
-        InputError: If there is no such method, or it needs more than a name.
-
-    Examples:
-        >>> find_method("integratedgradients")
-        'IntegratedGradients'
-    """
-    known = {key.casefold(): key for key in (*METHODS, *REFUSED)}
-    found = known.get(name.casefold())
-    if found is None:
-        near = [known[key] for key in difflib.get_close_matches(name.casefold(), known, n=3) if known[key] in METHODS]
-        hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(METHODS)}."
-        raise InputError(f"--method {name} is no method of captum.attr that explain knows; {hint}")
-    if found in REFUSED:
-        raise InputError(f"--method {found} cannot be used here: {REFUSED[found]}.")
-    return found
 
 
 def make_method(name: str, model: nn.Module, layer: nn.Module | None = None) -> Attribution:

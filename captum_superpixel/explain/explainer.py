@@ -123,8 +123,8 @@ class Explainer:
     @property
     def perturbs(self) -> bool:
         """Whether the method perturbs superpixels, so that it has no map by pixel."""
-        # XRAI takes a mask too, but the segments of its own are what it is known for.
-        return self.name != "XRAI" and "feature_mask" in signature_of(self.method).parameters
+        own_segments = METHODS[self.name].own_segments
+        return not own_segments and "feature_mask" in signature_of(self.method).parameters
 
     @property
     def score_name(self) -> str:

@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr.grouped import SuperpixelGrouped
-from captum_superpixel.attr.methods import METHODS, find_method, make_method
+from captum_superpixel.attr.methods import METHODS, make_method
 from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.explainer import Explainer
 from captum_superpixel.explain.layers import find_layer
 from captum_superpixel.explain.mask_option import parse_masks
+from captum_superpixel.explain.methods import find_method
 from captum_superpixel.explain.outputs import list_failures, save, summarize
 from captum_superpixel.explain.photographs import find_photographs, plan_outputs
 from captum_superpixel.models.classifying import classify
@@ -102,7 +103,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     try:
         method = make_method(name, model, layer)
         reduction = options.reduction or METHODS[name].reduction
-        if name != "XRAI":
+        if not METHODS[name].own_segments:
             SuperpixelGrouped(method, None, reduction=reduction)
     except (TypeError, ValueError) as error:
         raise InputError(f"--method {name}: {error}.") from error
