@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from captum_superpixel._checks import checked_choice
 from captum_superpixel.datasets import hugging_face
 from captum_superpixel.datasets.labelled_images import LabelledImages, check_preprocessing
 from captum_superpixel.datasets.photographs import UnreadableImage, read_photograph
@@ -64,8 +65,7 @@ def cifar10(
         Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
         https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', but {split!r} was passed")
+    checked_choice("split", split, ("train", "test"))
     check_preprocessing(preprocessing)
     check_on_unreadable(on_unreadable)
     files = _find_files(Path(root), split)

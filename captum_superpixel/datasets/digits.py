@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from captum_superpixel._checks import checked_integer
+from captum_superpixel._checks import checked_choice, checked_integer
 from captum_superpixel._untyped import map_coordinates, zoom
 from captum_superpixel.datasets.labelled_images import checked_places
 
@@ -76,8 +76,7 @@ class DigitsOnPhotographs(Dataset[tuple[Tensor, int]]):
         length: int | None = None,
         seed: int = 0,
     ) -> None:
-        if split not in _POOL:
-            raise ValueError(f"split={split!r} does not exist; choose from {', '.join(map(repr, _POOL))}.")
+        checked_choice("split", split, list(_POOL))
         size = checked_integer("size", size, minimum=16, maximum=256)
         length = checked_integer("length", _DEFAULT_LENGTH[split] if length is None else length, maximum=10**6)
         seed = checked_integer("seed", seed, minimum=0, maximum=2**63)

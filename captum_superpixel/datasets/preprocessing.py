@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel.datasets.photographs import PhotographWarning, to_rgb
 
 __all__ = ["CIFAR10", "IMAGENET", "Preprocessing"]
@@ -77,12 +77,8 @@ class Preprocessing:
         object.__setattr__(self, "mean", _checked_triple("mean", self.mean, minimum=-math.inf))
         object.__setattr__(self, "std", _checked_triple("std", self.std, minimum=0.0))
         object.__setattr__(self, "scale", checked_number("scale", self.scale, exclusive=True))
-        for name, value, choices in (
-            ("channel_order", self.channel_order, ("rgb", "bgr")),
-            ("resize", self.resize, ("crop", "stretch")),
-        ):
-            if value not in choices:
-                raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, but {value!r} was passed")
+        checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
+        checked_choice("resize", self.resize, ("crop", "stretch"))
 
     @property
     def shape(self) -> tuple[int, int]:

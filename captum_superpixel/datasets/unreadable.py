@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from captum_superpixel._checks import listed
+from captum_superpixel._checks import checked_choice, listed
 from captum_superpixel._threads import available_cores
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.datasets.photographs import PhotographWarning, UnreadableImage, read_photograph
@@ -45,8 +45,7 @@ class Checked(NamedTuple):
 
 def check_on_unreadable(value: object) -> None:
     """Raise ValueError unless the value is one of the two choices."""
-    if value not in ("raise", "skip"):
-        raise ValueError(f"on_unreadable must be 'raise' or 'skip', but {value!r} was passed")
+    checked_choice("on_unreadable", value, ("raise", "skip"))
 
 
 def check_images(paths: Sequence[str], *, progress: bool = False) -> Checked:

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_denormalize, checked_integer, listed
+from captum_superpixel._checks import checked_choice, checked_denormalize, checked_integer, listed
 from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
@@ -41,8 +41,7 @@ class ImageMaskGenerator(ABC):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "denormalize", checked_denormalize(self.denormalize))
-        if self.channel_order not in ("rgb", "bgr"):
-            raise ValueError(f"channel_order must be 'rgb' or 'bgr', but {self.channel_order!r} was passed")
+        checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Segment a batch.

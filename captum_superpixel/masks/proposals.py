@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._checks import listed
+from captum_superpixel._checks import checked_choice, listed
 from captum_superpixel.feature_masks import rank_rows
 from captum_superpixel.masks._components import label_components
 
@@ -62,8 +62,7 @@ def from_proposals(
         >>> from_proposals([part, whole], scores=[0.5, 0.9]).tolist()
         [[[[0, 0, 0, 1], [0, 0, 0, 1]]]]
     """
-    if background not in get_args(BackgroundSegments):
-        raise ValueError(f"background={background!r} is unknown: choose 'segment' or 'components'")
+    checked_choice("background", background, get_args(BackgroundSegments))
     if isinstance(scores, str):
         scores = _read_key(masks, scores)
     stack = _stack(masks)

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel.study.training import RECIPES
 
 __all__ = ["DATASETS", "StudySettings", "describe_default"]
@@ -132,14 +132,13 @@ class StudySettings:
     on_unreadable: Literal["raise", "skip"] = "raise"
 
     def __post_init__(self) -> None:
-        if self.dataset not in DATASETS:
-            raise ValueError(f"dataset={self.dataset!r} is unknown: choose one of {', '.join(map(repr, DATASETS))}")
+        checked_choice("dataset", self.dataset, DATASETS)
         for name, least in _AT_LEAST.items():
             if getattr(self, name) is not None:
                 checked_integer(name, getattr(self, name), minimum=least)
         checked_number("noise", self.noise, exclusive=True)
-        if self.network is not None and self.network not in RECIPES:
-            raise ValueError(f"network={self.network!r} is unknown: choose one of {', '.join(map(repr, RECIPES))}")
+        if self.network is not None:
+            checked_choice("network", self.network, list(RECIPES))
         if self.dataset == "digits":
             of_files = {"root": self.root, "classes": self.classes, **self.preprocessing}
             for name in (name for name, value in of_files.items() if value is not None):

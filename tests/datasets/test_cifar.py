@@ -118,7 +118,7 @@ def test_missing_data(pixels: Tensor, encode: Encode, write_parquet: Write, tmp_
     write_parquet("train.parquet", [encode(pixels[0])], [0])
     with pytest.raises(ValueError, match=r"no 'test' split.*test\.parquet"):
         cifar10(tmp_path, "test")
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', but 'val'"):
+    with pytest.raises(ValueError, match="split='val' is unknown: choose one of 'train', 'test'"):
         cifar10(tmp_path, "val")  # type: ignore[arg-type]
 
 
@@ -151,7 +151,7 @@ def test_foreign_files(
 
 
 def test_bad_options(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="on_unreadable must be 'raise' or 'skip', but 'warn'"):
+    with pytest.raises(ValueError, match="on_unreadable='warn' is unknown: choose one of 'raise', 'skip'"):
         cifar10(tmp_path, on_unreadable="warn")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="preprocessing must be a Preprocessing, but a int"):
         cifar10(tmp_path, preprocessing=32)  # type: ignore[arg-type]

@@ -148,7 +148,7 @@ def test_lists_of_classes_that_cannot_be_read(root: Path, tmp_path: Path) -> Non
 
 
 def test_bad_options(root: Path) -> None:
-    with pytest.raises(ValueError, match="on_unreadable must be 'raise' or 'skip', but None"):
+    with pytest.raises(ValueError, match="on_unreadable=None is unknown: choose one of 'raise', 'skip'"):
         image_folder(root, on_unreadable=None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="preprocessing must be a Preprocessing, but a str"):
         image_folder(root, preprocessing="imagenet")  # type: ignore[arg-type]

@@ -161,8 +161,8 @@ def test_equal_settings_are_equal() -> None:
         ({"mean": float("nan")}, ValueError, "mean must be finite.*nan"),
         ({"std": (1, 1, 0)}, ValueError, r"std must be finite and above 0, but 0\.0"),
         ({"scale": 0}, ValueError, r"scale must be finite and above 0, but 0\.0"),
-        ({"channel_order": "BGR"}, ValueError, "channel_order must be 'rgb' or 'bgr', but 'BGR'"),
-        ({"resize": "pad"}, ValueError, "resize must be 'crop' or 'stretch', but 'pad'"),
+        ({"channel_order": "BGR"}, ValueError, "channel_order='BGR' is unknown: choose one of 'rgb', 'bgr'"),
+        ({"resize": "pad"}, ValueError, "resize='pad' is unknown: choose one of 'crop', 'stretch'"),
     ],
 )
 def test_bad_settings(arguments: dict[str, object], error: type[Exception], message: str) -> None:

@@ -69,7 +69,7 @@ def test_settings_of_the_engines(build: Any, error: type[Exception], message: st
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("order", ["RGB", "gbr", None, 3, ["rgb"]])
 def test_channel_order(cls: type, order: object) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"channel_order must be 'rgb' or 'bgr', but {order!r} was passed")):
+    with pytest.raises(ValueError, match=re.escape(f"channel_order={order!r} is unknown: choose one of 'rgb', 'bgr'")):
         cls(channel_order=order)
 
 

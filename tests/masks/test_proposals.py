@@ -184,5 +184,5 @@ def test_what_has_the_wrong_type(masks: Any, scores: Any, message: str) -> None:
 
 
 def test_an_unknown_background_is_named() -> None:
-    with pytest.raises(ValueError, match="background='none' is unknown: choose 'segment' or 'components'"):
+    with pytest.raises(ValueError, match="background='none' is unknown: choose one of 'segment', 'components'"):
         from_proposals([WHOLE], background="none")  # type: ignore[arg-type]
