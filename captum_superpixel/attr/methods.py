@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
-from captum_superpixel.attr._captum import signature_of
+from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_output, signature_of
 from captum_superpixel.attr._lasso import ScaledLasso
-from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE
+from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE, too_few_samples
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.pooling import Reduction
 
@@ -25,8 +25,11 @@ __all__ = [
     "MethodSettings",
     "Scene",
     "attribute_pixels",
+    "has_layer_output",
     "make_method",
     "method_options",
+    "perturbs_segments",
+    "warn_of_samples",
 ]
 
 _ORDERS = 6
@@ -245,6 +248,16 @@ def method_options(name: str, method: Attribution, scene: Scene) -> dict[str, An
     parameters = signature_of(method).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return {**options, "target": scene.target} if "target" in parameters or takes_any else options
+
+
+def perturbs_segments(name: str, method: Attribution) -> bool:
+    """Whether a method is handed the superpixels, each as one feature, and so has no map by pixel."""
+    return not METHODS[name].own_segments and "feature_mask" in signature_of(method).parameters
+
+
+def warn_of_samples(name: str, method: Attribution, options: Mapping[str, Any], segments: int) -> str:
+    """Say that a linear model has fewer samples than segments to be fitted to, or nothing."""
+    return too_few_samples(name, options["n_samples"], segments) if fits_one_model_an_image(method) else ""
 
 
 def attribute_pixels(

@@ -16,9 +16,14 @@ from captum_superpixel._checks import InputError
 from captum_superpixel._region_table import name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
-from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_output, signature_of
-from captum_superpixel.attr._perturbation import too_few_samples
-from captum_superpixel.attr.methods import METHODS, Scene, method_options
+from captum_superpixel.attr.methods import (
+    METHODS,
+    Scene,
+    has_layer_output,
+    method_options,
+    perturbs_segments,
+    warn_of_samples,
+)
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.mask_option import Segmenter, median_member
@@ -123,8 +128,7 @@ class Explainer:
     @property
     def perturbs(self) -> bool:
         """Whether the method perturbs superpixels, so that it has no map by pixel."""
-        own_segments = METHODS[self.name].own_segments
-        return not own_segments and "feature_mask" in signature_of(self.method).parameters
+        return perturbs_segments(self.name, self.method)
 
     @property
     def score_name(self) -> str:
@@ -150,8 +154,7 @@ class Explainer:
         segments = max(len(torch.unique(mask)) for mask in masks)
         scene = Scene(inputs, index, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
         options = method_options(self.name, self.method, scene)
-        linear = fits_one_model_an_image(self.method)
-        warning = too_few_samples(self.name, options["n_samples"], segments) if linear else ""
+        warning = warn_of_samples(self.name, self.method, options, segments)
         grouped, pixels = self._attribute(inputs, masks, options)
         member = median_member(masks)
         table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
