@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from captum_superpixel._threads import ignored_warnings
-from captum_superpixel.datasets._pixel_range import channel_counts, describe_clipping, describe_sliver
 from captum_superpixel.datasets.formats import REFUSED, why_refused
+from captum_superpixel.datasets.pixel_range import channel_counts, describe_clipping, describe_sliver
 
 __all__ = ["PhotographWarning", "RefusedImage", "Report", "UnreadableImage", "read_photograph", "to_rgb"]
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from captum_superpixel._checks import InputError, readable
 from captum_superpixel._files import check_output_file, check_output_folder
-from captum_superpixel.datasets._pixel_range import describe_flatness
 from captum_superpixel.datasets.formats import is_picture, list_skipped
 from captum_superpixel.datasets.photographs import RefusedImage, Report, UnreadableImage, read_photograph
+from captum_superpixel.datasets.pixel_range import describe_flatness
 from captum_superpixel.datasets.unreadable import describe_groups
 
 __all__ = ["FORMATS", "find_photographs", "open_photograph", "plan_outputs"]
