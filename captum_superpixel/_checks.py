@@ -94,6 +94,41 @@ def checked_number(name: str, value: object, *, minimum: float = 0.0, exclusive:
     return number
 
 
+def checked_share(name: str, value: object, *, exclusive: bool = False) -> float:
+    """Return ``value``, a number from 0 to 1 (with ``exclusive``, above 0), as a float.
+
+    Raises:
+        TypeError: If it is not a number, or a bool.
+        ValueError: If it is NaN or out of range.
+    """
+    share = checked_number(name, value, exclusive=exclusive)
+    if share > 1:
+        raise ValueError(f"{name} is a share from 0 to 1, but {share:g} was passed: for a percentage, divide by 100")
+    return share
+
+
+def check_finite(values: Tensor, rows: str, numbers: str, advice: str) -> None:
+    """Raise unless every number of a batch of shape ``(N, ...)``, none of it empty, is finite.
+
+    Args:
+        values: Of any real dtype.
+        rows: What the N entries are, for the message.
+        numbers: What an entry is made of, for the message.
+        advice: What to do.
+
+    Raises:
+        ValueError: If entries hold NaN or infinity; it lists them.
+    """
+    flattened = values.detach().flatten(1)
+    # The bounds of a row with a NaN are NaN, and they are found in a tenth of the time of isfinite or aminmax.
+    finite = flattened.amin(dim=1).isfinite() & flattened.amax(dim=1).isfinite()
+    if not finite.all():
+        broken = (~finite).nonzero().flatten().tolist()
+        raise ValueError(
+            f"{len(broken)} of {len(finite)} {rows} (index {listed(broken)}) hold NaN or infinite {numbers}: {advice}"
+        )
+
+
 def checked_denormalize(value: object) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Return ``denormalize`` as ``(mean, std)``, two tuples of floats, or None.
 

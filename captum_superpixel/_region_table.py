@@ -156,15 +156,19 @@ class RegionTable(Sequence[Region]):
         header = [*_PLACE, self.score_name, "share"]
         if rows and len(rows[0]) > len(header):
             header[-1:-1] = ["± error", "signs"]
-        # A header of its own would be padded by two more spaces.
-        text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
         rest = len(self) - _SHOWN
         lines = [f"… and {rest} more of {len(self)} regions"] if rest > 0 else []
-        return "\n".join([text, *lines, f"share: {SHARE}", *describe_ranks(self.regions)])
+        return "\n".join([draw_cells(header, rows), *lines, f"share: {SHARE}", *describe_ranks(self.regions)])
 
     def __repr__(self) -> str:
         """Count the regions and the images."""
         return f"RegionTable({len(self)} regions of {len({region.image for region in self.regions})} images)"
+
+
+def draw_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Draw cells of text in columns, two spaces apart and flush right."""
+    # A header that tabulate knows of would be padded by two more spaces.
+    return tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
 
 
 def name_score(score: Reduction, quantity: str = "attribution") -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_choice, checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_share
 from captum_superpixel._region_table import Region, RegionTable, name_score
 from captum_superpixel._untyped import find_objects
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows
@@ -162,8 +162,8 @@ def top_regions(
     if len(given) != 1:
         raise ValueError(f"{' and '.join(given) or 'nothing'} was given: pass exactly one of k, fraction and mass")
     limit = checked_integer("k", k) if k is not None else 0
-    share = _checked_share("fraction", fraction) if fraction is not None else 0.0
-    share = _checked_share("mass", mass) if mass is not None else share
+    share = checked_share("fraction", fraction) if fraction is not None else 0.0
+    share = checked_share("mass", mass) if mass is not None else share
     scored = _score(attributions, feature_mask, score, by)
     count = len(scored.means)
     ones = torch.ones_like(scored.labels[:, None], dtype=torch.float64)
@@ -291,13 +291,6 @@ def _checked_mask(feature_mask: object, shape: tuple[int, ...]) -> Tensor:
             f"ids of shape (1 or {shape[0]}, 1, {shape[2]}, {shape[3]})"
         )
     return mask
-
-
-def _checked_share(name: str, value: object) -> float:
-    number = checked_number(name, value)
-    if number > 1:
-        raise ValueError(f"{name} is a share from 0 to 1, but {number:g} was passed: for a percentage, divide by 100")
-    return number
 
 
 _Place = tuple[int, int, tuple[float, float], tuple[int, int, int, int]]

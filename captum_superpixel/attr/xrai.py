@@ -12,7 +12,7 @@ from captum.attr import Attribution, IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._checks import checked_choice, checked_integer, checked_number, listed
+from captum_superpixel._checks import check_finite, checked_choice, checked_integer, checked_share
 from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel.attr._captum import AttributeCall, check_method, describe, log_usage
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
@@ -102,13 +102,10 @@ class XRAI(Attribution):
         self.attribution_method = _as_method(attribution_method)
         if mask_generator is not None:
             check_generators(mask_generator)
-        area_threshold = checked_number("area_threshold", area_threshold, exclusive=True)
-        if area_threshold > 1:
-            raise ValueError(f"area_threshold is a fraction of the image, in (0, 1], but {area_threshold} was passed")
         super().__init__(self.attribution_method.forward_func)
         self.mask_generator = mask_generator
         self.algorithm: Algorithm = checked_choice("algorithm", algorithm, get_args(Algorithm))
-        self.area_threshold = area_threshold
+        self.area_threshold = checked_share("area_threshold", area_threshold, exclusive=True)
         self.min_pixel_diff = checked_integer("min_pixel_diff", min_pixel_diff, minimum=0)
         self.dilation_radius = checked_integer("dilation_radius", dilation_radius, minimum=0)
 
@@ -279,7 +276,7 @@ def _as_images(inputs: object) -> Tensor:
         )
     if inputs.is_complex():
         raise TypeError(f"inputs have dtype {inputs.dtype}: pass real pixels, for example inputs.abs()")
-    _check_finite(inputs, "images", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
+    check_finite(inputs, "images", "pixels", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
     return inputs
 
 
@@ -299,13 +296,4 @@ def _check_maps(maps: Tensor, images: Tensor, name: str) -> None:
             f"{name} returned a map of shape {tuple(maps.shape)} for images of shape {tuple(images.shape)}: XRAI needs "
             "maps of the size of the images; those of a layer come to it by captum.attr.LayerAttribution.interpolate"
         )
-    _check_finite(maps, f"maps of {name}", "XRAI compares means, which they would make meaningless")
-
-
-def _check_finite(values: Tensor, what: str, advice: str) -> None:
-    finite = torch.isfinite(values.detach()).flatten(1).all(dim=1)
-    if not finite.all():
-        broken = torch.nonzero(~finite).flatten().tolist()
-        raise ValueError(
-            f"{len(broken)} of {len(finite)} {what} (index {listed(broken)}) hold NaN or infinite values: {advice}"
-        )
+    check_finite(maps, f"maps of {name}", "values", "XRAI compares means, which they would make meaningless")

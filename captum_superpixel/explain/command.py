@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from captum_superpixel._checks import listed
+from captum_superpixel.explain.photographs import FORMATS
 from captum_superpixel.masks import GENERATORS, is_counted
 from captum_superpixel.study.command import add_preprocessing_options
 
@@ -142,7 +143,7 @@ def add_explain(commands: Any) -> None:
     output.add_argument(
         "--format",
         action="append",
-        choices=("png", "html", "npz"),
+        choices=FORMATS,
         default=[],
         help="of the files in the folder; may be given again (default: png)",
     )

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
-from captum_superpixel._region_table import SHARE, describe_ranks, first_regions, show_rank
-from captum_superpixel._untyped import tabulate
+from captum_superpixel._region_table import SHARE, describe_ranks, draw_cells, first_regions, show_rank
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
 from captum_superpixel.regions import RegionTable
@@ -214,10 +213,8 @@ def _tabulate(table: RegionTable, top: int) -> str:
         )
         for region in regions
     ]
-    # As a row of its own the header takes no more width than its letters.
     header = ("rank", "area", table.score_name, "share", "center (row, column)")
-    text = tabulate([header, *rows], tablefmt="plain", stralign="right", disable_numparse=True)
-    lines = [text, f"share: {SHARE}"] if rows else []
+    lines = [draw_cells(header, rows), f"share: {SHARE}"] if rows else []
     return "\n".join([*lines, *([ties] if ties else []), *ranks])
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import listed
+from captum_superpixel._checks import check_finite
 
 __all__ = ["check_alike", "check_maps", "descending_ranks", "magnitudes", "widen"]
 
@@ -41,12 +41,7 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
     if maps.numel() == 0:
         raise ValueError(f"{name} of shape {shape} holds nothing: pass at least one map of at least one pixel")
     detached = maps.detach()
-    broken = (~detached.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
-    if broken:
-        raise ValueError(
-            f"{len(broken)} of {shape[0]} entries of {name} (index {listed(broken)}) hold NaN or infinite scores: "
-            "leave them out, or find out where they come from"
-        )
+    check_finite(detached, f"entries of {name}", "scores", "leave them out, or find out where they come from")
     return detached
 
 

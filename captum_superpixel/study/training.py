@@ -10,7 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_integer, checked_number, checked_share
 from captum_superpixel._seeds import seeded
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.models import networks
@@ -160,8 +160,7 @@ def train(
     checked_integer("batch_size", batch_size)
     checked_number("lr", lr, exclusive=True)
     checked_number("weight_decay", weight_decay)
-    if checked_number("label_smoothing", label_smoothing) > 1:
-        raise ValueError(f"label_smoothing must be at most 1, but {label_smoothing} was passed")
+    checked_share("label_smoothing", label_smoothing)
     if length(dataset) == 0:
         raise ValueError("The data set has no images; give one with at least one.")
     generator = torch.default_generator if generator is None else generator

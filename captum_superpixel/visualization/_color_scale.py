@@ -144,6 +144,6 @@ def note(values: FloatArray) -> str:
 def check_outlier_perc(outlier_perc: float) -> float:
     """Return ``outlier_perc`` as a float; raise unless it is a number of ``[0, 100]``."""
     value = checked_number("outlier_perc", outlier_perc)
-    if not 0 <= value <= 100:
+    if value > 100:
         raise ValueError(f"outlier_perc={outlier_perc}: pass a percentage from 0 (nothing is clipped) to 100")
     return value

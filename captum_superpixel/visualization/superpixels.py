@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from captum_superpixel._checks import checked_choice, checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_share
 from captum_superpixel._region_table import first_regions, show_rank
 from captum_superpixel.regions import Ranking, Region
 from captum_superpixel.visualization import _color_scale, _figures
@@ -109,9 +109,7 @@ def visualize_superpixels(
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     limit = 0 if k is None else checked_integer("k", k)
     outlier_perc = _color_scale.check_outlier_perc(outlier_perc)
-    alpha = checked_number("alpha_overlay", alpha_overlay)
-    if alpha > 1:
-        raise ValueError(f"alpha_overlay={alpha_overlay}: pass an opacity from 0 to 1")
+    alpha = checked_share("alpha_overlay", alpha_overlay)
     named = score_name or _NAMES["all" if sign is None else checked_choice("sign", sign, list(_NAMES))]
     sign = _color_scale.choose_sign([values], sign)
     values = _color_scale.take_sign(values, sign)

@@ -37,7 +37,7 @@ class TestBadSettings:
             ({"algorithm": "slow"}, "algorithm='slow' is unknown: choose one of 'full', 'fast'"),
             ({"area_threshold": 0}, "area_threshold must be finite and above 0, but 0.0"),
             ({"area_threshold": -0.1}, "above 0, but -0.1"),
-            ({"area_threshold": 1.5}, r"in \(0, 1\], but 1.5 was passed"),
+            ({"area_threshold": 1.5}, "area_threshold is a share from 0 to 1, but 1.5 was passed"),
             ({"area_threshold": float("nan")}, "area_threshold must be finite and above 0, but nan"),
             ({"min_pixel_diff": -1}, "min_pixel_diff must be at least 0, but -1"),
             ({"dilation_radius": -2}, "dilation_radius must be at least 0, but -2"),

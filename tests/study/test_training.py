@@ -221,7 +221,7 @@ def test_prediction_restores_the_mode_and_leaves_the_statistics() -> None:
         ({"batch_size": 1.5}, r"batch_size must be an integer, but 1\.5"),
         ({"lr": 0.0}, r"lr must be finite and above 0, but 0\.0"),
         ({"weight_decay": -1}, "weight_decay must be finite and at least 0, but -1"),
-        ({"label_smoothing": 2}, "label_smoothing must be at most 1, but 2"),
+        ({"label_smoothing": 2}, "label_smoothing is a share from 0 to 1, but 2"),
     ],
 )
 def test_bad_numbers(arguments: dict[str, float], message: str) -> None:

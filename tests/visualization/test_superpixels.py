@@ -285,7 +285,7 @@ def test_pyplot_knows_nothing_unless_asked():
         ({"sign": "both"}, ValueError, "sign='both' is unknown"),
         ({"by": "size"}, ValueError, "by='size'"),
         ({"outlier_perc": 150}, ValueError, "outlier_perc=150"),
-        ({"alpha_overlay": 1.5}, ValueError, "alpha_overlay=1.5: pass an opacity"),
+        ({"alpha_overlay": 1.5}, ValueError, "alpha_overlay is a share from 0 to 1, but 1.5 was"),
         ({"alpha_overlay": -1}, ValueError, "alpha_overlay must be finite and at least 0, but -1"),
     ],
 )

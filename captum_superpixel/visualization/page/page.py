@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from captum_superpixel._checks import checked_number
+from captum_superpixel._checks import checked_share
 from captum_superpixel._files import check_output_file, replacing
 from captum_superpixel._region_table import SHARE
 from captum_superpixel.regions import Ranking
@@ -155,13 +155,7 @@ def _checked_text(name: str, text: str | None) -> str:
 
 def _describe(class_name: str, probability: float | None) -> str:
     """Write the line below the heading, escaped; empty if nothing is known."""
-    if probability is None:
-        chance = ""
-    else:
-        number = checked_number("probability", probability)
-        if number > 1:
-            raise ValueError(f"probability={probability} is above 1: for a percentage, divide by 100")
-        chance = f"probability {100 * number:.1f} %"
+    chance = "" if probability is None else f"probability {100 * checked_share('probability', probability):.1f} %"
     parts = [f"Class <strong>{html.escape(class_name)}</strong>" if class_name else "", chance]
     text = ", ".join(part for part in parts if part)
     return f'<p class="prediction">{text}</p>' if text else ""

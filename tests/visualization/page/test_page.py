@@ -351,7 +351,7 @@ def test_equal_input_makes_an_equal_page(tmp_path: Path) -> None:
         ({"image": "cat.png"}, TypeError, "image is str"),
         ({"title": 3}, TypeError, "title must be text or None, but 3"),
         ({"class_name": b"cat"}, TypeError, "class_name must be text or None, but b'cat'"),
-        ({"probability": 93}, ValueError, "probability=93 is above 1"),
+        ({"probability": 93}, ValueError, "probability is a share from 0 to 1, but 93 was"),
         ({"probability": "high"}, TypeError, "probability must be a number, but 'high'"),
         ({"score_name": None}, TypeError, "score_name must be text that is not empty, but None"),
         ({"score_name": {"a": "effect"}}, ValueError, "score_name has names for 'a', but attributions has a single"),
