@@ -44,6 +44,7 @@ def seeded(seed: int) -> Iterator[None]:
         ...     bool((torch.rand(2) == first).all())
         True
     """
+    # NumPy's legacy generator is the one that networks and methods of others draw from: hence NPY002, here and below.
     kept = np.random.get_state()  # noqa: NPY002
     # torch.manual_seed seeds every GPU, also those that are not worked on.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

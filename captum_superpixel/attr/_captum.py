@@ -167,7 +167,7 @@ class AttributeCall:
             return method.attribute(*bound.args, **bound.kwargs)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:
+        except Exception as error:  # explained where the cause is known, tried again for objects, else raised as it is
             for tensor, demand in zip(tensors, demands, strict=True):
                 if isinstance(tensor, Tensor) and tensor.requires_grad and not demand:
                     tensor.requires_grad_(False)

@@ -142,7 +142,7 @@ def _read_rows(file: Path, classes: list[str] | None) -> tuple[list[tuple[bytes,
                     for batch in table.iter(batch_size=1000)
                     for content, label in zip(batch[column], batch["label"], strict=True)
                 ]
-    except Exception as error:
+    except Exception as error:  # damaged files fail in as many ways as there are bytes
         raise ValueError(f"{file} cannot be read as Parquet with images ({type(error).__name__}: {error})") from error
     if column is None or "label" not in features:
         raise ValueError(f"{file} has the columns {', '.join(features)}, but 'img' or 'image', and 'label' are needed")

@@ -113,7 +113,7 @@ def read_photograph(
     except UnidentifiedImageError as error:
         # Pillow's own words name the address of a buffer.
         raise UnreadableImage(f"{type(error).__name__}: the format is unknown") from error
-    except Exception as error:
+    except Exception as error:  # decoders of damaged files fail in as many ways as there are bytes
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
 
 

@@ -188,7 +188,7 @@ class Explainer:
                     wrapped = SuperpixelGrouped(method, None, reduction=self.reduction)
                     return wrapped.attribute(inputs, feature_mask=masks, **options)[0].detach().cpu(), None
                 maps: Tensor = method.attribute(inputs.clone().requires_grad_(), **options).detach()
-        except Exception as error:
+        except Exception as error:  # any method on any network may raise anything
             raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
         if has_layer_output(method):
             # Made one first: hundreds of channels, each of the size of the photograph, would show no more.

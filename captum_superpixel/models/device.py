@@ -32,7 +32,7 @@ def choose_device(name: str | None = None, local_rank: int = 0) -> torch.device:
             name = f"cuda:{local_rank % max(1, torch.cuda.device_count())}"
         device = torch.device(name)
         torch.zeros(1, device=device).item()
-    except Exception as error:
+    except Exception as error:  # each backend has errors of its own, down to AssertionError where it was not compiled
         cause = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"device {name!r} cannot be used ({cause}); pass cpu, cuda or cuda:0, or leave it out."

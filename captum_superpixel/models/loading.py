@@ -129,7 +129,7 @@ def load_state_dict(path: Path, *, subject: str = "The network") -> dict[str, Te
             f"{subject}: the weights {path} need the package safetensors ({error}): "
             'pip install "captum-superpixel[models]".'
         ) from error
-    except Exception as error:
+    except Exception as error:  # damaged files fail in as many ways as there are bytes
         cause = str(error).split(". ")[0]
         raise InputError(
             f"{subject}: the weights {path} cannot be read ({type(error).__name__}: {cause}); pass a state dict in a "
