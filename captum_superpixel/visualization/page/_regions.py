@@ -110,7 +110,9 @@ def _read(
     if score == "mean":
         table = list_regions(values, mask, by)
     else:
-        table = region_table(torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None], score=score, by=by)
+        table = region_table(
+            torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None], score=score, by=by
+        )
     places = np.searchsorted(ids, np.array([region.id for region in table], dtype=np.int64))
     ranks, scores = np.zeros(len(ids), dtype=np.int64), np.full(len(ids), np.nan)
     ranks[places] = [region.rank or 0 for region in table]

@@ -7,6 +7,8 @@ function chooseMethod(index) {
   mask = masks[method.mask];
   if (mask !== former) state.pinned = state.hovered = null;
   current = null;
+  tip.hidden = true;
+  stage.dataset.region = "";
   const pixels = document.querySelector('[name="layer"][value="pixels"]');
   pixels.disabled = !method.pixels;
   if (pixels.disabled) document.querySelector('[name="layer"][value="regions"]').checked = true;

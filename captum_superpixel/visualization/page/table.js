@@ -36,8 +36,6 @@ function fill(from) {
   const shown = order.slice(first, first + WINDOW), focused = body.contains(document.activeElement) ? Number(document.activeElement.dataset.index) : null;
   rows = new Map(shown.map((k) => [k, rows.get(k) ?? makeRow(k)]));
   body.replaceChildren(...rows.values());
-  const box = body.getBoundingClientRect();
-  if (box.height) rowHeight = box.height / shown.length;
   [first, order.length - first - shown.length].forEach((count, i) => {
     gaps[i].hidden = count === 0;
     gaps[i].querySelector("td").style.height = `${count * rowHeight}px`;
@@ -47,6 +45,14 @@ function fill(from) {
   const kept = rows.get(focused);
   rove(kept ?? rows.get(shown[0]));
   kept?.focus({ preventScroll: true });
+}
+
+// All rows are equally high, whatever the width of the screen makes of them.
+function measureRows() {
+  const high = body.getBoundingClientRect().height / rows.size;
+  if (!high || high === rowHeight) return;
+  rowHeight = high;
+  fill(first);
 }
 
 function refill() {
@@ -72,6 +78,7 @@ function sort() {
   rows = new Map();
   scroller.scrollTop = 0;
   fill(0);
+  measureRows();
   if (current !== null) scrollTo(current);
 }
 
@@ -100,6 +107,7 @@ function mark(k, name, on) {
 }
 
 function listenToTable() {
+  new ResizeObserver(measureRows).observe(scroller);
   let waiting = false;
   scroller.addEventListener("scroll", () => {
     if (waiting) return;

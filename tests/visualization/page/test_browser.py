@@ -171,7 +171,7 @@ def test_the_choices_switch_methods_and_maps(page: Any) -> None:
     first = page.evaluate(heat)
     page.get_by_label("Pixels", exact=True).check()
     pixels = page.evaluate(heat)
-    assert page.locator("#low").inner_text().startswith(MINUS)
+    assert page.locator("#low").inner_text().startswith(f"≤ {MINUS}")
     assert page.inner_text("#color-meaning").startswith("value of each pixel before grouping; red speaks")
     page.get_by_label("Superpixels", exact=True).check()
     assert page.evaluate(heat) == first != pixels

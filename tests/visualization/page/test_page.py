@@ -305,7 +305,62 @@ def test_the_line_below_the_heading_says_what_is_known(tmp_path: Path) -> None:
     assert headline() == []
     assert headline(class_name="cat") == ["Class <strong>cat</strong>"]
     assert headline(probability=0.1234) == ["probability 12.3\N{NO-BREAK SPACE}%"]
-    assert headline(class_name="cat", probability=1) == ["Class <strong>cat</strong>, probability 100.0\N{NO-BREAK SPACE}%"]
+    assert headline(class_name="cat", probability=1) == [
+        "Class <strong>cat</strong>, probability 100.0\N{NO-BREAK SPACE}%"
+    ]
+
+
+def test_the_predicted_class_stands_beside_the_explained_one_where_it_is_another(tmp_path: Path) -> None:
+    def headline(**options: Any) -> list[str]:
+        page, _ = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, **options))
+        return [
+            html.unescape(line).replace("\xa0", " ") for line in re.findall(r'<p class="prediction">(.*?)</p>', page)
+        ]
+
+    same = {"class_name": "cat", "probability": 0.5, "predicted_name": "cat", "predicted_probability": 0.5}
+    assert headline(**same) == ["Class <strong>cat</strong>, probability 50.0 %"]
+    assert headline(class_name="cat", predicted_name="cat") == ["Class <strong>cat</strong>"]
+    assert headline(**{**same, "predicted_name": "a < b", "probability": 0.25}) == [
+        "<span>Explained: <strong>cat</strong>, probability 25.0 %</span> "
+        "<span>Predicted: <strong>a < b</strong>, probability 50.0 %</span>"
+    ]
+    # Two classes of one name, as ImageNet has them.
+    assert (
+        "Predicted: <strong>cat</strong>, probability 75.0 %" in headline(**{**same, "predicted_probability": 0.75})[0]
+    )
+    assert headline(predicted_name="cat") == [
+        "<span>Explained: another class</span> <span>Predicted: <strong>cat</strong></span>"
+    ]
+
+
+def test_remarks_are_listed_as_text(tmp_path: Path) -> None:
+    page, _ = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, remarks=["few samples", " ", HOSTILE]))
+    assert re.findall(r"<li>(.*?)</li>", page) == ["few samples", html.escape(HOSTILE)]
+    page, _ = read(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK))
+    assert 'class="remarks"' not in page
+
+
+def test_sums_are_those_of_the_region_table_over_pixels_and_channels(tmp_path: Path) -> None:
+    maps = torch.stack([torch.tensor(VALUES), 3 * torch.tensor(VALUES), torch.ones(3, 4).double()])
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, maps, MASK, score="sum"))
+    method, ids = data["methods"][0], region_ids(data["masks"][0])
+    rows = {row.id: row for row in region_table(maps[None], torch.tensor(MASK)[None, None], score="sum")}
+    assert scores(method) == [rows[one].score for one in ids] == [20.0, 27.0, -60.0, 3.0]
+    assert ranks(method) == [rows[one].rank for one in ids]
+    assert method["scoreName"] == "summed attribution"
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, maps, MASK))
+    # Colors are those of the means, whichever score is listed.
+    assert data["methods"][0]["paint"] == method["paint"]
+    assert data["methods"][0]["regions"] == method["regions"]
+    assert scores(data["methods"][0]) == pytest.approx([5 / 3, 3.0, -5.0, 1.0])
+
+
+def test_methods_are_signed_where_they_are_said_to_be_or_have_negative_values(tmp_path: Path) -> None:
+    maps = {"a": VALUES, "b": np.abs(VALUES), "c": np.abs(VALUES)}
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, maps, MASK, pixel_attributions={"c": VALUES}))
+    assert [method["signed"] for method in data["methods"]] == [True, False, True]
+    _, data = read(save_html(tmp_path / "page.html", PICTURE, np.abs(VALUES), MASK, signed=True))
+    assert data["methods"][0]["signed"]
 
 
 def test_a_failure_leaves_the_old_page_and_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +423,11 @@ def test_equal_input_makes_an_equal_page(tmp_path: Path) -> None:
         ({"probability": "high"}, TypeError, "probability must be a number, but 'high'"),
         ({"score_name": " "}, TypeError, "score_name must be text that is not empty, but ' '"),
         ({"score_name": {"a": "effect"}}, ValueError, "score_name has 'a', but attributions has a single"),
-        ({"score_name": {"a": "effect"}, "attributions": {"a": VALUES, "b": VALUES}}, ValueError, "has 'a', but .* 'a', 'b'"),
+        (
+            {"score_name": {"a": "effect"}, "attributions": {"a": VALUES, "b": VALUES}},
+            ValueError,
+            "has 'a', but .* 'a', 'b'",
+        ),
         ({"score": "max"}, ValueError, "score='max' is unknown: choose one of 'mean', 'sum'"),
         ({"signed": "yes"}, TypeError, "signed must be a bool, but 'yes'"),
         ({"signed": False}, ValueError, "signed=False, but the map has negative values"),
