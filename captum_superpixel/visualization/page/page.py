@@ -90,7 +90,7 @@ def save_html(
             that of each method by name. Any text. None says ``"mean attribution"`` or ``"summed attribution"``.
         signed: Whether signs say for or against the class, of all methods or of each by name; the ends of the color
             scale say so. None takes a map without negative values for one of magnitudes.
-        remarks: What a reader should know before believing the maps, such as warnings. Each is a line below the heading.
+        remarks: What a reader should know before believing the maps, such as warnings; listed below the heading.
         outlier_perc: Values that together hold at most this percentage of a map's magnitude have the strongest color,
             as in ``captum.attr.visualization``. Scores are not clipped.
 

@@ -11,7 +11,7 @@ from captum_superpixel.visualization.page.page import save_html
 
 OpenPage = Callable[..., Any]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
-LONG = "n02123045_a_very_long_name_of_a_photograph.jpg: IntegratedGradients, mean over slic:100, the mean over 3 segmentations"
+LONG = "n02123045_a_long_name_of_a_photograph.jpg: IntegratedGradients, mean over slic:100, the mean of 3 segmentations"
 WIDTHS = [1280, 390, 320]
 
 
@@ -24,7 +24,11 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_html(
         tmp_path_factory.mktemp("axe") / "page.html",
         rng.random((3, 120, 160)),
-        {"IntegratedGradients": scores[mask], "FeatureAblation": 1e-5 * np.abs(rng.normal(size=48))[mask]},
+        {
+            "IntegratedGradients": scores[mask],
+            "FeatureAblation": 1e-5 * np.abs(rng.normal(size=48))[mask],
+            "SmoothGrad": 3e-4 * scores[mask],
+        },
         mask,
         pixel_attributions={"IntegratedGradients": rng.normal(size=mask.shape)},
         title=LONG,
@@ -76,7 +80,9 @@ def test_axe_finds_nothing_in_a_page_of_many_regions_or_of_few_words(open_page: 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_targets_have_24_pixels(open_page: OpenPage, document: Path, width: int, touch: bool) -> None:
     page = open_page(document, width, 800, touch=touch)
-    script = """() => [...document.querySelectorAll("button, input, tbody tr, #stage")].filter(e => e.checkVisibility()).map(e => {
+    script = """() => [...document.querySelectorAll("button, input, tbody tr, #stage")].filter(
+      (e) => e.checkVisibility()
+    ).map((e) => {
       const target = e.closest("label") ?? e, box = target.getBoundingClientRect();
       return [e.id || e.outerHTML.slice(0, 60), box.width, box.height];
     })"""
@@ -92,7 +98,7 @@ def test_targets_have_24_pixels(open_page: OpenPage, document: Path, width: int,
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_screen(open_page: OpenPage, document: Path, width: int) -> None:
     page = open_page(document, width, 800)
-    for method in ("IntegratedGradients", "FeatureAblation"):
+    for method in ("IntegratedGradients", "FeatureAblation", "SmoothGrad"):
         page.get_by_label(method, exact=True).check()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("scroller.scrollWidth - scroller.clientWidth") == 0
