@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from captum_superpixel.visualization.images import FloatArray, ImageLike, to_map, to_mask
 
-__all__ = ["ByName", "IntArray", "read_maps", "read_masks", "read_pixel_maps", "read_score_names"]
+__all__ = ["ByName", "IntArray", "read_maps", "read_masks", "read_pixel_maps", "read_score_names", "read_signs"]
+
+_Value = TypeVar("_Value")
 
 IntArray = npt.NDArray[np.int64]
 ByName = ImageLike | Mapping[str, ImageLike]
 """One map or mask, whose method has the name ``""``, or several by the names of their methods."""
 
 
-def read_maps(attributions: ByName, shape: tuple[int, ...]) -> dict[str, FloatArray]:
-    """Turn the attributions into maps ``(H, W)`` by the names of their methods.
+def read_maps(
+    attributions: ByName, shape: tuple[int, ...], channels: Literal["sum", "mean"] = "mean"
+) -> dict[str, FloatArray]:
+    """Turn the attributions into maps ``(H, W)`` by the names of their methods, channels averaged or added.
 
     Raises:
         TypeError: If a name is not text, or a map is not numbers.
         ValueError: If there is no map, or one is not of the picture's ``shape`` (H, W).
     """
-    return {name: _to_map(one, label, shape) for name, label, one in _named("attributions", attributions)}
+    return {name: _to_map(one, label, shape, channels) for name, label, one in _named("attributions", attributions)}
 
 
 def read_pixel_maps(
@@ -73,23 +78,56 @@ def read_masks(values: ByName, maps: Mapping[str, FloatArray], shape: tuple[int,
     return masks if isinstance(values, Mapping) else dict.fromkeys(maps, masks[""])
 
 
-def read_score_names(values: str | Mapping[str, str], maps: Mapping[str, FloatArray]) -> dict[str, str]:
+def read_score_names(
+    values: str | Mapping[str, str] | None, maps: Mapping[str, FloatArray], default: str
+) -> dict[str, str]:
     """Say for each of ``maps`` what its scores are.
 
     Raises:
         TypeError: If a name of a score is not text.
         ValueError: If the methods are not those of ``maps``.
     """
-    if isinstance(values, Mapping) and set(values) != set(maps):
-        raise ValueError(
-            f"score_name has names for {_quoted(values)}, but attributions has {_quoted(maps)}: pass one name, or one "
-            "by each of these"
-        )
-    named = dict(values) if isinstance(values, Mapping) else dict.fromkeys(maps, values)
+    named = _by_method("score_name", default if values is None else values, maps)
     for one in named.values():
         if not isinstance(one, str) or not one.strip():
             raise TypeError(f"score_name must be text that is not empty, but {one!r} ({type(one).__name__}) was passed")
     return named
+
+
+def read_signs(
+    values: bool | Mapping[str, bool] | None, maps: Mapping[str, FloatArray], pixels: Mapping[str, FloatArray]
+) -> dict[str, bool]:
+    """Tell for each of ``maps`` whether its sign says for or against; if unknown, only where values are negative.
+
+    Raises:
+        TypeError: If an answer is not a bool.
+        ValueError: If the methods are not those of ``maps``, or magnitudes are negative.
+    """
+    negative = {
+        name: bool((one < 0).any() or (name in pixels and (pixels[name] < 0).any())) for name, one in maps.items()
+    }
+    if values is None:
+        return negative
+    signs = _by_method("signed", values, maps)
+    for name, one in signs.items():
+        if not isinstance(one, bool):
+            raise TypeError(f"signed must be a bool, but {one!r} ({type(one).__name__}) was passed")
+        if not one and negative[name]:
+            which = f" of {name!r}" if name else ""
+            raise ValueError(f"signed=False, but the map{which} has negative values: pass magnitudes, or signed=True")
+    return signs
+
+
+def _by_method(what: str, values: _Value | Mapping[str, _Value], maps: Mapping[str, FloatArray]) -> dict[str, _Value]:
+    """Give each of ``maps`` its value, or the only one."""
+    if not isinstance(values, Mapping):
+        return dict.fromkeys(maps, values)
+    if set(values) != set(maps):
+        raise ValueError(
+            f"{what} has {_quoted(values)}, but attributions has {_quoted(maps)}: pass one value for all, or one by "
+            "each of these names"
+        )
+    return {name: values[name] for name in maps}
 
 
 def _named(what: str, values: ByName) -> list[tuple[str, str, ImageLike]]:
@@ -104,8 +142,10 @@ def _named(what: str, values: ByName) -> list[tuple[str, str, ImageLike]]:
     return [(name, f"{what}[{name!r}]", one) for name, one in values.items()]
 
 
-def _to_map(values: ImageLike, label: str, shape: tuple[int, ...]) -> FloatArray:
-    one = to_map(values, label, channels="mean")
+def _to_map(
+    values: ImageLike, label: str, shape: tuple[int, ...], channels: Literal["sum", "mean"] = "mean"
+) -> FloatArray:
+    one = to_map(values, label, channels=channels)
     if one.shape != shape:
         raise ValueError(f"{label} is of {one.shape} pixels (H, W), but image is of {shape}: pass maps of its size")
     return one

@@ -26,9 +26,12 @@ _SHRINK, _LEAP = 0.95, 0.4
 """The greatest and the least factor by which the sides of a map are multiplied in one step."""
 _SMALLEST = 16
 """A map whose longer side has no more pixels than this is not made smaller."""
-# Red, for the target, and blue, against it, can be told apart with all common kinds of color vision.
-_POSITIVE = [(255, 184, 120), (240, 90, 45), (196, 20, 50)]
-_NEGATIVE = [(160, 205, 250), (60, 135, 220), (30, 75, 175)]
+# Red, for the target, and blue, against it, can be told apart with all common kinds of color vision. These are the
+# colors on white at equal steps of strength; each channel stays above the white that their opacity leaves.
+_POSITIVE = [(255, 255, 255), (253, 208, 166), (246, 150, 104), (226, 92, 70), (184, 44, 58)]
+_NEGATIVE = [(255, 255, 255), (186, 212, 244), (130, 172, 230), (84, 128, 205), (44, 80, 170)]
+_OPACITY, _RISE = 0.86, 0.4
+"""Opacity of the strongest color, and how fast it is reached: weak values too hide more of the picture than not."""
 
 
 def encode_picture(image: FloatArray) -> tuple[str, bytes]:
@@ -108,15 +111,20 @@ def quantize(values: FloatArray, scale: ColorScale, levels: int = LEVELS) -> npt
 
 
 def ramp(levels: int = LEVELS) -> npt.NDArray[np.uint8]:
-    """List the colors that ``quantize`` numbers: ``(2 * levels + 2, 4)``, red, green, blue and opacity."""
+    """List the colors that ``quantize`` numbers: ``(2 * levels + 2, 4)``, red, green, blue and opacity.
+
+    Zero and NaN are transparent. On white the others give the colors at the top of this file, whatever their opacity;
+    on a picture they differ from those by what the picture is darker than white, times 1 - opacity.
+    """
     colors = np.zeros((2 * levels + 2, 4))
     strength = np.arange(1, levels + 1) / levels
+    opacity = _OPACITY * strength**_RISE
     for stops, places in ((_NEGATIVE, slice(levels, 0, -1)), (_POSITIVE, slice(levels + 2, None))):
         for channel in range(3):
-            at = np.linspace(0, 1, len(stops))
-            colors[places, channel] = np.interp(strength, at, [stop[channel] for stop in stops])
-        colors[places, 3] = 245 * strength**0.9
-    return colors.round().astype(np.uint8)
+            on_white = np.interp(strength, np.linspace(0, 1, len(stops)), [stop[channel] for stop in stops])
+            colors[places, channel] = (on_white - 255 * (1 - opacity)) / opacity
+        colors[places, 3] = 255 * opacity
+    return colors.round().clip(0, 255).astype(np.uint8)
 
 
 def to_text(data: bytes) -> str:

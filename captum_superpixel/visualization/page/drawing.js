@@ -1,38 +1,34 @@
 // What the page shows over the picture: maps, lines, ranks, the legend, and the region that is pointed at.
 
-// Numbers
-
-const signed = (value) => value.replace("-", "−");
-
-// As many decimals as the largest score needs, so that the numbers of a column can be compared at a glance.
-function showScore(value) {
-  if (value === null) return "no score";
-  if (value === 0) return "0";
-  const plain = method.largest >= 1e-5 && method.largest < 1e7;
-  const text = plain ? value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(method.largest)))) : value.toExponential(3);
-  return signed((value > 0 && method.signed ? "+" : "") + text);
-}
-
-function showShare(value) {
-  return value === null ? "–" : `${(100 * value).toFixed(value > 0 && value < 0.02 ? 2 : 1)} %`;
-}
-
-const rankOf = (k) => method.ranks[k] ?? null;
-const showArea = (k) => showShare(mask.areas[k] / (width * height));
-const showRank = (k) => (rankOf(k) === null ? "–" : `${rankOf(k)}${method.tied.has(rankOf(k)) ? "=" : ""}`);
-const within = (k) => state.top >= method.order.length || (method.places[k] ?? Infinity) < state.top;
-
-function describe(k) {
-  const rank = rankOf(k), id = `Region ${mask.ids[k]}`;
-  if (method.scores[k] === null) return `${id}, no score, ${showArea(k)} of the picture`;
-  const place = rank === null ? "no rank" : `rank ${rank} of ${method.order.length}${method.tied.has(rank) ? ", shared by equal scores" : ""}`;
-  return `${id}, ${place}, score ${showScore(method.scores[k])}, share ${showShare(method.shares[k])}`;
-}
-
-// Drawing
-
 const ramp = toBytes(data.ramp);
 const colorOf = (k) => ramp.subarray(4 * method.paint[k], 4 * method.paint[k] + 4);
+
+// The picture under a map is lightened, because what shines through would change the map's colors. The legend is drawn
+// on the mean color of the lightened picture, so that its colors and those of the map are the same but for the details.
+const LIGHTENED = 0.62;
+
+function drawGround() {
+  const picture = find("picture"), canvas = find("ground");
+  const [w, h] = [picture.naturalWidth, picture.naturalHeight], context = canvas.getContext("2d");
+  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+  const cover = (color, how = "source-over") => {
+    Object.assign(context, { globalCompositeOperation: how, fillStyle: color });
+    context.fillRect(0, 0, w, h);
+  };
+  cover("#fff");
+  if (state.behind !== "blank") {
+    context.drawImage(picture, 0, 0);
+    if (state.behind === "gray") cover("#808080", "saturation");
+    cover(`rgb(255 255 255 / ${LIGHTENED * state.strength})`);
+  }
+}
+
+function legendColor(level) {
+  const [red, green, blue] = data.mean, gray = 0.3 * red + 0.59 * green + 0.11 * blue; // as canvases weigh them
+  const mean = { color: data.mean, gray: [gray, gray, gray], blank: [255, 255, 255] }[state.behind];
+  const opacity = (ramp[4 * level + 3] / 255) * state.strength, light = LIGHTENED * state.strength;
+  return mean.map((value, i) => Math.round(opacity * ramp[4 * level + i] + (1 - opacity) * (light * 255 + (1 - light) * value)));
+}
 
 function fit(canvas) {
   const ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
@@ -49,7 +45,7 @@ function fit(canvas) {
 function paint(canvas, color) {
   Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer), colors = new Uint32Array(mask.ids.length);
+  const pixels = new Uint32Array(image.data.buffer), colors = new Uint32Array(mask.count);
   const parts = new Uint8Array(colors.buffer);
   for (let k = 0; k < colors.length; k++) parts.set(color(k), 4 * k);
   for (let i = 0; i < pixels.length; i++) pixels[i] = colors[mask.labels[i]];
@@ -75,21 +71,28 @@ function drawTop() {
 
 function drawLines() {
   const [context, unit] = fit(find("lines"));
-  if (find("borders").checked) {
+  strokeLines(context, unit);
+}
+
+// Lines between regions of a few pixels on the screen would hide them.
+const tooSmall = (unit) => Math.sqrt((width * height) / mask.count) < 4 * unit;
+
+function strokeLines(context, unit) {
+  const whole = state.top >= method.order.length;
+  if (find("borders").checked && !tooSmall(unit)) {
     // Many small regions would vanish below lines that suit few large ones.
-    const strength = Math.min(1, Math.max(0.45, Math.sqrt((width * height) / mask.ids.length) / (60 * unit)));
-    const whole = state.top >= method.order.length;
+    const strength = Math.min(1, Math.max(0.45, Math.sqrt((width * height) / mask.count) / (60 * unit)));
     const stroke = (path, opacity) => {
       for (const [color, size] of [["#0008", 2.2], ["#fffd", 1]]) {
         Object.assign(context, { strokeStyle: color, lineWidth: size * strength * unit, globalAlpha: opacity });
         context.stroke(path);
       }
     };
-    stroke(mask.borders, whole ? 0.4 + 0.4 * strength : 0.22);
-    if (!whole) method.order.slice(0, state.top).forEach((k) => stroke(mask.outline(k), 1));
+    stroke(mask.borders(), whole ? 0.4 + 0.4 * strength : 0.22);
+    if (!whole) stroke(mask.outlines(within), 1);
     context.globalAlpha = 1;
   }
-  if (state.top > 20 || state.top >= method.order.length) return;
+  if (state.top > 20 || whole) return;
   Object.assign(context, { font: `600 ${12 * unit}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle" });
   method.order.slice(0, state.top).reverse().forEach((k) => {
     const [x, y] = mask.anchors[k];
@@ -105,6 +108,10 @@ function drawLines() {
 
 function drawOutline() {
   const [context, unit] = fit(find("outline"));
+  strokeOutline(context, unit);
+}
+
+function strokeOutline(context, unit) {
   const stroke = (k, color) => {
     for (const [style, size] of [["#000c", 5.5], [color, 2.5]]) {
       Object.assign(context, { strokeStyle: style, lineWidth: size * unit });
@@ -115,19 +122,28 @@ function drawOutline() {
   if (current !== null && current !== state.pinned) stroke(current, "#fff");
 }
 
+function legendTexts() {
+  const layer = method[state.layer], [low, high] = ends(layer);
+  if (!layer.limit) return ["0", ""];
+  const unit = state.layer === "regions" ? method.unit : unitOf(layer.limit);
+  const limit = showLimit(layer.limit, unit), plus = method.signed ? "+" : "", beyond = layer.clipped;
+  return [layer.diverging ? `${beyond ? "≤ " : ""}−${limit} ${low}` : "0", `${beyond ? "≥ " : ""}${plus}${limit} ${high}`];
+}
+
 function drawLegend() {
   const layer = method[state.layer], bar = find("bar"), sides = layer.diverging ? 255 : 128;
-  const limit = layer.limit && layer.limit.toPrecision(2);
   Object.assign(bar, { width: sides, height: 1 });
   const context = bar.getContext("2d"), image = context.createImageData(sides, 1);
-  image.data.set(ramp.subarray(ramp.length - 4 * sides));
+  for (let i = 0; i < sides; i++) image.data.set([...legendColor(256 - sides + i), 255], 4 * i);
   context.putImageData(image, 0, 0);
-  find("low").textContent = layer.diverging && limit ? `−${limit}` : "0";
-  find("high").textContent = limit ? signed(`+${limit}`) : "";
-  bar.setAttribute("aria-label", `Color scale from ${find("low").textContent} to ${limit}`);
+  legendTexts().forEach((text, i) => Object.assign(find(["low", "high"][i]), { textContent: text, title: text }));
+  bar.setAttribute("aria-label", `Color scale from ${legendTexts().join(" to ")}`);
   const coarse = layer.image && layer.image.naturalWidth < width;
   const size = coarse ? `shown at ${layer.image.naturalWidth} × ${layer.image.naturalHeight} pixels` : "";
-  find("note").textContent = [layer.note, size].filter(Boolean).join(", ");
+  const hidden = tooSmall(width / stage.clientWidth) ? "regions too small for borders" : "";
+  find("note").textContent = [layer.note, size, hidden].filter(Boolean).join(", ");
+  find("color-meaning").textContent = explainColors();
+  colorRows();
 }
 
 // The current region: the one pointed at, else the one that was kept
@@ -135,28 +151,16 @@ function drawLegend() {
 function showTip(at) {
   tip.hidden = current === null;
   if (current === null) return;
-  const rank = rankOf(current), lines = [["Score", showScore(method.scores[current])], ["Share", showShare(method.shares[current])]];
-  const scored = method.scores[current] !== null;
+  const rank = rankOf(current), lines = [["Score", showScoreUnit(method.scores[current])], ["Share", showShare(method.shares[current])]];
+  const scored = !Number.isNaN(method.scores[current]);
   tip.firstElementChild.textContent = rank !== null ? `Rank ${showRank(current)} of ${method.order.length}` : scored ? "No rank" : "No score";
-  const shown = [...(scored ? lines : []), ["Region", String(mask.ids[current])], ["Area", showArea(current)]];
+  const shown = [...(scored ? lines : []), ["Region", mask.ids[current]], ["Area", showArea(current)]];
   tip.lastElementChild.replaceChildren(...shown.flatMap((line) => line.map((text, i) => element(i ? "dd" : "dt", text))));
   const box = stage.getBoundingClientRect(), [ax, ay] = mask.anchors[current];
   const [x, y] = at ?? [(ax / width) * box.width, (ay / height) * box.height];
   const left = x + 18 + tip.offsetWidth > box.width ? x - 18 - tip.offsetWidth : x + 18;
   const top = Math.min(y + 14, Math.max(0, box.height - tip.offsetHeight));
   tip.style.transform = `translate(${Math.round(Math.max(left, -box.left))}px, ${Math.round(top)}px)`;
-}
-
-function element(name, text = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
-}
-
-function scrollTo(row) {
-  const head = document.querySelector("thead").offsetHeight, top = row.offsetTop - head, low = row.offsetTop + row.offsetHeight;
-  if (top < scroller.scrollTop) scroller.scrollTop = top;
-  else if (low > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = low - scroller.clientHeight;
 }
 
 function show({ at, scroll = false, announce = false, tooltip = true } = {}) {
@@ -167,18 +171,11 @@ function show({ at, scroll = false, announce = false, tooltip = true } = {}) {
     if (current !== null) mark(current, "current", true);
     drawOutline();
     stage.dataset.region = current === null ? "" : mask.ids[current];
-    if (scroll && current !== null) scrollTo(rows[current]);
+    if (scroll && current !== null) scrollTo(current);
   }
   if (announce) find("live").textContent = current === null ? "" : describe(current) + (current === state.pinned ? ", kept" : "");
   if (tooltip && (before !== current || at)) showTip(at);
   if (!tooltip) tip.hidden = true;
-}
-
-function mark(k, name, on) {
-  const row = rows[k];
-  if (!row) return;
-  row.classList.toggle(name, on);
-  if (name === "current") on ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current");
 }
 
 function pin(k) {

@@ -4,28 +4,34 @@ const find = (id) => document.getElementById(id);
 const data = JSON.parse(find("data").textContent);
 const { width, height } = data;
 const EDGE = 4; // the canvases of lines reach this far over the picture, so that lines at its edge are whole
-const stage = find("stage"), tip = find("tip"), scroller = find("scroller"), body = document.querySelector("tbody");
-const state = { method: 0, layer: "regions", hovered: null, pinned: null, top: Infinity, column: "rank", descending: false, themed: false };
-let masks = [], method, mask, rows = [], order = [], current = null;
+const stage = find("stage"), tip = find("tip"), scroller = find("scroller"), body = find("rows");
+const state = { method: 0, layer: "regions", behind: "gray", strength: 1, hovered: null, pinned: null, top: Infinity, column: "rank", descending: false, themed: false };
+let masks = [], method, mask, current = null;
+
+function element(name, text = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}
 
 // Decoding: nothing is read back from a canvas, which some browsers forbid or blur on purpose.
 
 const toBytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-async function inflate(text) {
+async function inflate(text, Numbers = Uint8Array) {
   const stream = new Blob([toBytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  return new Numbers(await new Response(stream).arrayBuffer());
 }
 
-async function decodeMask({ ids, symbols, literals }) {
-  const [steps, bytes] = [await inflate(symbols), await inflate(literals)];
-  const values = new Uint32Array(bytes.buffer, 0, bytes.length / 4);
+async function decodeMask({ count, ids, symbols, literals }) {
+  const [differences, steps, values] = await Promise.all([inflate(ids, BigInt64Array), inflate(symbols), inflate(literals, Uint32Array)]);
   const labels = new Int32Array(width * height);
   for (let i = 0, next = 0; i < labels.length; i++) {
     const step = steps[i];
     labels[i] = step === 0 ? labels[i - width] : step === 1 ? labels[i - 1] : step === 2 ? labels[i - width + 1] : values[next++];
   }
-  return { ids, labels, ...measure(labels, ids.length) };
+  let id = 0n; // ids may be larger than the numbers of JavaScript are exact
+  return { count, ids: Array.from(differences, (step) => String((id += step))), labels, ...measure(labels, count) };
 }
 
 function measure(labels, count) {
@@ -66,36 +72,61 @@ function findAnchors(labels, areas, rowSums, columnSums) {
   return anchors;
 }
 
-// The edges between pixels of different regions, as long straight pieces: of each region, and all of them once.
+// The edges between pixels of different regions, as long straight pieces: of each region, and all of them once. There may
+// be a million, which is why they lie in one array of numbers, and become paths only when they are drawn.
 function trace(labels, count) {
-  const pieces = Array.from({ length: count }, () => []), borders = [], paths = new Array(count);
-  const add = (a, b, ...piece) => {
-    if (a >= 0) pieces[a].push(piece);
-    if (b >= 0) pieces[b].push(piece);
-    if (a >= 0 && b >= 0) borders.push(piece);
-  };
+  const pieces = []; // six numbers each: the two regions, or -1 beyond the picture, and the two ends
   const sweep = (lines, length, at, place) => {
     for (let line = 0; line <= lines; line++) {
       let start = 0, a = -1, b = -1;
       for (let i = 0; i <= length; i++) {
-        const [before, after] = [i < length && line > 0 ? at(line - 1, i) : -1, i < length && line < lines ? at(line, i) : -1];
+        const before = i < length && line > 0 ? at(line - 1, i) : -1, after = i < length && line < lines ? at(line, i) : -1;
         if (before === a && after === b) continue;
-        if (a !== b) add(a, b, ...place(line, start, i));
+        if (a !== b) place(a, b, line, start, i);
         [start, a, b] = [i, before, after];
       }
     }
   };
-  sweep(height, width, (y, x) => labels[y * width + x], (y, from, to) => [from, y, to, y]);
-  sweep(width, height, (x, y) => labels[y * width + x], (x, from, to) => [x, from, x, to]);
-  const outline = (k) => (paths[k] ??= toPath(pieces[k]));
-  return { outline, borders: toPath(borders) };
-}
-
-function toPath(pieces) {
-  const path = new Path2D();
-  for (const [x0, y0, x1, y1] of pieces) {
-    path.moveTo(x0, y0);
-    path.lineTo(x1, y1);
-  }
-  return path;
+  sweep(height, width, (y, x) => labels[y * width + x], (a, b, y, from, to) => pieces.push(a, b, from, y, to, y));
+  sweep(width, height, (x, y) => labels[y * width + x], (a, b, x, from, to) => pieces.push(a, b, x, from, x, to));
+  // Sorted by region: those of region k are at starts[k] to starts[k + 1].
+  const starts = new Int32Array(count + 1);
+  const each = (act) => {
+    for (let i = 0; i < pieces.length; i += 6) {
+      if (pieces[i] >= 0) act(pieces[i], i);
+      if (pieces[i + 1] >= 0) act(pieces[i + 1], i);
+    }
+  };
+  each((k) => starts[k + 1]++);
+  for (let k = 0; k < count; k++) starts[k + 1] += starts[k];
+  const next = starts.slice(), sorted = new Int32Array(starts[count]);
+  each((k, i) => (sorted[next[k]++] = i));
+  const paths = new Map();
+  const add = (path, i) => {
+    path.moveTo(pieces[i + 2], pieces[i + 3]);
+    path.lineTo(pieces[i + 4], pieces[i + 5]);
+  };
+  const make = (key, fill) => {
+    if (!paths.has(key)) {
+      const path = new Path2D();
+      fill(path);
+      if (paths.size > 1000) paths.clear();
+      paths.set(key, path);
+    }
+    return paths.get(key);
+  };
+  return {
+    outline: (k) => make(k, (path) => sorted.subarray(starts[k], starts[k + 1]).forEach((i) => add(path, i))),
+    borders: () => make("all", (path) => {
+      for (let i = 0; i < pieces.length; i += 6) if (pieces[i] >= 0 && pieces[i + 1] >= 0) add(path, i);
+    }),
+    // The borders of several regions at once, of which those between two are drawn once.
+    outlines: (inside) => {
+      const path = new Path2D();
+      for (let i = 0; i < pieces.length; i += 6) {
+        if ((pieces[i] >= 0 && inside(pieces[i])) || (pieces[i + 1] >= 0 && inside(pieces[i + 1]))) add(path, i);
+      }
+      return path;
+    },
+  };
 }
