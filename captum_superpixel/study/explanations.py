@@ -43,6 +43,8 @@ def how_to_read(result: Report) -> list[str]:
         result: What ``report.json`` holds.
     """
     measured = {record["metric"]: METRICS[record["metric"]] for record in result["records"]}
+    if not measured:
+        return []
     lines = ["## How to read this report", ""]
     if any(metric.has_nulls for metric in measured.values()):
         lines += [

@@ -21,6 +21,8 @@ __all__ = ["alt_texts", "draw_differences", "draw_maps", "draw_sizes", "draw_sta
 _IMAGES = 3
 # What the picture of stability against fidelity shows.
 _STABILITY, _FIDELITY = "ssim", "insertion_minus_deletion"
+_LEGEND_WIDTH = 7.5
+"""Inches that the legend of a figure with a single panel needs."""
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#000000")
 """After Okabe and Ito: the color-blind can tell them apart."""
 
@@ -31,10 +33,10 @@ def alt_texts(result: Report) -> dict[str, str]:
     Args:
         result: What ``report.json`` holds.
     """
-    methods = joined(dict.fromkeys(record["method"] for record in result["records"])) if result["records"] else ""
+    methods = joined(dict.fromkeys(record["method"] for record in result["records"]) or ["each method"])
     return {
-        "maps.png": f"The first explained images and, for {methods}, the magnitudes of the first network's maps: as "
-        "pixels they are speckled, grouped they are even within each segment.",
+        "maps.png": f"The first explained images and beside them, in a block for {methods}, the magnitudes of the "
+        "first network's maps, pixel by pixel and averaged over groups.",
         "stability.png": f"One panel for each of {methods}: insertion minus deletion (upwards) against "
         "chance-corrected SSIM (to the right), one point with its intervals for each grouping, filled for signed maps "
         "and hollow for magnitudes.",
@@ -134,7 +136,7 @@ def draw_differences(result: Report) -> Figure | None:
     records = [record for found in panels.values() for record in found]
     rows = list(dict.fromkeys((record["grouping"], record["against"]) for record in records))
     methods, signs = (list(dict.fromkeys(record[name] for record in records)) for name in ("method", "sign"))
-    figure = Figure(figsize=(3.0 * len(panels) + 2.2, 0.5 * len(rows) + 1.4), layout="constrained")
+    figure = Figure(figsize=(max(3.0 * len(panels) + 2.2, _LEGEND_WIDTH), 0.5 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False).ravel()
     for axis, (title, found) in zip(axes, panels.items(), strict=True):
         _draw_differences(axis, found, rows, methods, signs)
@@ -187,7 +189,7 @@ def draw_sizes(result: Report) -> Figure | None:
     if not records:
         return None
     methods, families = (list(dict.fromkeys(record[name] for record in records)) for name in ("method", "family"))
-    figure = Figure(figsize=(3.2 * len(methods) + 0.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(max(3.2 * len(methods) + 0.6, _LEGEND_WIDTH), 3.6), layout="constrained")
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False).ravel()
     for axis, method in zip(axes, methods, strict=True):
         axis.set_title(method, fontsize=10, parse_math=False)

@@ -14,8 +14,8 @@ __all__ = ["to_markdown"]
 
 _FAMILIES = {
     "stability": "How alike the maps of different networks are.",
-    "fidelity": "Of the first network's maps. Signed maps rank pixels by their signed score, for the class before "
-    "against it.",
+    "fidelity": "Of the first network's maps. Pixels are ranked from the highest score to the lowest, those of signed "
+    "maps with their sign.",
     "localization": "Of the first network's maps, where the data know which pixels are the object's.",
 }
 _METHODS_PER_TABLE = 3
@@ -85,8 +85,8 @@ def _claims(verdicts: Sequence[Record]) -> list[str]:
         "## Claims",
         "",
         "What the paper claims of superpixels, and this library of its recommended ensemble: the difference and its "
-        "interval. *yes*: the interval lies above 0; *no*: it lies below; neither word: it holds 0, which leaves the "
-        "claim undecided.",
+        "interval. *yes*: the interval lies above 0; *no*: it lies below; neither word: it holds 0, or there is none, "
+        "which leaves the claim undecided.",
         "",
     ]
 

@@ -39,6 +39,10 @@ class _Measure:
         title = METRICS[self.metric].title
         return title if self.quantity == "value" else f"chance-corrected {title}"
 
+    @property
+    def has_intervals(self) -> bool:
+        return any(record["n"] > 1 for record in self.records)
+
 
 def summarize(result: Report) -> list[str]:
     """Write the summary of a report.
@@ -56,6 +60,8 @@ def summarize(result: Report) -> list[str]:
             "for insertion and deletion (fidelity).",
             "",
         ]
+    if not any(measure.has_intervals for measure in measures):
+        return ["Every measure was taken on a single image, which gives no interval: nothing is decided.", ""]
     candidates = list(dict.fromkeys(r["grouping"] for m in measures for r in m.records))
     controls = [
         name
@@ -63,11 +69,12 @@ def summarize(result: Report) -> list[str]:
         if name not in candidates and name != PIXELS
     ]
     cases = list(dict.fromkeys((r["method"], r["sign"]) for m in measures for r in m.records))
-    lines = [*_in_short(measures, candidates, controls), ""]
+    decidable = [measure for measure in measures if measure.has_intervals]
+    lines = [*_in_short(decidable, candidates, controls), ""]
     lines += [_words(measures, cases), ""]
     for measure in measures:
         lines += _measure_sentences(measure, candidates, controls)
-    return [*lines, "", *_caveats(measures), *_at_a_glance(measures)]
+    return [*lines, "", *_caveats(measures), *_at_a_glance(decidable)]
 
 
 def _measures(comparisons: Sequence[Record]) -> list[_Measure]:
@@ -143,7 +150,7 @@ def _words(measures: Sequence[_Measure], cases: Sequence[tuple[str, str]]) -> st
 def _measure_sentences(measure: _Measure, candidates: Sequence[str], controls: Sequence[str]) -> list[str]:
     described = METRICS[measure.metric]
     head = f"- **{measure.title[0].upper()}{measure.title[1:]}** ({described.family}, {described.direction})"
-    if all(record["n"] < 2 for record in measure.records):
+    if not measure.has_intervals:
         return [f"{head}: measured on one image, which gives no interval; nothing is decided."]
     lines = [f"{head}:"]
     for rivals, name in (([PIXELS], "pixels"), (controls, "the controls")):
@@ -203,8 +210,6 @@ def _caveats(measures: Sequence[_Measure]) -> list[str]:
             "as many below. The networks are taken as they are: another training can change all of this."
         )
     counts = sorted({record["n"] for record in records})
-    if counts[0] < 2:
-        lines.append("Where only one image was measured there is no interval, and nothing is decided.")
     if any(1 < count < _FEW_IMAGES for count in counts):
         fewest = min(count for count in counts if count > 1)
         lines.append(

@@ -35,3 +35,12 @@ def test_the_summary_comes_first_and_words_before_tables(result: dict[str, Any])
         assert text.index("## How to read") < text.index(words) < text.index("\n## Networks, images and groupings")
     only_signed = [record for record in result["records"] if record["sign"] == "signed"]
     assert "*Magnitude* maps" not in to_markdown(result | {"records": only_signed})
+
+
+def test_nothing_measured_nothing_to_read(result: dict[str, Any]) -> None:
+    nothing = {"records": [], "comparisons": [], "verdicts": []}
+    text = to_markdown(result | nothing)
+    assert "How to read" not in text
+    assert "explain the same twelve images. Each map" in text
+    assert "*Signed* maps" not in text
+    assert "## Networks, images and groupings" in text

@@ -135,7 +135,21 @@ def test_a_single_image_has_a_point_without_a_bar(result: dict[str, Any]) -> Non
     figure = draw_differences(result)
     assert figure is not None
     assert len([line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]) == 3 * 4 * 2 * 2
-    check_texts(figure)
+
+
+def test_a_single_panel_is_wide_enough_for_the_legend(result: dict[str, Any], tiny_study: Any) -> None:
+    fidelity = [each for each in result["comparisons"] if each["metric"] == "insertion_minus_deletion"]
+    third = [each | {"method": "SmoothGrad"} for each in fidelity]
+    one_method = [each for each in tiny_study.report["variance_by_size"] if each["method"] == "SmoothGrad"]
+    for figure in (draw_differences({"comparisons": fidelity + third}), draw_sizes({"variance_by_size": one_method})):
+        assert figure is not None
+        assert len(figure.axes) == 1
+        texts = check_texts(figure)
+        assert {"SmoothGrad", "magnitude"} <= set(texts) or "pixels shuffled first" in texts
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
 
 
 def test_sizes_are_drawn_from_the_records(tiny_study: Any) -> None:
