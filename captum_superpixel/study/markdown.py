@@ -67,7 +67,12 @@ def _setting(result: Report) -> list[str]:
         "",
     ]
     models = [
-        [m["name"], f"{m['parameters']:,}", m["train_images"] or "user-supplied", f"{m['accuracy']:.1%}"]
+        [
+            m["name"],
+            f"{m['parameters']:,}",
+            f"{m['train_images']:,}" if m["train_images"] else "user-supplied",
+            f"{m['accuracy']:.1%}",
+        ]
         for m in result["models"]
     ]
     lines += table(["network", "parameters", "training images", "accuracy"], models)

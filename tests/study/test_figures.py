@@ -47,6 +47,7 @@ def test_maps(settings_of: Callable[..., StudySettings], study_of: Callable[...,
     texts = check_texts(figure)
     titles = [f"{method}: magnitudes of the first network's maps" for method in METHOD_NAMES]
     assert [text for text in texts if text in titles] == titles
+    assert ["magnitude" in text for text in texts if "relative to" in text] == [True] * 3
     for grouping in groupings:
         assert texts.count(grouping.name) == (3 if "drawn" in grouping.roles else 0)
     shown = [study.data.classes[study.data.held_out.labels[index]] for index in (5, 9, 13)]

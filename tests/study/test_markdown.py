@@ -196,7 +196,7 @@ def test_setting_networks_and_groupings(result: dict[str, Any]) -> None:
     assert "Seed 3. torch 2.4.0." in text
     found = tables(text)
     assert found["Networks, images and groupings"] == [
-        {"network": "resnet20 1", "parameters": "272,474", "training images": "25000", "accuracy": "87.6%"},
+        {"network": "resnet20 1", "parameters": "272,474", "training images": "25,000", "accuracy": "87.6%"},
         {"network": "resnet20", "parameters": "10", "training images": "user-supplied", "accuracy": "50.0%"},
     ]
     # A bar inside of a cell does not end it.
