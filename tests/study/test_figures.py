@@ -117,6 +117,10 @@ def test_differences_are_those_of_the_comparisons(result: dict[str, Any]) -> Non
         }
         expected = {(f"{each['grouping']} − {each['against']}", round(each["difference"], 9)) for each in found}
         assert points == expected
+        hollow = [
+            line for line in axis.get_lines() if line.get_marker() == "o" and line.get_markerfacecolor() == "white"
+        ]
+        assert len(hollow) == len([each for each in found if each["sign"] == "magnitude"])
         bars = {tuple(line.get_xdata()) for line in axis.get_lines() if line.get_marker() != "o"}
         assert {tuple(each["ci95"]) for each in found} <= bars
 
