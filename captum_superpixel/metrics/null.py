@@ -87,7 +87,8 @@ def excess(value: float, null: Tensor) -> Tensor: ...
 def excess(value: Tensor | float, null: Tensor | float) -> Tensor | float:
     """Say how far a similarity lies above its null, as a share of what is possible: ``(value - null) / (1 - null)``.
 
-    This is the correction for chance of Cohen's kappa and of the adjusted Rand index.
+    This is the correction for chance of Cohen's kappa and of the adjusted Rand index. Near a null of 1 it enlarges the
+    noise of the value: by 10 for .9, by 50 for .98. ``captum-superpixel study`` gives none where the null is above .9.
 
     Args:
         value: Similarity whose maximum is 1, or a tensor of such.

@@ -22,8 +22,8 @@ How stable are explanations over training runs, how faithful, and what does grou
 
 Trains networks on disjoint parts of a data set (or takes trained ones), explains the same held-out images by
 {methods}, pixel by pixel and grouped in several ways, and measures how alike the maps
-of different networks are, raw and beyond two nulls, and how faithful they are. Writes report.md, report.json, maps.png
-and stability.png. What was finished is kept: run the same command again to take up an interrupted study."""
+of different networks are, raw and beyond two nulls, and how faithful they are. Writes report.md, its figures, and
+report.json. What was finished is kept: run the same command again to take up an interrupted study."""
 
 _EXAMPLES = """\
 examples:

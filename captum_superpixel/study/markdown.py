@@ -1,201 +1,242 @@
-"""The report of a study as tables to read."""
+"""The report of a study to read: a summary in sentences, what the words mean, the figures, and the tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from captum_superpixel._untyped import tabulate
-from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK
+from captum_superpixel.study.explanations import how_to_read, introduction
+from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
 from captum_superpixel.study.results import Record, Report
+from captum_superpixel.study.summary import summarize
+from captum_superpixel.study.tables import joined, number, table, with_ci
 
 __all__ = ["to_markdown"]
 
-_NOTES = {
-    "stability": """\
-Between the maps of different networks: the raw value; its excess over the permutation null, maps whose pixels were
-shuffled before grouping; and its excess over the random-network null, a trained network's map against that of an
-untrained one (a randomized model), with a 95 % bootstrap interval over images. An excess is the chance-corrected value:
-1 is perfect agreement, 0 is none beyond the null. Variance over models is that of the map relative to the energy of the
-mean map.""",
-    "fidelity": """\
-Of the first network's maps: probability of the explained class while pixels are inserted into, or deleted from, the
-image, most relevant first; ROAD as in Rong et al. Insertion and deletion against a blurred image; signed maps rank
-pixels by their signed score.""",
-    "localization": "",
+_FAMILIES = {
+    "stability": "How alike the maps of different networks are.",
+    "fidelity": "Of the first network's maps. Pixels are ranked from the highest score to the lowest, those of signed "
+    "maps with their sign.",
+    "localization": "Of the first network's maps, where the data know which pixels are the object's.",
 }
+_METHODS_PER_TABLE = 3
+"""So that a table fits a page."""
 
 
-def to_markdown(result: Report) -> str:
-    """Write the tables of a report.
+def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> str:
+    """Write a report: what was found first, then how to read it, then all of it.
 
     Args:
         result: What ``report.json`` holds.
+        pictures: The figures that stand beside it: from the name of a file to what it shows.
 
     Returns:
         Markdown, ending in a line break.
     """
-    lines = [f"# Study of {result['dataset']['name']}", ""]
+    shown = pictures or {}
+    lines = [f"# Study of {result['dataset']['name']}", "", *introduction(result)]
+    lines += ["## Summary", "", *summarize(result), *_picture(shown, "differences.png")]
+    lines += how_to_read(result)
+    figures = [line for name in ("stability.png", "maps.png") for line in _picture(shown, name)]
+    lines += ["## Figures", "", *figures] if figures else []
     lines += _setting(result)
-    if result["verdicts"]:
-        lines += ["## What grouping buys", ""]
-        lines += [
-            "Difference, 95 % interval, paired by image; *yes*: it lies above 0, *no*: below.",
-            "",
-        ]
-        lines += _verdicts(result["verdicts"])
-    of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in result["records"]}
-    methods = list(dict.fromkeys(r["method"] for r in result["records"]))
-    rows = list(dict.fromkeys((r["grouping"], r["sign"]) for r in result["records"]))
-    for family, note in _NOTES.items():
-        if not any(record["family"] == family for record in result["records"]):
-            continue
-        lines += [f"## {family.capitalize()}", ""] + ([note, ""] if note else [])
-        for method in methods:
-            lines += [f"### {method}: {family}", "", *_family_table(of, method, rows, family)]
-    lines += _variance(result["variance_by_size"])
+    lines += _claims(result["verdicts"])
+    for family, note in _FAMILIES.items():
+        lines += _family(result["records"], family, note)
+    lines += _variance(result["variance_by_size"], _picture(shown, "sizes.png"))
     lines += _mege_reco(result.get("mege_reco") or [])
     lines += _roar(result.get("roar") or [])
+    lines += _made_with(result)
     lines += _seconds(result)
     return "\n".join(lines) + "\n"
 
 
+def _picture(pictures: Mapping[str, str], name: str) -> list[str]:
+    return [f"![{pictures[name]}]({name})", ""] if name in pictures else []
+
+
 def _setting(result: Report) -> list[str]:
-    data, settings, software = result["dataset"], result["settings"], result["software"]
+    data, settings = result["dataset"], result["settings"]
     size = "x".join(map(str, data["shape"]))
     fidelity, road = (min(settings[f"{name}_images"], data["explained_images"]) for name in ("fidelity", "road"))
     lines = [
-        f"{data['explained_images']} of {data['held_out_images']} held-out images ({size}) explained, the first "
-        f"that all networks classify rightly; insertion and deletion on {fidelity}, ROAD on {road}. "
-        f"Seed {settings['seed']}. " + ", ".join(f"{name} {number}" for name, number in software.items()) + ".",
+        "## Networks, images and groupings",
+        "",
+        f"{data['explained_images']} of {data['held_out_images']} held-out images ({size}) were explained, the first "
+        f"that all networks classify rightly; insertion and deletion on {fidelity} of them, ROAD on {road}. The "
+        "accuracy is that on all held-out images.",
         "",
     ]
     models = [
-        [m["name"], f"{m['parameters']:,}", m["train_images"] or "user-supplied", f"{m['accuracy']:.1%}"]
+        [
+            m["name"],
+            f"{m['parameters']:,}",
+            f"{m['train_images']:,}" if m["train_images"] else "user-supplied",
+            f"{m['accuracy']:.1%}",
+        ]
         for m in result["models"]
     ]
-    lines += _table(["network", "parameters", "training images", "accuracy"], models)
-    groupings = [[g["name"], g["averages"], f"{g['mean_segments']:.0f}"] for g in result["groupings"]]
-    return lines + _table(["grouping", "averages over", "segments per image"], groupings)
-
-
-def _verdicts(verdicts: Sequence[Record]) -> list[str]:
-    methods = list(dict.fromkeys(method for verdict in verdicts for method in verdict["methods"]))
-    rows = []
-    for verdict in verdicts:
-        found = [verdict["methods"].get(method) for method in methods]
-        rows.append(
-            [verdict["claim"], *("" if f is None else f"{_with_ci(f, 'difference')} *{f['verdict']}*" for f in found)]
-        )
-    return _table(["claim", *methods], rows)
-
-
-def _family_table(of: dict[Any, Record], method: str, rows: Sequence[tuple[str, str]], family: str) -> list[str]:
-    """A row for each grouping and sign; a similarity stands beside its excess over both nulls."""
-    measured = {metric for measured_method, _, _, metric in of if measured_method == method}
-    columns = [
-        (name, metric)
-        for name, metric in METRICS.items()
-        if metric.family == family and metric.printed and name in measured
+    lines += table(["network", "parameters", "training images", "accuracy"], models)
+    groupings = [
+        [g["name"], g.get("meaning") or g["averages"], f"{g['mean_segments']:.0f}"] for g in result["groupings"]
     ]
-    header = ["grouping", "sign"]
-    for _, metric in columns:
-        header += [metric.title if metric.higher_is_better else f"{metric.title} (lower is better)"]
-        header += ["over permutation", "over random network"] if metric.has_nulls else []
-    body = []
-    for grouping, sign in rows:
-        row = [grouping, sign]
-        for name, metric in columns:
-            record = of.get((method, grouping, sign, name))
-            if record is None:
-                row += [""] * (3 if metric.has_nulls else 1)
-            elif metric.has_nulls:
-                row += [_number(record["value"]), _number(record["excess"].get(PERMUTATION))]
-                row += [_excess(record, RANDOM_NETWORK)]
-            else:
-                # The interval of the variance is in report.json alone: the table is wide as it is.
-                row += [_number(record["value"]) if family == "stability" else _with_ci(record, "value")]
-        body.append(row)
-    return _table(header, body)
+    return lines + table(["grouping", "what is averaged over", "segments per image"], groupings)
 
 
-def _variance(records: Sequence[Record]) -> list[str]:
+def _claims(verdicts: Sequence[Record]) -> list[str]:
+    if not verdicts:
+        return []
+    methods = list(dict.fromkeys(method for verdict in verdicts for method in verdict["methods"]))
+    lines = [
+        "## Claims",
+        "",
+        "What the paper claims of superpixels, and this library of its recommended ensemble: the difference and its "
+        "interval. *yes*: the interval lies above 0; *no*: it lies below; neither word: it holds 0, or there is none, "
+        "which leaves the claim undecided.",
+        "",
+    ]
+
+    def heading(verdict: Record) -> tuple[str, str]:
+        measure, _, rest = verdict["claim"].rpartition(": ")
+        sign = rest.partition(" ")[0]
+        return measure, sign if sign in ("signed", "magnitude") else ""
+
+    for (measure, sign), group in groupby(verdicts, heading):
+        title = ", ".join(filter(None, (measure, f"{sign} maps" if sign else "")))
+        rows = [
+            [
+                verdict["claim"].rpartition(": ")[2].removeprefix(f"{sign} "),
+                *(_verdict(verdict["methods"].get(method)) for method in methods),
+            ]
+            for verdict in group
+        ]
+        lines += [*([f"{title[0].upper()}{title[1:]}:", ""] if title else []), *table(["claim", *methods], rows)]
+    return lines
+
+
+def _verdict(found: Record | None) -> str:
+    if found is None:
+        return ""
+    word = f" *{found['verdict']}*" if found["verdict"] in ("yes", "no") else ""
+    return with_ci(found["difference"], found["ci95"]) + word
+
+
+def _family(records: Sequence[Record], family: str, note: str) -> list[str]:
+    found = [record for record in records if record["family"] == family]
+    if not found:
+        return []
+    lines = [f"## {family.capitalize()}", "", note, ""]
+    for name, metric in METRICS.items():
+        of_metric = [record for record in found if record["metric"] == name]
+        if of_metric and metric.printed:
+            lines += [f"### {metric.title} ({metric.direction})", "", *_metric(of_metric, metric)]
+    return lines
+
+
+def _metric(records: Sequence[Record], metric: Metric) -> list[str]:
+    """A row for each grouping and sign, a column for each method; a similarity chance-corrected first."""
+    if not metric.has_nulls:
+        return _by_method(records, lambda record: with_ci(record["value"], record["ci95"]))
+
+    def corrected(record: Record) -> str:
+        interval = record["excess_ci95"].get(RANDOM_NETWORK, (None, None))
+        return with_ci(record["excess"].get(RANDOM_NETWORK), interval)
+
+    def raw(record: Record) -> str:
+        return f"{number(record['value'])} ({number(record['excess'].get(PERMUTATION))})"
+
+    lines = ["Chance-corrected over the random network, with 95 % intervals:", "", *_by_method(records, corrected)]
+    lines += ["Raw, and in parentheses chance-corrected over the permutation:", "", *_by_method(records, raw)]
+    if any((null or 0) > MAX_NULL for record in records for null in record["nulls"].values()):
+        lines += [f"–: the null is above {MAX_NULL}.", ""]
+    return lines
+
+
+def _by_method(records: Sequence[Record], cell: Callable[[Record], str]) -> list[str]:
+    of = {(record["grouping"], record["sign"], record["method"]): record for record in records}
+    methods = list(dict.fromkeys(record["method"] for record in records))
+    keys = list(dict.fromkeys((record["grouping"], record["sign"]) for record in records))
+    lines = []
+    for start in range(0, len(methods), _METHODS_PER_TABLE):
+        shown = methods[start : start + _METHODS_PER_TABLE]
+        rows = [[*key, *(cell(of[*key, method]) if (*key, method) in of else "" for method in shown)] for key in keys]
+        lines += table(["grouping", "sign", *shown], rows)
+    return lines
+
+
+def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:
     if not records:
         return []
-    rows = [
-        [
-            r["method"],
-            r["family"],
-            f"{r['mean_segment_pixels']:.1f}",
-            _with_ci(r, "variance_ratio"),
-            _number(1 / r["mean_segment_pixels"]),
-            _number(r["shuffled_ratio"]),
-            _number(r["across_model_variance"]),
-        ]
-        for r in records
+    lines = [
+        "## Variance over networks by the size of segments",
+        "",
+        "Variance of signed grouped maps over the networks, that of pixel maps being 1 (lower is better). 1/|S|, |S| "
+        "being the pixels of a segment, is what independent noise would leave; what lies above it is shared by "
+        "neighboring pixels. *Shuffled*: of maps whose pixels were permuted first. *Relative*: to the energy of the "
+        "mean map.",
+        "",
+        *picture,
     ]
-    header = ["method", "segments", "pixels per segment", "variance over models, of pixels' = 1", "1/|S|"]
-    header += ["with shuffled pixels", "relative to the mean map's energy"]
-    note = (
-        "Signed maps. 1/|S| is what independent noise would leave; what lies above it is shared by neighboring pixels."
-    )
-    return ["## Variance over models by the size of segments", "", note, "", *_table(header, rows)]
+    for method in dict.fromkeys(record["method"] for record in records):
+        rows = [
+            [
+                r["family"],
+                f"{r['mean_segment_pixels']:.1f}",
+                with_ci(r["variance_ratio"], r["ci95"]),
+                number(1 / r["mean_segment_pixels"]),
+                number(r["shuffled_ratio"]),
+                number(r["across_model_variance"]),
+            ]
+            for r in records
+            if r["method"] == method
+        ]
+        header = ["segments", "pixels per segment", "variance (pixels: 1)", "1/|S|", "shuffled", "relative"]
+        lines += [f"### {method}: variance", "", *table(header, rows)]
+    return lines
 
 
 def _mege_reco(records: Sequence[Record]) -> list[str]:
     if not records:
         return []
-    rows = [[r["method"], r["grouping"], r["sign"], _number(r["mege"]), _number(r["reco"]), r["n"]] for r in records]
-    return ["## MeGe and ReCo", "", *_table(["method", "grouping", "sign", "MeGe", "ReCo", "n"], rows)]
+    rows = [[r["method"], r["grouping"], r["sign"], number(r["mege"]), number(r["reco"]), r["n"]] for r in records]
+    note = (
+        "Of networks that were each trained without one part of the images (higher is better). MeGe: how well maps "
+        "carry over to a network that has not seen the image. ReCo: how well they tell a right answer from a wrong one."
+    )
+    return ["## MeGe and ReCo", "", note, "", *table(["method", "grouping", "sign", "MeGe", "ReCo", "images"], rows)]
 
 
 def _roar(records: Sequence[Record]) -> list[str]:
     if not records:
         return []
     fractions = sorted({r["fraction"] for r in records})
-    of = {(r["method"], r["grouping"], r["sign"], r["fraction"]): r["accuracy"] for r in records}
+    of = {(r["method"], r["grouping"], r["fraction"]): r["accuracy"] for r in records}
     rows = [
-        [*key, *(_number(of.get((*key, fraction))) for fraction in fractions)]
-        for key in dict.fromkeys((r["method"], r["grouping"], r["sign"]) for r in records)
+        [*key, *(number(of.get((*key, fraction))) for fraction in fractions)]
+        for key in dict.fromkeys((r["method"], r["grouping"]) for r in records)
     ]
-    note = "Accuracy of networks retrained on images without their most relevant pixels: the lower, the better the map."
-    return ["## ROAR", "", note, "", *_table(["method", "grouping", "sign", *(f"{f:.0%}" for f in fractions)], rows)]
+    signs = joined(dict.fromkeys(r["sign"] for r in records))
+    note = (
+        f"Accuracy of networks retrained on images without their most relevant pixels, by the share that was removed "
+        f"({signs} maps; lower is better, below all that of the random order)."
+    )
+    return ["## ROAR", "", note, "", *table(["method", "grouping", *(f"{f:.0%}" for f in fractions)], rows)]
+
+
+def _made_with(result: Report) -> list[str]:
+    software = ", ".join(f"{name} {version}" for name, version in result["software"].items())
+    lines = ["## Made with", "", f"Seed {result['settings']['seed']}. {software}. All settings are in report.json.", ""]
+    return lines + [f"- {g['name']}: `{g['averages']}`" for g in result["groupings"]] + [""]
 
 
 def _seconds(result: Report) -> list[str]:
     if "seconds" not in result:
         return []
-    stages = [[name, f"{seconds:.1f}"] for name, seconds in result["seconds"]["stages"].items()]
+    seconds: dict[str, Any] = result["seconds"]
+    stages = [[name, f"{spent:.1f}"] for name, spent in seconds["stages"].items()]
     images = result["dataset"]["explained_images"]
     work = [
-        [name, f"{seconds:.1f}", f"{1000 * seconds / images:.1f}"]
-        for name, seconds in sorted(result["seconds"]["work"].items(), key=lambda item: -item[1])
+        [name, f"{spent:.1f}", f"{1000 * spent / images:.1f}"]
+        for name, spent in sorted(seconds["work"].items(), key=lambda item: -item[1])
     ]
-    return [
-        "## Time",
-        "",
-        *_table(["stage", "seconds"], stages),
-        *_table(["work on the explained images", "seconds", "milliseconds per image"], work),
-    ]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    # All cells are text: tabulate would read numbers and write them anew.
-    return [tabulate(cells[1:], cells[0], tablefmt="pipe", disable_numparse=True), ""]
-
-
-def _number(value: float | None) -> str:
-    if value is None or value != value:
-        return "–"
-    return f"{value:.3f}".replace("-", "−")
-
-
-def _with_ci(record: Record, name: str) -> str:
-    low, high = record["ci95"]
-    return f"{_number(record[name])} [{_number(low)}, {_number(high)}]"
-
-
-def _excess(record: Record, null: str) -> str:
-    if null not in record["excess"]:
-        return "–"
-    low, high = record["excess_ci95"][null]
-    return f"{_number(record['excess'][null])} [{_number(low)}, {_number(high)}]"
+    header = ["work on the explained images", "seconds", "milliseconds per image"]
+    return ["## Time", "", *table(["stage", "seconds"], stages), *table(header, work)]

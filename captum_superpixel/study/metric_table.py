@@ -9,10 +9,12 @@ from torch import Tensor
 from captum_superpixel.metrics import LOCALIZATION, SIMILARITIES
 from captum_superpixel.study.fidelity import FIDELITY
 
-__all__ = ["METRICS", "NULLS", "PERMUTATION", "RANDOM_NETWORK", "Metric", "functions", "make_metrics"]
+__all__ = ["MAX_NULL", "METRICS", "NULLS", "PERMUTATION", "RANDOM_NETWORK", "Metric", "functions", "make_metrics"]
 
 Family: TypeAlias = Literal["stability", "fidelity", "localization"]
 PERMUTATION, RANDOM_NETWORK = NULLS = ("permutation", "random_network")
+MAX_NULL = 0.9
+"""Above this mean null no excess is reported: what is left of 1 is divided by, and would enlarge noise tenfold."""
 PerImage: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -28,7 +30,8 @@ class Metric:
         higher_is_better: Whether a higher value is the better one.
         compared: Whether differences between groupings are reported with an interval of their own.
         claimed: Whether the study's claims are about it.
-        printed: Whether it has a column in the tables; ``report.json`` holds it in any case.
+        printed: Whether it has a table; ``report.json`` holds it in any case.
+        meaning: What it is, in a line of the report.
     """
 
     title: str
@@ -38,6 +41,12 @@ class Metric:
     compared: bool = False
     claimed: bool = False
     printed: bool = True
+    meaning: str = ""
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, as the report writes it."""
+        return f"{'higher' if self.higher_is_better else 'lower'} is better"
 
     @property
     def has_nulls(self) -> bool:
@@ -45,23 +54,66 @@ class Metric:
         return self.family == "stability" and self.function is not None
 
 
-# In the order of the tables' columns. A metric that is not here stands behind these, and its title is its name.
+# In the order of the report's tables. A metric that is not here stands behind these, and its title is its name.
 _PRESENTATION: dict[str, dict[str, Any]] = {
-    "ssim": {"title": "SSIM", "compared": True, "claimed": True},
-    "top_k_iou": {"title": "top-10 % IoU", "compared": True, "claimed": True},
-    "top_k_intersection": {"title": "top-10 % intersection"},
-    "cosine_similarity": {"title": "cosine (signed)"},
-    "rank_correlation": {},
-    "across_model_variance": {"title": "variance over models", "higher_is_better": False},
-    "insertion_auc": {"title": "insertion"},
-    "deletion_auc": {"title": "deletion", "higher_is_better": False},
-    "insertion_minus_deletion": {"title": "insertion − deletion", "compared": True, "claimed": True},
-    "road": {"title": "ROAD (least − most relevant first)", "compared": True},
+    "ssim": {
+        "title": "SSIM",
+        "compared": True,
+        "claimed": True,
+        "meaning": "structural similarity of the magnitudes of two networks' maps",
+    },
+    "top_k_iou": {
+        "title": "top-10 % IoU",
+        "compared": True,
+        "claimed": True,
+        "meaning": "the 10 % strongest pixels of two networks' maps: those in both over those in either",
+    },
+    "top_k_intersection": {
+        "title": "top-10 % intersection",
+        "meaning": "the share of the 10 % strongest pixels that both maps have",
+    },
+    "cosine_similarity": {
+        "title": "cosine (signed)",
+        "meaning": "cosine of the angle between two networks' maps, signs included",
+    },
+    "rank_correlation": {"meaning": "Spearman's correlation of the magnitudes of two networks' maps"},
+    "across_model_variance": {
+        "title": "variance over models",
+        "higher_is_better": False,
+        "meaning": "variance of the map over all networks, relative to the energy of the mean map; it has no null",
+    },
+    "insertion_auc": {
+        "title": "insertion",
+        "meaning": "mean probability of the class while pixels are inserted into a blurred image, strongest first",
+    },
+    "deletion_auc": {
+        "title": "deletion",
+        "higher_is_better": False,
+        "meaning": "mean probability of the class while pixels are blurred, strongest first",
+    },
+    "insertion_minus_deletion": {
+        "title": "insertion − deletion",
+        "compared": True,
+        "claimed": True,
+        "meaning": "the difference of the two",
+    },
+    "road": {
+        "title": "ROAD",
+        "compared": True,
+        "meaning": "probability of the class with the weakest pixels imputed, minus that with the strongest imputed",
+    },
     "road_most_relevant_first": {"title": "ROAD, most relevant first", "higher_is_better": False, "printed": False},
     "road_least_relevant_first": {"title": "ROAD, least relevant first", "printed": False},
-    "pointing_game": {},
-    "relevance_mass_accuracy": {"title": "mass accuracy"},
-    "relevance_rank_accuracy": {"title": "rank accuracy", "compared": True},
+    "pointing_game": {"meaning": "the share of images whose strongest pixel lies on the object"},
+    "relevance_mass_accuracy": {
+        "title": "mass accuracy",
+        "meaning": "the share of the scores' sum that lies on the object",
+    },
+    "relevance_rank_accuracy": {
+        "title": "rank accuracy",
+        "compared": True,
+        "meaning": "the share of the strongest pixels, as many as the object has, that lie on it",
+    },
 }
 
 

@@ -62,6 +62,7 @@ class Grouping:
             the one that is ``"recommended"`` are those that claims are about.
         rivals: Names of the controls that the claims set it above, the most important first.
         family: The kind of segments, for groupings that differ in the size of these alone.
+        meaning: What is averaged over, in words for the report.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Grouping:
     roles: tuple[Role, ...] = ()
     rivals: tuple[str, ...] = ()
     family: str = ""
+    meaning: str = ""
 
     def describe(self) -> str:
         """Say in a line what is averaged."""
@@ -177,18 +179,45 @@ def standard_groupings(
     shown: tuple[Role, ...] = ("drawn", "retrained")
     above = (PIXELS, "Slic", "Felzenszwalb", "cell ensemble", "blur")
     return (
-        Grouping(PIXELS, roles=("control", *shown)),
-        Grouping("cells", (Grid(n_segments),), roles=("control", *shown)),
-        Grouping("cell ensemble", cells, roles=("control",)),
+        Grouping(PIXELS, roles=("control", *shown), meaning="nothing: the map as it is"),
+        Grouping(
+            "cells",
+            (Grid(n_segments),),
+            roles=("control", *shown),
+            meaning="control: squares, whatever the image shows",
+        ),
+        Grouping(
+            "cell ensemble",
+            cells,
+            roles=("control",),
+            meaning=f"control: the mean over {len(cells)} sizes of squares",
+        ),
         Grouping(
             "Slic",
             (Slic(n_segments, **options),),
             roles=("candidate", "control", "of the paper", *shown),
             rivals=(PIXELS, "cells"),
+            meaning="superpixels: compact pieces of similar color",
         ),
-        Grouping("Felzenszwalb", (Felzenszwalb(**options),), roles=("candidate", "control")),
-        Grouping("ensemble", tuple(members), roles=("candidate", "recommended", *shown), rivals=above),
-        Grouping("blur", blur=_BLUR, roles=("control",)),
+        Grouping(
+            "Felzenszwalb",
+            (Felzenszwalb(**options),),
+            roles=("candidate", "control"),
+            meaning="superpixels: pieces of any shape and size along edges",
+        ),
+        Grouping(
+            "ensemble",
+            tuple(members),
+            roles=("candidate", "recommended", *shown),
+            rivals=above,
+            meaning=f"superpixels: the mean over {len(members)} segmentations by Slic",
+        ),
+        Grouping(
+            "blur",
+            blur=_BLUR,
+            roles=("control",),
+            meaning=f"control: a Gaussian, standard deviation {_BLUR:.3f} of the shorter side",
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """From a value per image to the figures of the report: means, nulls, excesses, differences, and their intervals."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
@@ -12,10 +13,20 @@ from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel.metrics.bootstrap import interval, resampled_means
 from captum_superpixel.study.measuring import SUMMED_VARIANCE, Key, Measurement
-from captum_superpixel.study.metric_table import METRICS, NULLS, PERMUTATION, RANDOM_NETWORK
+from captum_superpixel.study.metric_table import MAX_NULL, METRICS, NULLS, PERMUTATION, RANDOM_NETWORK
 from captum_superpixel.study.protocol import PIXELS, SIGNS, Grouping, MapSign, Protocol
 
-__all__ = ["SCHEMA_VERSION", "Record", "Report", "Resamples", "comparisons", "records", "variance_by_size", "verdicts"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Record",
+    "Report",
+    "Resamples",
+    "comparisons",
+    "records",
+    "variance_by_size",
+    "verdict_of",
+    "verdicts",
+]
 
 SCHEMA_VERSION = 1
 
@@ -69,10 +80,15 @@ class Resamples:
         return self._means[key]
 
     def excess(self, key: Key, null: str) -> tuple[float, Tensor]:
-        """The chance-corrected similarity, its excess over a null: of the images, and of the resamples, (R,)."""
+        """The chance-corrected similarity, its excess over a null: of the images, and of the resamples, (R,).
+
+        NaN where the mean null is above :data:`~captum_superpixel.study.metric_table.MAX_NULL`.
+        """
         null_key = key._replace(kind=null)
-        itself = metrics.excess(self.mean(key), self.mean(null_key))
-        return itself, metrics.excess(self.means(key), self.means(null_key))
+        value, mean_null = self.mean(key), self.mean(null_key)
+        if mean_null > MAX_NULL:
+            return math.nan, torch.full_like(self.means(key), math.nan)
+        return metrics.excess(value, mean_null), metrics.excess(self.means(key), self.means(null_key))
 
 
 def records(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]:
@@ -84,8 +100,8 @@ def records(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]
 
     Returns:
         Records with ``method``, ``grouping``, ``sign``, ``metric``, ``family``, ``value``, ``ci95``, ``n``; and for
-        similarities ``nulls``, ``excess`` and ``excess_ci95``, each by the name of the null. The variance over models
-        leaves out images whose mean map is zero, and ``n`` with them.
+        similarities ``nulls``, ``excess`` and ``excess_ci95``, each by the name of the null; NaN stands for an excess
+        over a null near 1. The variance over models leaves out images whose mean map is zero, and ``n`` with them.
     """
     made = []
     for key in _keys(resamples, groupings):
@@ -120,7 +136,8 @@ def comparisons(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Rec
 
     Returns:
         Records with ``method``, ``sign``, ``metric``, ``quantity`` (``"value"`` or the excess over a null),
-        ``grouping``, ``against``, ``difference`` (grouping minus control), ``ci95`` and ``n``.
+        ``grouping``, ``against``, ``difference`` (grouping minus control; NaN where one of two excesses is), ``ci95``
+        and ``n``.
     """
     candidates = [grouping for grouping in groupings if "candidate" in grouping.roles]
     controls = [grouping for grouping in groupings if "control" in grouping.roles]
@@ -186,7 +203,7 @@ def verdicts(compared: Sequence[Record], groupings: Sequence[Grouping]) -> list[
                     record["method"]: {
                         "difference": record["difference"],
                         "ci95": record["ci95"],
-                        "verdict": _verdict(*record["ci95"]),
+                        "verdict": verdict_of(record),
                     }
                     for record in compared
                     if (record["grouping"], record["against"], record["sign"], record["metric"], record["quantity"])
@@ -241,7 +258,17 @@ def _keys(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Key]:
     return [key for key in measured if key.kind == "value" and key.metric in METRICS and key.grouping in names]
 
 
-def _verdict(low: float, high: float) -> str:
+def verdict_of(record: Record) -> str:
+    """Say whether a difference is above 0: ``"yes"``, ``"no"``, or ``"undecided"`` where its interval says neither.
+
+    Args:
+        record: With ``ci95``, whose ends are NaN or None where there is no interval.
+
+    Examples:
+        >>> verdict_of({"ci95": [0.1, 0.2]}), verdict_of({"ci95": [-0.1, 0.2]}), verdict_of({"ci95": [None, None]})
+        ('yes', 'undecided', 'undecided')
+    """
+    low, high = (math.nan if end is None else end for end in record["ci95"])
     if low > _ROUNDING:
         return "yes"
     return "no" if high < -_ROUNDING else "undecided"

@@ -43,8 +43,8 @@ def run_study(
 
     Args:
         settings: What is studied, and how.
-        out: Folder for ``report.json``, ``report.md``, ``maps.png``, ``stability.png``, and the finished parts of an
-            interrupted study, which is taken up where it stopped.
+        out: Folder for ``report.json``, ``report.md``, its figures, and the finished parts of an interrupted study,
+            which is taken up where it stopped.
         device: Where to work; None for this process's GPU if there is one, else the CPU.
         report: Called with every line of what there is to say.
 

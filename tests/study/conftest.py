@@ -1,5 +1,6 @@
-"""Images that a small network learns in seconds, and a study of them that several files look at."""
+"""Images that a small network learns in seconds, a study of them, and a report of random values."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ from captum_superpixel.cli import main
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import load_data
 from captum_superpixel.study.jobs import World
-from captum_superpixel.study.protocol import make_protocol
+from captum_superpixel.study.measuring import Key, Measurement
+from captum_superpixel.study.metric_table import METRICS
+from captum_superpixel.study.protocol import SIGNS, make_protocol, standard_groupings
+from captum_superpixel.study.results import Resamples, comparisons, records, verdicts
 from captum_superpixel.study.settings import StudySettings
 
 _CLASSES = ("blue", "green", "red")
+_GROUPINGS = standard_groupings(12)
 
 
 def write_squares(folder: Path, count: int, seed: int, size: int = 16) -> None:
@@ -114,3 +119,48 @@ def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     if status:
         raise RuntimeError("\n".join(printed))
     return TinyStudy(out, arguments, tuple(printed))
+
+
+@pytest.fixture(scope="session")
+def drawn_measurement() -> Measurement:
+    """Random values of all metrics, two methods and twelve images."""
+    generator = torch.Generator().manual_seed(0)
+    values = {}
+    for method in ("Saliency", "IntegratedGradients"):
+        for grouping in _GROUPINGS:
+            for sign in SIGNS:
+                for metric, described in METRICS.items():
+                    for kind in ("value", "permutation", "random_network") if described.has_nulls else ("value",):
+                        drawn = torch.rand(12, generator=generator, dtype=torch.float64) - 0.5
+                        values[Key(method, grouping.name, sign, metric, kind)] = drawn
+    return Measurement(values, n_images=12)
+
+
+@pytest.fixture(scope="session")
+def drawn_report(drawn_measurement: Measurement) -> dict[str, Any]:
+    """What a report of these values holds."""
+    resamples = Resamples(drawn_measurement, 0)
+    compared = comparisons(resamples, _GROUPINGS)
+    return {
+        "software": {"torch": "2.4.0"},
+        "settings": {"fidelity_images": 100, "road_images": 8, "seed": 3},
+        "dataset": {"name": "cifar10", "shape": [3, 32, 32], "explained_images": 12, "held_out_images": 500},
+        "models": [
+            {"name": "resnet20 1", "parameters": 272474, "train_images": 25000, "accuracy": 0.8765},
+            {"name": "resnet20", "parameters": 10, "train_images": None, "accuracy": 0.5},
+        ],
+        "groupings": [
+            {"name": name, "meaning": f"{name} in words | none", "averages": f"{name} | all", "mean_segments": 29.6}
+            for name in [grouping.name for grouping in _GROUPINGS]
+        ],
+        "records": records(resamples, _GROUPINGS),
+        "comparisons": compared,
+        "verdicts": verdicts(compared, _GROUPINGS),
+        "variance_by_size": [],
+    }
+
+
+@pytest.fixture
+def result(drawn_report: dict[str, Any]) -> dict[str, Any]:
+    """A report of its own for each test."""
+    return copy.deepcopy(drawn_report)

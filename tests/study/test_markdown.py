@@ -1,6 +1,5 @@
 """The tables of the report: they hold the numbers of the records, all rows of them, and nothing empty."""
 
-import copy
 import math
 import re
 from typing import Any
@@ -17,65 +16,26 @@ from captum_superpixel.study.results import Resamples, comparisons, records, ver
 STANDARD = standard_groupings(12)
 GROUPINGS = [grouping.name for grouping in STANDARD]
 METHODS = ("Saliency", "IntegratedGradients")
-FAMILIES = ("stability", "fidelity", "localization")
 Row = dict[str, str]
 
 
-@pytest.fixture(scope="module")
-def measurement() -> Measurement:
-    generator = torch.Generator().manual_seed(0)
-    values = {}
-    for method in METHODS:
-        for grouping in GROUPINGS:
-            for sign in SIGNS:
-                for metric, described in METRICS.items():
-                    for kind in ("value", "permutation", "random_network") if described.has_nulls else ("value",):
-                        drawn = torch.rand(12, generator=generator, dtype=torch.float64) - 0.5
-                        values[Key(method, grouping, sign, metric, kind)] = drawn
-    return Measurement(values, n_images=12)
-
-
-@pytest.fixture(scope="module")
-def made(measurement: Measurement) -> dict[str, Any]:
-    resamples = Resamples(measurement, 0)
-    compared = comparisons(resamples, STANDARD)
-    return {
-        "software": {"torch": "2.4.0"},
-        "settings": {"fidelity_images": 100, "road_images": 8, "seed": 3},
-        "dataset": {"name": "cifar10", "shape": [3, 32, 32], "explained_images": 12, "held_out_images": 500},
-        "models": [
-            {"name": "resnet20 1", "parameters": 272474, "train_images": 25000, "accuracy": 0.8765},
-            {"name": "resnet20", "parameters": 10, "train_images": None, "accuracy": 0.5},
-        ],
-        "groupings": [{"name": name, "averages": f"{name} | all", "mean_segments": 29.6} for name in GROUPINGS],
-        "records": records(resamples, STANDARD),
-        "comparisons": compared,
-        "verdicts": verdicts(compared, STANDARD),
-        "variance_by_size": [],
-    }
-
-
-@pytest.fixture
-def result(made: dict[str, Any]) -> dict[str, Any]:
-    """A report of its own for each test."""
-    return copy.deepcopy(made)
-
-
 def tables(text: str) -> dict[str, list[Row]]:
-    """The tables of a document by the heading above, those without one by their first column."""
+    """The tables of a document by the heading above and, where a line ends in a colon before the table, that line."""
     found: dict[str, list[Row]] = {}
-    heading = ""
+    heading = caption = ""
     header: list[str] = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if line.startswith("#"):
-            heading = line.lstrip("# ")
+            heading, caption = line.lstrip("# "), ""
+        elif line.endswith(":"):
+            caption = line
         if not line.startswith("|"):
             header = []
         elif not header:
             header = cells
-            name = heading if heading not in found else f"{heading}: {header[0]}"
-            rows = found.setdefault(name, [])
+            name = " / ".join(filter(None, (heading, caption)))
+            rows = found.setdefault(name if name not in found else f"{name}: {header[0]}", [])
         elif set(line) != set("|:-"):
             assert len(cells) == len(header), line
             rows.append(dict(zip(header, cells, strict=True)))
@@ -92,39 +52,13 @@ def numbers(cell: str) -> tuple[float, float, float]:
     return number(value), number(low), number(high)
 
 
-def test_no_grouping_and_no_metric_is_left_out(result: dict[str, Any]) -> None:
-    found = tables(to_markdown(result))
-    assert [row["grouping"] for row in found["Study of cifar10: grouping"]] == GROUPINGS
-    for method in METHODS:
-        titles = {title for family in FAMILIES for title in found[f"{method}: {family}"][0]}
-        for metric in METRICS.values():
-            shown = any(title.removesuffix(" (lower is better)") == metric.title for title in titles)
-            assert shown == metric.printed, metric.title
-        for family in FAMILIES:
-            rows = [(row["grouping"], row["sign"]) for row in found[f"{method}: {family}"]]
-            assert rows == [(grouping, sign) for grouping in GROUPINGS for sign in SIGNS]
+CORRECTED = "Chance-corrected over the random network, with 95 % intervals:"
+RAW = "Raw, and in parentheses chance-corrected over the permutation:"
+PRINTED = [name for name, metric in METRICS.items() if metric.printed]
 
 
-STABILITY_COLUMNS = {
-    "SSIM": "ssim",
-    "top-10 % IoU": "top_k_iou",
-    "top-10 % intersection": "top_k_intersection",
-    "cosine (signed)": "cosine_similarity",
-    "rank correlation": "rank_correlation",
-}
-OTHER_COLUMNS = {
-    "fidelity": {
-        "insertion": "insertion_auc",
-        "deletion (lower is better)": "deletion_auc",
-        "insertion − deletion": "insertion_minus_deletion",
-        "ROAD (least − most relevant first)": "road",
-    },
-    "localization": {
-        "pointing game": "pointing_game",
-        "mass accuracy": "relevance_mass_accuracy",
-        "rank accuracy": "relevance_rank_accuracy",
-    },
-}
+def heading(name: str) -> str:
+    return f"{METRICS[name].title} ({'higher' if METRICS[name].higher_is_better else 'lower'} is better)"
 
 
 def record_of(result: dict[str, Any], method: str, row: Row, metric: str) -> dict[str, Any]:
@@ -137,50 +71,94 @@ def record_of(result: dict[str, Any], method: str, row: Row, metric: str) -> dic
     return dict(record)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("family", ["fidelity", "localization"])
-def test_values_and_intervals_of_every_row(family: str, method: str, result: dict[str, Any]) -> None:
-    rows = tables(to_markdown(result))[f"{method}: {family}"]
-    assert [(row["grouping"], row["sign"]) for row in rows] == [(g, s) for g in GROUPINGS for s in SIGNS]
-    printed = [metric for metric in METRICS.values() if metric.family == family and metric.printed]
-    for row in rows:
-        assert set(row) >= {"grouping", "sign", *OTHER_COLUMNS[family]}
-        assert len(row) == 2 + len(printed)
-        for column, metric in OTHER_COLUMNS[family].items():
-            record = record_of(result, method, row, metric)
-            assert numbers(row[column]) == pytest.approx((record["value"], *record["ci95"]), abs=0.00051)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_stability_beside_both_nulls(method: str, result: dict[str, Any]) -> None:
+def test_no_grouping_and_no_metric_is_left_out(result: dict[str, Any]) -> None:
     text = to_markdown(result)
-    # The columns of the nulls have one name under every metric, so they are told apart by their place.
-    start = text.index(f"### {method}: stability")
-    lines = [line for line in text[start:].split("\n#")[0].splitlines() if line.startswith("|")]
-    header, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:]))
-    assert len(rows) == len(GROUPINGS) * len(SIGNS)
-    for cells in rows:
-        row = dict(zip(("grouping", "sign"), cells, strict=False))
-        for column, metric in STABILITY_COLUMNS.items():
-            place = header.index(column)
-            record = record_of(result, method, row, metric)
-            assert header[place + 1 : place + 3] == ["over permutation", "over random network"]
-            assert number(cells[place]) == pytest.approx(record["value"], abs=0.00051)
-            assert number(cells[place + 1]) == pytest.approx(record["excess"]["permutation"], abs=0.00051)
+    found = tables(text)
+    assert [row["grouping"] for row in found["Networks, images and groupings: grouping"]] == GROUPINGS
+    for name, metric in METRICS.items():
+        of_metric = {key: rows for key, rows in found.items() if key.startswith(f"{heading(name)}")}
+        assert len(of_metric) == metric.printed * (2 if metric.has_nulls else 1), name
+        for rows in of_metric.values():
+            assert all(list(row) == ["grouping", "sign", *METHODS] for row in rows)
+            assert [(row["grouping"], row["sign"]) for row in rows] == [(g, s) for g in GROUPINGS for s in SIGNS]
+    places = [text.index(f"\n## {family}\n") for family in ("Stability", "Fidelity", "Localization")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", [name for name in PRINTED if not METRICS[name].has_nulls])
+def test_values_and_intervals_of_every_row(name: str, result: dict[str, Any]) -> None:
+    for row in tables(to_markdown(result))[heading(name)]:
+        for method in METHODS:
+            record = record_of(result, method, row, name)
+            assert numbers(row[method]) == pytest.approx((record["value"], *record["ci95"]), abs=0.00051)
+
+
+@pytest.mark.parametrize("name", [name for name in PRINTED if METRICS[name].has_nulls])
+def test_a_similarity_beside_both_nulls(name: str, result: dict[str, Any]) -> None:
+    found = tables(to_markdown(result))
+    for row, raw in zip(found[f"{heading(name)} / {CORRECTED}"], found[f"{heading(name)} / {RAW}"], strict=True):
+        for method in METHODS:
+            record = record_of(result, method, row, name)
             expected = (record["excess"]["random_network"], *record["excess_ci95"]["random_network"])
-            assert numbers(cells[place + 2]) == pytest.approx(expected, abs=0.00051)
-        variance = record_of(result, method, row, "across_model_variance")["value"]
-        assert number(cells[header.index("variance over models (lower is better)")]) == pytest.approx(
-            variance, abs=0.00051
-        )
+            assert numbers(row[method]) == pytest.approx(expected, abs=0.00051)
+            value, permutation = re.fullmatch(r"(\S+) \((\S+)\)", raw[method]).groups()  # type: ignore[union-attr]
+            assert number(value) == pytest.approx(record["value"], abs=0.00051)
+            assert number(permutation) == pytest.approx(record["excess"]["permutation"], abs=0.00051)
 
 
-def test_the_worst_row_is_there_too(measurement: Measurement, result: dict[str, Any]) -> None:
+def test_a_null_near_one_leaves_a_dash_and_says_why(drawn_measurement: Measurement, result: dict[str, Any]) -> None:
+    """In the table, the claims and the summary alike; a null of .9 itself still has a figure."""
+    near = dict(drawn_measurement.values)
+    for key in drawn_measurement.values:
+        if key.metric == "ssim" and key.kind == "random_network" and key.grouping in ("ensemble", "blur"):
+            near[key] = torch.full((12,), 0.901 if key.grouping == "ensemble" else 0.9, dtype=torch.float64)
+    resamples = Resamples(Measurement(near), 0)
+    compared = comparisons(resamples, STANDARD)
+    changed = {"records": records(resamples, STANDARD), "comparisons": compared}
+    text = to_markdown(result | changed | {"verdicts": verdicts(compared, STANDARD)})
+    found = tables(text)
+    for row in found[f"SSIM (higher is better) / {CORRECTED}"]:
+        assert [row[method] == "–" for method in METHODS] == [row["grouping"] == "ensemble"] * len(METHODS)
+    for row in found["Claims / SSIM over the random network, magnitude maps:"]:
+        assert [row[method] for method in METHODS] == ["–"] * len(METHODS)
+    section = text[text.index("### SSIM (higher") :].split("\n###")[0]
+    assert section.rstrip().endswith("–: the null is above 0.9.")
+    assert text.count("–: the null is above 0.9.") == 1
+    assert "ensemble is without a figure in all 4." in text
+    assert "–: the null is above" not in to_markdown(result)
+
+
+def test_tables_fit_a_page(result: dict[str, Any]) -> None:
+    """Texts of 110 characters and 7 columns at most, with three methods, as a study has them."""
+    third = METHODS[0], "SmoothGrad"
+    changed: dict[str, Any] = {
+        name: [*result[name], *(each | {"method": third[1]} for each in result[name] if each["method"] == third[0])]
+        for name in ("records", "comparisons")
+    }
+    for verdict in result["verdicts"]:
+        verdict["methods"][third[1]] = verdict["methods"][third[0]]
+    found = tables(to_markdown(result | changed | {"variance_by_size": [SIZE]}))
+    assert len(found) > 25
+    for name, rows in found.items():
+        widths = [max(len(header), *(len(row[header]) for row in rows)) for header in rows[0]]
+        assert len(widths) <= 7, name
+        assert sum(widths) <= 110, name
+
+
+def test_more_methods_than_fit_a_page_are_split(result: dict[str, Any]) -> None:
+    more = [{**r, "method": f"m{place}"} for place in range(4) for r in result["records"] if r["method"] == METHODS[0]]
+    found = tables(to_markdown(result | {"records": more}))
+    assert list(found["insertion (higher is better)"][0]) == ["grouping", "sign", "m0", "m1", "m2"]
+    assert list(found["insertion (higher is better): grouping"][0]) == ["grouping", "sign", "m3"]
+
+
+def test_the_worst_row_is_there_too(drawn_measurement: Measurement, result: dict[str, Any]) -> None:
     """Where grouping loses, the table of claims says no, with the interval."""
     worst = {Key("Saliency", "Slic", "signed", "ssim"): torch.full((12,), -0.9, dtype=torch.float64)}
-    compared = comparisons(Resamples(Measurement(measurement.values | worst), 0), STANDARD)
+    compared = comparisons(Resamples(Measurement(drawn_measurement.values | worst), 0), STANDARD)
     text = to_markdown(result | {"verdicts": verdicts(compared, STANDARD)})
-    claims = {row["claim"]: row for row in tables(text)["What grouping buys"]}
+    found = tables(text)
+    claims = {row["claim"]: row for row in found["Claims / Raw SSIM, signed maps:"]}
     for against in ("pixels", "cells"):
         (expected,) = [
             each
@@ -188,20 +166,22 @@ def test_the_worst_row_is_there_too(measurement: Measurement, result: dict[str, 
             if (each["method"], each["sign"], each["metric"], each["quantity"], each["grouping"], each["against"])
             == ("Saliency", "signed", "ssim", "value", "Slic", against)
         ]
-        cell = claims[f"raw SSIM: signed Slic above {against}"]["Saliency"]
+        cell = claims[f"Slic above {against}"]["Saliency"]
         assert numbers(cell) == pytest.approx((expected["difference"], *expected["ci95"]), abs=0.00051)
         assert cell.endswith("*no*")
-    assert len(claims) == len(verdicts(compared, STANDARD))
-    assert all(set(row) == {"claim", *METHODS} for row in claims.values())
+    rows = [row for name, rows in found.items() if name.startswith("Claims") for row in rows]
+    assert len(rows) == len(verdicts(compared, STANDARD))
+    assert all(set(row) == {"claim", *METHODS} for row in rows)
 
 
 def test_a_claim_that_was_not_measured_for_a_method_is_empty(result: dict[str, Any]) -> None:
     interval = {"difference": 0.1, "ci95": [0.05, 0.15], "verdict": "yes"}
-    made = [{"claim": "a", "methods": {"Saliency": interval}}, {"claim": "b", "methods": {"SmoothGrad": interval}}]
-    rows = tables(to_markdown(result | {"verdicts": made}))["What grouping buys"]
+    tie = {"difference": 0.1, "ci95": [-0.05, 0.15], "verdict": "undecided"}
+    made = [{"claim": "a", "methods": {"Saliency": interval}}, {"claim": "b", "methods": {"SmoothGrad": tie}}]
+    rows = tables(to_markdown(result | {"verdicts": made}))["Claims"]
     assert rows == [
         {"claim": "a", "Saliency": "0.100 [0.050, 0.150] *yes*", "SmoothGrad": ""},
-        {"claim": "b", "Saliency": "", "SmoothGrad": "0.100 [0.050, 0.150] *yes*"},
+        {"claim": "b", "Saliency": "", "SmoothGrad": "0.100 [−0.050, 0.150]"},
     ]
 
 
@@ -209,20 +189,23 @@ def test_setting_networks_and_groupings(result: dict[str, Any]) -> None:
     text = to_markdown(result)
     assert text.startswith("# Study of cifar10\n")
     assert text.endswith("\n")
-    assert "12 of 500 held-out images (3x32x32) explained" in text
+    assert "Two networks (resnet20 1 and resnet20) explain the same twelve images by Saliency and Integr" in text
+    assert "12 of 500 held-out images (3x32x32) were explained" in text
     # No more than were explained, whatever was asked for.
-    assert "insertion and deletion on 12, ROAD on 8. Seed 3. torch 2.4.0." in text
+    assert "insertion and deletion on 12 of them, ROAD on 8." in text
+    assert "Seed 3. torch 2.4.0." in text
     found = tables(text)
-    assert found["Study of cifar10"] == [
-        {"network": "resnet20 1", "parameters": "272,474", "training images": "25000", "accuracy": "87.6%"},
+    assert found["Networks, images and groupings"] == [
+        {"network": "resnet20 1", "parameters": "272,474", "training images": "25,000", "accuracy": "87.6%"},
         {"network": "resnet20", "parameters": "10", "training images": "user-supplied", "accuracy": "50.0%"},
     ]
     # A bar inside of a cell does not end it.
-    assert found["Study of cifar10: grouping"][0] == {
+    assert found["Networks, images and groupings: grouping"][0] == {
         "grouping": "pixels",
-        "averages over": r"pixels \| all",
+        "what is averaged over": r"pixels in words \| none",
         "segments per image": "30",
     }
+    assert "\n- Slic: `Slic | all`\n" in text
 
 
 def test_numbers_that_are_none_are_dashes(result: dict[str, Any]) -> None:
@@ -236,20 +219,39 @@ def test_numbers_that_are_none_are_dashes(result: dict[str, Any]) -> None:
     assert "nan" not in text.lower()
     assert "None" not in text
     found = tables(text)
-    cell = found["Saliency: localization"][0]["pointing game"]
-    assert re.fullmatch(r"−?\d\.\d{3} \[–, –\]", cell)
-    row = found["Saliency: stability"][0]
-    assert row["variance over models (lower is better)"] == "–"
-    (line, *_) = re.findall(r"^\| pixels +\| signed +\|.*", text, re.MULTILINE)
-    assert re.match(r"\| pixels +\| signed +\| −?\d\.\d{3} +\| – +\| – +\|", line)
+    assert re.fullmatch(r"−?\d\.\d{3} \[–, –\]", found["pointing game (higher is better)"][0]["Saliency"])
+    assert found["variance over models (lower is better)"][0]["Saliency"] == "–"
+    assert found[f"SSIM (higher is better) / {CORRECTED}"][0]["Saliency"] == "–"
+    assert re.fullmatch(r"−?\d\.\d{3} \(–\)", found[f"SSIM (higher is better) / {RAW}"][0]["Saliency"])
 
 
 def test_one_network_has_no_stability(result: dict[str, Any]) -> None:
-    without = [record for record in result["records"] if record["family"] != "stability"]
-    text = to_markdown(result | {"records": without, "verdicts": []})
-    assert "tability" not in text
-    assert "What grouping buys" not in text
-    assert "Saliency: fidelity" in tables(text)
+    without = {
+        "records": [record for record in result["records"] if record["family"] != "stability"],
+        "comparisons": [
+            each for each in result["comparisons"] if "ssim" not in each["metric"] and "top_k" not in each["metric"]
+        ],
+        "models": result["models"][:1],
+        "verdicts": [],
+    }
+    text = to_markdown(result | without)
+    assert "One network (resnet20 1) explains twelve images by" in text
+    for absent in ("tability", "Claims", "chance-corrected", "Chance-corrected", "Nulls"):
+        assert absent not in text
+    assert "insertion (higher is better)" in tables(text)
+
+
+def test_pictures_are_linked_where_they_are_there(result: dict[str, Any]) -> None:
+    pictures = {"maps.png": "the maps", "differences.png": "the differences", "sizes.png": "the sizes"}
+    text = to_markdown(result | {"variance_by_size": [SIZE]}, pictures)
+    links = re.findall(r"^!\[(.+)\]\((.+)\)$", text, re.MULTILINE)
+    assert {name: alt for alt, name in links} == pictures
+    assert text.index("(differences.png)") < text.index("## How to read") < text.index("\n## Figures\n")
+    assert (
+        text.index("\n## Figures\n") < text.index("(maps.png)") < text.index("## Variance over") < text.index("(sizes")
+    )
+    assert "![" not in to_markdown(result)
+    assert "## Figures" not in to_markdown(result)
 
 
 SIZE = {
@@ -264,26 +266,25 @@ SIZE = {
 }
 
 
-def test_sizes_have_a_table_of_their_own(measurement: Measurement, result: dict[str, Any]) -> None:
+def test_sizes_have_a_table_of_their_own(drawn_measurement: Measurement, result: dict[str, Any]) -> None:
     """And no rows among the groupings, where all of their cells would be empty."""
     names = ("Slic 16", "cells 16")
     sizes = {
         Key("Saliency", name, "signed", "across_model_variance"): torch.ones(12, dtype=torch.float64) for name in names
     }
-    resamples = Resamples(Measurement(measurement.values | sizes), 0)
+    resamples = Resamples(Measurement(drawn_measurement.values | sizes), 0)
     text = to_markdown(result | {"records": records(resamples, STANDARD), "variance_by_size": [SIZE]})
     found = tables(text)
-    assert {row["grouping"] for row in found["Saliency: stability"]} == set(GROUPINGS)
-    assert {row["grouping"] for row in found["Saliency: fidelity"]} == set(GROUPINGS)
-    assert found["Variance over models by the size of segments"] == [
+    assert {row["grouping"] for row in found["variance over models (lower is better)"]} == set(GROUPINGS)
+    assert {row["grouping"] for row in found["insertion (higher is better)"]} == set(GROUPINGS)
+    assert found["Saliency: variance"] == [
         {
-            "method": "Saliency",
             "segments": "cells",
             "pixels per segment": "16.0",
-            "variance over models, of pixels' = 1": "0.250 [0.200, 0.300]",
+            "variance (pixels: 1)": "0.250 [0.200, 0.300]",
             "1/|S|".replace("|", r"\|"): "0.062",
-            "with shuffled pixels": "0.062",
-            "relative to the mean map's energy": "1.500",
+            "shuffled": "0.062",
+            "relative": "1.500",
         }
     ]
 
@@ -296,8 +297,8 @@ def test_mege_roar_and_time(result: dict[str, Any]) -> None:
     ]
     seconds = {"stages": {"training": 61.25}, "work": {"ROAD": 1.2, "attribution: Saliency": 24.0}}
     found = tables(to_markdown(result | {"mege_reco": [mege], "roar": roar, "seconds": seconds}))
-    of = {"method": "Saliency", "grouping": "Slic", "sign": "signed"}
-    assert found["MeGe and ReCo"] == [{**of, "MeGe": "0.750", "ReCo": "–", "n": "40"}]
+    of = {"method": "Saliency", "grouping": "Slic"}
+    assert found["MeGe and ReCo"] == [{**of, "sign": "signed", "MeGe": "0.750", "ReCo": "–", "images": "40"}]
     assert found["ROAR"] == [{**of, "10%": "0.875", "90%": "0.250"}]
     assert found["Time"] == [{"stage": "training", "seconds": "61.2"}]
     work = found["Time: work on the explained images"]

@@ -52,6 +52,9 @@ def test_the_standard_groupings(images: Tensor) -> None:
     assert cells == {generator.n_segments for generator in multiscale()}
     assert STANDARD["blur"].blur == 1.5 / 32
     assert len({grouping.describe() for grouping in STANDARD.values()}) == len(standard_groupings(12)) == len(STANDARD)
+    assert len({grouping.meaning for grouping in STANDARD.values()}) == len(STANDARD)
+    controls = {"cells", "cell ensemble", "blur"}
+    assert {name for name, grouping in STANDARD.items() if grouping.meaning.startswith("control: ")} == controls
 
 
 def test_the_counts_and_the_preprocessing_reach_all_generators() -> None:

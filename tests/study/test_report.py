@@ -1,29 +1,19 @@
-"""The files of a report and its pictures, and that the tutorial documents all that report.json holds."""
+"""The files of a report, and that the tutorial documents all that report.json holds."""
 
 import json
 import math
 import re
-from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from PIL import Image
 from torch import nn
 
-from captum_superpixel.attr.methods import MethodSettings
-from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import report as report_module
-from captum_superpixel.study.context import Study
-from captum_superpixel.study.protocol import METHOD_NAMES, Protocol, standard_groupings
-from captum_superpixel.study.report import draw_maps, draw_stability, to_json, write_report
+from captum_superpixel.study.report import to_json, write_report
 from captum_superpixel.study.results import SCHEMA_VERSION
-from captum_superpixel.study.settings import StudySettings
 
 DOCUMENT = Path(__file__).parents[2] / "tutorials" / "study-report.md"
 # Names that are those of libraries, nulls, methods or stages, not of fields.
@@ -116,9 +106,12 @@ def test_records_have_the_documented_keys(tiny_study: Any) -> None:
 def test_the_files(tiny_study: Any) -> None:
     text = (tiny_study.out / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# Study of imagefolder")
-    for heading in ("What grouping buys", "Stability", "Fidelity", "MeGe and ReCo", "Time"):
+    for heading in ("Summary", "How to read this report", "Claims", "Stability", "Fidelity", "MeGe and ReCo", "Time"):
         assert f"\n## {heading}\n" in text
-    for name in ("maps.png", "stability.png"):
+    pictures = {path.name for path in tiny_study.out.glob("*.png")}
+    assert set(re.findall(r"^!\[[^]]{40,}\]\((.+)\)$", text, re.MULTILINE)) == pictures
+    assert pictures == {"maps.png", "stability.png", "differences.png", "sizes.png"}
+    for name in pictures:
         with Image.open(tiny_study.out / name) as picture:
             assert np.asarray(picture.convert("L")).std() > 10
 
@@ -143,73 +136,3 @@ def test_what_was_there_stays_if_writing_fails(
         "maps.png": "old picture",
         "report.json": "old report",
     }
-
-
-def check_texts(figure: Any) -> list[str]:
-    """All texts that are seen; none lies on another, or beyond the edge."""
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    # Matplotlib has labels of ticks beyond the axes, too, which it does not draw.
-    ticks = {label for axis in figure.axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())}
-    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    texts = [text for text in texts if text not in ticks]
-    boxes = {text: text.get_window_extent(canvas.get_renderer()) for text in texts}
-    width, height = canvas.get_width_height()
-    for text, box in boxes.items():
-        assert box.x0 >= -1, text
-        assert box.y0 >= -1, text
-        assert box.x1 <= width + 1, text
-        assert box.y1 <= height + 1, text
-    for one, other in combinations(texts, 2):
-        assert not boxes[one].padded(-1).overlaps(boxes[other].padded(-1)), (one, other)
-    return [text.get_text() for text in texts]
-
-
-def test_maps(settings_of: Callable[..., StudySettings], study_of: Callable[..., Study]) -> None:
-    groupings = standard_groupings(6, counts=(6,))
-    protocol = Protocol(MethodSettings(n_steps=2, n_samples=2, noise=0.1, signed=True), METHOD_NAMES, groupings)
-    study = study_of(settings_of(), protocol=protocol)
-    network = small_cnn(3, generator=torch.Generator().manual_seed(0)).eval()
-    figure = draw_maps(study, network, [5, 9, 13, 14, 20, 21])
-    images = [image for axis in figure.axes for image in axis.get_images()]
-    assert len(images) == 4 * (1 + 3 * 4)
-    texts = check_texts(figure)
-    assert [text for text in texts if text in METHOD_NAMES] == list(METHOD_NAMES)
-    for grouping in groupings:
-        assert texts.count(grouping.name) == (3 if "drawn" in grouping.roles else 0)
-    shown = [study.data.classes[study.data.held_out.labels[index]] for index in (5, 9, 13, 14)]
-    assert [text.split()[-1] for text in texts if text.startswith("label")] == shown
-
-
-def test_stability_is_drawn_from_the_records(tiny_study: Any) -> None:
-    result = tiny_study.report
-    figure = draw_stability(result)
-    assert figure is not None
-    texts = check_texts(figure)
-    for method in METHOD_NAMES:
-        (axis,) = (axis for axis in figure.axes if axis.get_title() == method)
-        drawn = {
-            (round(float(line.get_xdata()[0]), 9), round(float(line.get_ydata()[0]), 9))
-            for line in axis.get_lines()
-            if len(line.get_xdata()) == 1
-        }
-        of = {(r["grouping"], r["sign"], r["metric"]): r for r in result["records"] if r["method"] == method}
-        expected = {
-            (
-                round(record["excess"]["random_network"], 9),
-                round(of[grouping, sign, "insertion_minus_deletion"]["value"], 9),
-            )
-            for (grouping, sign, metric), record in of.items()
-            if metric == "ssim"
-        }
-        assert len(expected) > 7
-        assert expected <= drawn
-    assert texts.count("Felzenszwalb") == 3 * 2
-
-
-def test_no_stability_no_picture(tiny_study: Any) -> None:
-    result = tiny_study.report
-    fidelity = [record for record in result["records"] if record["family"] == "fidelity"]
-    assert draw_stability(result | {"records": fidelity}) is None
-    stability = [record for record in result["records"] if record["family"] == "stability"]
-    assert draw_stability(result | {"records": stability}) is None

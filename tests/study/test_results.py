@@ -1,27 +1,20 @@
-"""Records, comparisons, verdicts and variances by size, held against sums by hand."""
+"""Records, comparisons and verdicts, held against sums by hand."""
 
 import json
 import math
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch import Tensor
 
-from captum_superpixel.attr.methods import MethodSettings
-from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
+from captum_superpixel.study.measuring import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
 from captum_superpixel.study.protocol import (
-    Grouping,
-    Protocol,
-    size_groupings,
     standard_groupings,
 )
-from captum_superpixel.study.results import Record, Resamples, comparisons, records, variance_by_size, verdicts
+from captum_superpixel.study.results import Record, Resamples, comparisons, records, verdicts
 
 GROUPINGS = standard_groupings(12)
 
@@ -76,6 +69,37 @@ def test_a_record_by_hand() -> None:
         assert low - 1e-9 <= record["excess_ci95"][name][0] <= record["excess"][name]
         assert record["excess"][name] <= record["excess_ci95"][name][1] <= high + 1e-9
     assert json.loads(json.dumps(record)) == record
+
+
+@pytest.mark.parametrize(("null", "reported"), [(0.9, True), (0.901, False), (1.0, False)])
+def test_a_null_near_one_has_no_excess(null: float, reported: bool) -> None:
+    """Of a null of .98 a similarity of .93 would be an excess of -2.5. The value, the null and the other null stay."""
+    base = normal(50, 0.93, 0.01, seed=10)
+    values = {of(name): base + gain for name, gain in (("pixels", 0.0), ("Slic", 0.01))}
+    values |= {of(name, kind="permutation"): 0 * base + null for name in ("pixels", "Slic")}
+    values |= {of(name, kind="random_network"): 0 * base + 0.5 for name in ("pixels", "Slic")}
+    record = only(recorded(values), grouping="Slic")
+    assert record["nulls"] == pytest.approx({"permutation": null, "random_network": 0.5})
+    assert record["excess"]["random_network"] == pytest.approx(0.88)
+    difference = only(compared(values), quantity="excess over permutation")
+    if reported:
+        assert record["excess"]["permutation"] == pytest.approx((0.94 - null) / (1 - null))
+        assert difference["difference"] == pytest.approx(0.01 / (1 - null))
+    else:
+        numbers = [record["excess"]["permutation"], *record["excess_ci95"]["permutation"]]
+        assert np.isnan([*numbers, difference["difference"], *difference["ci95"]]).all()
+    assert only(compared(values), quantity="value")["difference"] == pytest.approx(0.01)
+
+
+def test_one_null_near_one_is_enough_for_no_difference() -> None:
+    """A difference of two excesses needs both, and a claim about it is undecided."""
+    base = normal(50, 0.93, 0.01, seed=10)
+    values = {of("pixels"): base, of("Slic"): base + 0.01}
+    values |= {of("pixels", kind="random_network"): 0 * base + 0.2, of("Slic", kind="random_network"): 0 * base + 0.95}
+    difference = only(compared(values), quantity="excess over random_network")
+    assert np.isnan([difference["difference"], *difference["ci95"]]).all()
+    claim = only(judged(values), claim="SSIM over the random network: signed Slic above pixels")
+    assert claim["methods"]["Saliency"]["verdict"] == "undecided"
 
 
 def test_which_values_become_records() -> None:
@@ -283,114 +307,3 @@ def test_metrics_of_as_many_images_are_resampled_together() -> None:
     assert len(a) == len(d) == 2000
     assert a.std().item() == pytest.approx(0.1 / math.sqrt(30), rel=0.1)
     assert b.mean().item() == pytest.approx(0.2, abs=0.01)
-
-
-PROTOCOL = Protocol(
-    MethodSettings(signed=True),
-    ("Saliency",),
-    (Grouping("pixels"),),
-    sizes=size_groupings(32, 32),
-    draws=0,
-    fidelity=False,
-)
-
-
-@cache
-def measured(draw: Callable[[torch.Generator], Tensor]) -> Measurement:
-    """Linear networks, whose maps are their weights (5, 3, 32, 32), drawn for each network and class."""
-    networks = []
-    for seed in range(12):
-        weights = draw(torch.Generator().manual_seed(seed))
-        linear = nn.Linear(3 * 32 * 32, 5, bias=False)
-        linear.weight.data = weights.flatten(1)
-        networks.append(nn.Sequential(nn.Flatten(), linear))
-    inputs = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(99))
-    return measure(PROTOCOL, networks, [], Chunk(inputs, torch.arange(5), None, fidelity=0, road=0, seed=0))
-
-
-def noise(generator: torch.Generator) -> Tensor:
-    return torch.randn(5, 3, 32, 32, generator=generator)
-
-
-def smooth(generator: torch.Generator) -> Tensor:
-    return avg_pool2d(torch.randn(5, 3, 38, 38, generator=generator), 7, stride=1)
-
-
-def varied(measurement: Measurement, pixels: int, protocol: Protocol = PROTOCOL) -> list[Record]:
-    return variance_by_size(Resamples(measurement, 0), protocol, pixels)
-
-
-def test_independent_noise_leaves_one_part_in_a_segment_of_pixels() -> None:
-    """In expectation the number of segments over the number of pixels, for every partition whatever."""
-    found = varied(measured(noise), 32 * 32)
-    assert len(found) == len(PROTOCOL.sizes) == 14
-    sizes = [record["mean_segment_pixels"] for record in found if record["family"] == "cells"]
-    assert [sizes[i] for i in (0, 2, 4, 6)] == [4, 16, 64, 256]
-    for record in found:
-        expected = 1 / record["mean_segment_pixels"]
-        assert record["variance_ratio"] == pytest.approx(expected, rel=0.2), record
-        assert record["shuffled_ratio"] == pytest.approx(expected, rel=0.2), record
-        assert record["ci95"][0] <= record["variance_ratio"] <= record["ci95"][1]
-        assert record["n"] == 5
-        assert record["method"] == "Saliency"
-
-
-def test_what_neighbors_share_stays() -> None:
-    found = varied(measured(smooth), 32 * 32)
-    for record in found:
-        independent = 1 / record["mean_segment_pixels"]
-        assert record["variance_ratio"] > 2 * independent
-    ratios = [record["variance_ratio"] for record in found if record["family"] == "cells"]
-    assert ratios == sorted(ratios, reverse=True)
-
-
-def test_shuffled_pixels_share_the_mean_of_their_map_alone() -> None:
-    """Segments of shuffled pixels are samples without replacement, of variance (P - s) / (P - 1) w / s for s pixels."""
-    maps = torch.stack([smooth(torch.Generator().manual_seed(seed)) for seed in range(12)]).flatten(3).double()
-    between = maps.mean(dim=-1).var(dim=0).sum()
-    within = maps.var(dim=-1, correction=0).mean(dim=0).sum()
-    for record in varied(measured(smooth), 32 * 32):
-        segments = 1024 / record["mean_segment_pixels"]
-        expected = (between + within * (segments - 1) / 1023) / (between + within)
-        assert record["shuffled_ratio"] == pytest.approx(expected.item(), rel=0.1), record
-
-
-def by_hand(relative: list[float]) -> Measurement:
-    key = Key("Saliency", "cells 4", "signed", "summed_variance")
-    pixels = key._replace(grouping="pixels")
-    values = {
-        key: torch.tensor([2.0, 4.0]),
-        pixels: torch.tensor([8.0, 8.0]),
-        key._replace(kind="permutation"): torch.tensor([1.0, 1.0]),
-        pixels._replace(kind="permutation"): torch.tensor([10.0, 6.0]),
-        key._replace(metric="across_model_variance"): torch.tensor(relative),
-    }
-    return Measurement(values, segments={"cells 4": 4.0, "pixels": 64.0}, n_images=2)
-
-
-def test_a_variance_by_hand() -> None:
-    (record,) = varied(by_hand([0.5, 1.0]), 64)
-    assert record == {
-        "method": "Saliency",
-        "family": "cells",
-        "mean_segment_pixels": 16.0,
-        "variance_ratio": 6 / 16,
-        "ci95": [2 / 8, 4 / 8],  # twice the first image, twice the second
-        "shuffled_ratio": 2 / 16,
-        "across_model_variance": 0.75,
-        "n": 2,
-    }
-    assert varied(by_hand([0.5, 1.0]), 64) == [record]
-
-
-def test_maps_that_cancel_have_no_relative_variance() -> None:
-    """A mean map of zeros makes the variance of an image infinite, or 0/0: it is left out of the mean."""
-    for undefined in (float("inf"), float("nan")):
-        (record,) = varied(by_hand([0.5, undefined]), 64)
-        assert record["across_model_variance"] == 0.5
-        assert record["variance_ratio"] == 6 / 16
-
-
-def test_without_sizes_there_is_nothing() -> None:
-    without = Protocol(MethodSettings(), ("Saliency",), (Grouping("pixels"),))
-    assert varied(by_hand([0.5, 1.0]), 64, without) == []

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,7 +49,8 @@ def copied(tiny_study: Any, tmp_path: Path) -> Path:
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes seconds, and these tests do not look at what is drawn."""
     monkeypatch.setattr(report_module, "draw_maps", lambda *_: Figure(figsize=(1, 1)))
-    monkeypatch.setattr(report_module, "draw_stability", lambda *_: None)
+    for name in ("draw_stability", "draw_differences", "draw_sizes"):
+        monkeypatch.setattr(report_module, name, lambda *_: None)
 
 
 class Color(nn.Module):
@@ -71,10 +73,12 @@ def half_color() -> nn.Module:
 def test_what_a_study_leaves(tiny_study: Any) -> None:
     out = tiny_study.out
     assert sorted(path.name for path in out.iterdir()) == [
+        "differences.png",
         "maps.png",
         "parts",
         "report.json",
         "report.md",
+        "sizes.png",
         "stability.png",
     ]
     names = {path.name for path in (out / "parts").iterdir()}
@@ -117,7 +121,7 @@ def test_every_method_grouping_sign_and_metric_has_a_record(tiny_study: Any) -> 
         if "nulls" in record:
             assert set(record["nulls"]) == set(record["excess"]) == {"permutation", "random_network"}
             for null, value in record["nulls"].items():
-                expected = None if value == 1 else pytest.approx((record["value"] - value) / (1 - value))
+                expected = None if value > 0.9 else pytest.approx((record["value"] - value) / (1 - value))
                 assert record["excess"][null] == expected
     # Explained images, of which the first three are for curves and the first one is for ROAD.
     assert {metric: {r["n"] for r in report["records"] if r["metric"] == metric} for metric in metrics} == {
@@ -229,8 +233,11 @@ def test_one_supplied_network_gives_fidelity_only(squares_root: Path, tmp_path: 
     assert {record["family"] for record in result["records"]} == {"fidelity"}
     assert result["models"][0]["train_images"] is None
     assert result["dataset"]["train_images"] is None
-    assert not (tmp_path / "out" / "stability.png").exists()
-    assert (tmp_path / "out" / "maps.png").exists()
+    pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert pictures == {"maps.png", "differences.png"}
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "One network (squares_networks:Color) explains two images" in text
+    assert set(re.findall(r"\]\((.+)\)$", text, re.MULTILINE)) == pictures
 
 
 @pytest.mark.usefixtures("networks", "no_pictures")

@@ -1,0 +1,77 @@
+"""What was done in a study, and what the words of its report mean."""
+
+from captum_superpixel.study.metric_table import MAX_NULL, METRICS
+from captum_superpixel.study.protocol import PIXELS
+from captum_superpixel.study.results import Report
+from captum_superpixel.study.tables import joined, spelled
+
+__all__ = ["how_to_read", "introduction"]
+
+
+def introduction(result: Report) -> list[str]:
+    """Say what was done, and what signed and magnitude maps are, in a paragraph.
+
+    Args:
+        result: What ``report.json`` holds.
+    """
+    data, networks = result["dataset"], [model["name"] for model in result["models"]]
+    methods, signs = (list(dict.fromkeys(record[name] for record in result["records"])) for name in ("method", "sign"))
+    others = [grouping["name"] for grouping in result["groupings"] if grouping["name"] != PIXELS]
+    count = spelled(len(networks), "network").capitalize()
+    same = "the same " if len(networks) > 1 else ""
+    images = spelled(data["explained_images"], "image")
+    by = f" by {joined(methods)}" if methods else ""
+    text = f"{count} ({joined(networks)}) explain{'s' * (len(networks) == 1)} {same}{images}{by}."
+    if others:
+        text += (
+            f" Each map is measured as it is (*{PIXELS}*) and averaged over groups of pixels: *{joined(others)}*, "
+            "which “Networks, images and groupings” describes."
+        )
+    meanings = {
+        "signed": "*Signed* maps keep the sign of each pixel, positive where it raises the score of the class (for "
+        "gradients: where a higher value would), negative where it lowers it, so that the two cancel within a group.",
+        "magnitude": "*Magnitude* maps are absolute values, taken before averaging: how strong a pixel is, in "
+        "whichever direction.",
+    }
+    return [" ".join([text, *(meaning for sign, meaning in meanings.items() if sign in signs)]), ""]
+
+
+def how_to_read(result: Report) -> list[str]:
+    """Explain nulls, chance-corrected values, intervals, and every measure that was taken, in a line.
+
+    Args:
+        result: What ``report.json`` holds.
+    """
+    measured = {record["metric"]: METRICS[record["metric"]] for record in result["records"]}
+    if not measured:
+        return []
+    lines = ["## How to read this report", ""]
+    if any(metric.has_nulls for metric in measured.values()):
+        lines += [
+            "**Nulls.** Maps that say nothing can look alike: whatever is averaged over the same segments shares their "
+            "outlines. So each similarity of two networks' maps is set against what it would be without agreement. "
+            "*Permutation*: the pixels of both maps are shuffled before grouping; what is left is made by grouping. "
+            "*Random network*: a trained network's map against that of an untrained one (a randomized model) of the "
+            "same architecture; what is left is made by the image and the architecture. The latter is the harder one, "
+            "as a rule.",
+            "",
+            "**Chance-corrected (excess).** (value − null) / (1 − null): 1 is perfect agreement, 0 is no more than the "
+            f"null, below 0 is less. Where the null is above {MAX_NULL} there is none, but a dash: divided by the "
+            "little that is left of 1, noise would look like a result.",
+            "",
+        ]
+    lines += [
+        "**Intervals** in brackets are 95 % bootstrap intervals over the explained images; those of differences are "
+        "paired by image. They say how far a number would move with other images. They do *not* say how far it would "
+        "move with other trained networks: for that, repeat the study with another `--seed`. Nor are they corrected "
+        "for their number: of a hundred intervals of differences that are none, about five exclude 0. Over fewer than "
+        "some 25 images they are too narrow. Dashes stand where there is none: for a single image, or where a null is "
+        "1 in some of the resamples. Verdicts were made before rounding.",
+        "",
+        "**Measures:**",
+        "",
+    ]
+    for metric in (metric for name, metric in METRICS.items() if name in measured and metric.printed):
+        meaning = f": {metric.meaning}" if metric.meaning else ""
+        lines.append(f"- *{metric.title}* ({metric.family}, {metric.direction}){meaning}.")
+    return [*lines, ""]

@@ -1,0 +1,72 @@
+"""How the report writes numbers, intervals, lists of names and tables, in the summary as in the tables."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from captum_superpixel._untyped import tabulate
+
+__all__ = ["joined", "number", "spelled", "table", "with_ci"]
+
+_SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    r"""Write a table and the empty line after it.
+
+    Examples:
+        >>> print(*table(["grouping", "n"], [["pixels", 4]]), sep="\n")
+        | grouping   | n   |
+        |:-----------|:----|
+        | pixels     | 4   |
+        <BLANKLINE>
+    """
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    # All cells are text: tabulate would read numbers and write them anew.
+    return [tabulate(cells[1:], cells[0], tablefmt="pipe", disable_numparse=True), ""]
+
+
+def number(value: float | None) -> str:
+    """Write a number with three decimals; a dash where there is none.
+
+    Examples:
+        >>> number(-0.25), number(-0.0001), number(float("nan")), number(None)
+        ('−0.250', '0.000', '–', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.3f}"
+    # A zero that was rounded to has no sign.
+    return text.lstrip("-") if not float(text) else text.replace("-", "−")
+
+
+def with_ci(value: float | None, interval: Sequence[float | None]) -> str:
+    """Write a number and its interval; without the latter where there is no number.
+
+    Examples:
+        >>> with_ci(0.5, [0.25, 0.75]), with_ci(0.5, [None, None]), with_ci(None, [None, None])
+        ('0.500 [0.250, 0.750]', '0.500 [–, –]', '–')
+    """
+    low, high = interval
+    return number(value) + (f" [{number(low)}, {number(high)}]" if number(value) != "–" else "")
+
+
+def joined(names: Iterable[object], conjunction: str = "and") -> str:
+    """Write a list as in a sentence.
+
+    Examples:
+        >>> joined(["pixels"]), joined(["cells", "blur", "Slic"])
+        ('pixels', 'cells, blur and Slic')
+    """
+    *first, last = map(str, names)
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+def spelled(count: int, noun: str = "") -> str:
+    """Write a small count as a word, and a noun in the singular or the plural.
+
+    Examples:
+        >>> spelled(2, "network"), spelled(1, "case"), spelled(60, "image")
+        ('two networks', 'one case', '60 images')
+    """
+    word = _SMALL[count] if count < len(_SMALL) else str(count)
+    return word + (f" {noun}{'s' * (count != 1)}" if noun else "")

@@ -1,0 +1,46 @@
+"""What a report says of its words: once, before the numbers, and of nothing that was not measured."""
+
+import re
+from typing import Any
+
+from captum_superpixel.study.markdown import to_markdown
+from captum_superpixel.study.metric_table import METRICS
+
+
+def test_every_measure_is_explained_in_a_line_with_its_direction(result: dict[str, Any]) -> None:
+    text = to_markdown(result)
+    explained = dict(re.findall(r"^- \*(.+)\* \(\w+, (\w+) is better\): .{20,}\.$", text, re.MULTILINE))
+    assert explained == {
+        METRICS[name].title: "higher" if METRICS[name].higher_is_better else "lower"
+        for name in METRICS
+        if METRICS[name].printed
+    }
+    fidelity = [record for record in result["records"] if record["family"] == "fidelity"]
+    assert "*SSIM* (stability" not in to_markdown(result | {"records": fidelity})
+
+
+def test_the_summary_comes_first_and_words_before_tables(result: dict[str, Any]) -> None:
+    """Signed and magnitude are explained once, before any number, and intervals before the tables."""
+    text = to_markdown(result)
+    headings = re.findall(r"^## (.+)", text, re.MULTILINE)
+    assert headings[:2] == ["Summary", "How to read this report"]
+    for words in ("*Signed* maps keep the sign", "*Magnitude* maps are absolute values"):
+        assert text.count(words) == 1
+        assert text.index(words) < text.index("## Summary")
+    for words in (
+        "bootstrap intervals over the explained images",
+        "other trained networks",
+        "corrected for their number",
+    ):
+        assert text.index("## How to read") < text.index(words) < text.index("\n## Networks, images and groupings")
+    only_signed = [record for record in result["records"] if record["sign"] == "signed"]
+    assert "*Magnitude* maps" not in to_markdown(result | {"records": only_signed})
+
+
+def test_nothing_measured_nothing_to_read(result: dict[str, Any]) -> None:
+    nothing = {"records": [], "comparisons": [], "verdicts": []}
+    text = to_markdown(result | nothing)
+    assert "How to read" not in text
+    assert "explain the same twelve images. Each map" in text
+    assert "*Signed* maps" not in text
+    assert "## Networks, images and groupings" in text
