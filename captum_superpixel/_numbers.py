@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: in a unit that has a name, with as many digits as mean something, without exponents."""
+"""Numbers as a person reads them: in a unit that has a name, with few digits, and without exponents."""
 
 from __future__ import annotations
 
@@ -95,7 +95,6 @@ class Unit:
         if decimals > _DECIMALS and not round(scaled, _DECIMALS):
             return "≈0"
         return f"{scaled:{',' if exponent >= 4 else ''}.{min(decimals, _DECIMALS)}f}"
-
 
     def show(self, value: float) -> str:
         """Write a value that stands alone, with its unit and without zeros at its end.

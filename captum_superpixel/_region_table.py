@@ -247,7 +247,9 @@ def first_regions(regions: Sequence[Region], k: int) -> tuple[list[Region], str]
     return ranked[: ranked.index(equal[0])], line
 
 
-def strongest_regions(regions: Sequence[Region], k: int, k_against: int) -> tuple[list[Region], list[Region], list[str]]:
+def strongest_regions(
+    regions: Sequence[Region], k: int, k_against: int
+) -> tuple[list[Region], list[Region], list[str]]:
     """Take the regions of one image that speak most for a class, and those that speak most against it.
 
     Args:

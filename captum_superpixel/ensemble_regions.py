@@ -1,4 +1,4 @@
-"""The regions of an ensemble's own map: the pixels that it gives about the same value, joined into connected regions."""
+"""The regions of an ensemble's own map: connected ones, each of pixels that have about the same value in it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
     shape = tuple(attributions.shape)
     if len(shape) != 4 or not attributions.numel():
         raise ValueError(f"attributions of shape {shape} are no maps of images: pass (N, C, H, W)")
-    if isinstance(feature_masks, (Tensor, np.ndarray)) or not len(feature_masks):
+    # Typed loosely: a tensor has the methods of a sequence, and would be taken for one mask per image.
+    given: object = feature_masks
+    if isinstance(given, (Tensor, np.ndarray)) or not len(feature_masks):
         raise ValueError("feature_masks must be a list of one mask per member of the ensemble, of at least one")
     limit = None if n_regions is None else checked_integer("n_regions", n_regions)
     masks = [_checked(mask, shape) for mask in feature_masks]
@@ -142,9 +144,7 @@ class _Parts:
         finite: Whether each holds finite values; those that do not join only their like.
     """
 
-    def __init__(
-        self, areas: list[int], means: list[float], pairs: set[tuple[int, int]], finite: list[bool]
-    ) -> None:
+    def __init__(self, areas: list[int], means: list[float], pairs: set[tuple[int, int]], finite: list[bool]) -> None:
         self.areas, self.means = areas, means
         self.count = len(areas)
         self._parents = list(range(len(areas)))
@@ -156,7 +156,9 @@ class _Parts:
 
     def join_nearest(self, limit: int, negligible: float) -> None:
         """Join the two whose joining costs least, until ``limit`` are left and every joining would cost something."""
-        heap = [(self._cost(one, two), one, two) for one, near in enumerate(self._neighbors) for two in near if one < two]
+        heap = [
+            (self._cost(one, two), one, two) for one, near in enumerate(self._neighbors) for two in near if one < two
+        ]
         heapq.heapify(heap)
         while heap:
             cost, one, two = heapq.heappop(heap)

@@ -164,7 +164,9 @@ def note(values: FloatArray) -> str:
     if not low and not high:
         return "all zero"
     # Means over equal pixels differ by rounding. Halved, because the difference may overflow.
-    return f"constant: {find_unit(max(-low, high)).show(high)}" if high / 2 - low / 2 <= _ROUNDING * max(-low, high) else ""
+    largest = max(-low, high)
+    constant = high / 2 - low / 2 <= _ROUNDING * largest
+    return f"constant: {find_unit(largest).show(high)}" if constant else ""
 
 
 def check_outlier_perc(outlier_perc: float) -> float:

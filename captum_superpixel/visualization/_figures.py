@@ -223,7 +223,7 @@ def _ticks(scale: ColorScale) -> tuple[list[float], list[str]]:
     if not scale.limit:
         return [0], ["0"]
     limit = scale.unit.scale(scale.limit)
-    values = _TICKS.tick_values(-limit if scale.diverging else 0, limit)
+    values = np.asarray(_TICKS.tick_values(-limit if scale.diverging else 0, limit))
     values = values[np.abs(values) <= limit * (1 + 1e-9)]
     return (values / limit).tolist(), [np.format_float_positional(round(value, 6), trim="-") for value in values]
 

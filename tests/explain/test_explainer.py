@@ -243,7 +243,9 @@ def test_the_picture_names_the_explained_and_the_predicted_class() -> None:
 def test_what_is_shown_of_the_photograph_is_what_is_listed_as_speaking_for_the_class() -> None:
     explanation = explain("InputXGradient", "--masks", "grid:16")
     shown = explanation.shown - (explanation.shown.amax() + explanation.shown.amin()) / 2
-    changed = dataclasses.replace(explanation, grouped=shown, table=region_table(shown[None], explanation.mask[None, None]))
+    changed = dataclasses.replace(
+        explanation, grouped=shown, table=region_table(shown[None], explanation.mask[None, None])
+    )
     positive = sum(region.score > 0 for region in changed.table)
     assert 0 < positive < 16
     for top, count in ((16, positive), (1, 1)):

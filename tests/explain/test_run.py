@@ -78,7 +78,9 @@ def test_arrays(masks: str) -> None:
         assert shown[inside].mean() == pytest.approx(score, abs=1e-6)
     if masks == "multiscale":
         masks_of_members = list(arrays["ensemble_masks"])
-        expected = ensemble_regions(torch.from_numpy(shown)[None, None], [torch.from_numpy(m) for m in masks_of_members])
+        expected = ensemble_regions(
+            torch.from_numpy(shown)[None, None], [torch.from_numpy(m) for m in masks_of_members]
+        )
         assert np.array_equal(arrays["mask"], expected[0, 0].numpy())
     else:
         assert "ensemble_masks" not in arrays
