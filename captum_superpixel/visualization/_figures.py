@@ -44,12 +44,16 @@ _SIDE = 600
 _PALE = 0.4
 """Share of each half of a diverging colormap that is too pale to be laid over a picture."""
 _DEFAULT_CMAPS = {True: "RdBu_r", False: "inferno"}
-_TICKS = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 4, 5, 10])
+_TICKS, _TICK = 6, 0.25
+"""Intervals between the numbers of a color bar at most, and inches that each takes."""
+_STEPS = (1, 2, 2.5, 4, 5, 10)
+_SHORT = 1.2
+"""Inches of a color bar below which its label is written horizontally, in lines of ``_LABEL_WIDTH`` letters."""
 _LETTER = 0.09
 """Inches that a letter of the color bar's label takes."""
 _END_WIDTH, _END_LINES = 16, 3
 """Letters per line, and lines, of what is written at the ends of a color bar."""
-_LONGEST_WORD, _LABEL_LINES = 12, 8
+_LABEL_WIDTH, _LABEL_LINES = 24, 6
 _TRIANGLE = 0.05
 """Length of the triangle at an end of a color bar, as a share of the bar's length."""
 
@@ -182,12 +186,14 @@ def draw_colorbar(
         places: list[float] = [low, 0, 1] if scale.diverging else [0, 0.5, 1]
         texts = [f"{100 * place:.0f} %" for place in places]
     else:
-        places, texts = _ticks(scale)
+        places, texts = _ticks(scale, max(2, min(_TICKS, int(height / _TICK))))
         label = scale.unit.add_to(label)
-    bar.set_ticks(places, labels=texts)
+    bar.set_ticks(places, labels=texts, fontsize=9)
     lines = [line for line in (label, explanation) if line]
-    width = max(_LONGEST_WORD, int(height / _LETTER))
-    bar.set_label("\n".join(fold(line, width, _LABEL_LINES) for line in lines), fontsize=9, parse_math=False)
+    turned: dict[str, Any] = {"rotation": 0, "ha": "left", "va": "center"} if height < _SHORT else {}
+    width = _LABEL_WIDTH if turned else int(height / _LETTER)
+    text = "\n".join(fold(line, width, _LABEL_LINES) for line in lines)
+    bar.set_label(text, fontsize=9, parse_math=False, **turned)
     # Triangles are outside of the axis of the bar.
     for place, end, side in ((-0.01, ends[0], "top"), (1.01, ends[1], "bottom")):
         beyond = _TRIANGLE * (place > 0.5 or -1) if _has_triangle(bar.extend, place) else 0
@@ -218,12 +224,13 @@ def _has_triangle(extend: str, place: float) -> bool:
     return extend == "both" or extend == ("max" if place > 0.5 else "min")
 
 
-def _ticks(scale: ColorScale) -> tuple[list[float], list[str]]:
-    """Choose round numbers in the scale's unit: their places in colors, and their texts."""
+def _ticks(scale: ColorScale, intervals: int) -> tuple[list[float], list[str]]:
+    """Choose round numbers in the scale's unit, with so many intervals at most: their places in colors, and texts."""
     if not scale.limit:
         return [0], ["0"]
     limit = scale.unit.scale(scale.limit)
-    values = np.asarray(_TICKS.tick_values(-limit if scale.diverging else 0, limit))
+    locator = MaxNLocator(nbins=intervals, steps=_STEPS)
+    values = np.asarray(locator.tick_values(-limit if scale.diverging else 0, limit))
     values = values[np.abs(values) <= limit * (1 + 1e-9)]
     return (values / limit).tolist(), [np.format_float_positional(round(value, 6), trim="-") for value in values]
 

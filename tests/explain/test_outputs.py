@@ -55,18 +55,8 @@ def test_equal_zero_and_missing_scores_are_said() -> None:
 
 def test_the_strongest_against_a_class_follow_those_for_it() -> None:
     lines = _tabulate(regions(3e-4, 2e-4, 1e-6, 0.0, -1e-5, -2.5e-4), top=4, class_name="tiger cat").splitlines()
-    assert [line.split()[0] for line in lines] == [
-        "rank",
-        "for",
-        "1",
-        "2",
-        "3",
-        "against",
-        "6",
-        "5",
-        "effect:",
-        "share:",
-    ]
+    firsts = [line.split()[0] for line in lines]
+    assert firsts == ["rank", "for", "1", "2", "3", "against", "6", "5", "effect:", "share:"]
     assert lines[1] == "for tiger cat"
     assert [line.split()[3] for line in lines[2:5] + lines[6:8]] == ["300", "200", "1.00", "-250", "-10.0"]
     assert lines[8:] == ["effect: in millionths", "share: of the summed magnitudes of all regions' scores"]
