@@ -129,7 +129,7 @@ def find_unit(largest: float) -> Unit:
         >>> [find_unit(largest).words for largest in (0.25, 4.9e-4, 12_000)]
         ['', 'millionths', 'thousands']
     """
-    if not largest or _SMALLEST <= largest < _LARGEST:
+    if not largest or not math.isfinite(largest) or _SMALLEST <= largest < _LARGEST:
         return Unit()
     return Unit(3 * math.floor(math.log10(largest) / 3))
 

@@ -13,6 +13,7 @@ from captum_superpixel._numbers import Unit, find_common_unit, find_unit, show_p
     ("largest", "words"),
     [
         (0, ""),
+        (math.inf, ""),
         (0.01, ""),
         (1, ""),
         (9999, ""),
