@@ -17,8 +17,9 @@ from captum_superpixel.feature_masks import MaskLike, check_feature_mask
 
 __all__ = ["ensemble_regions"]
 
-_SPECK = 10
-"""How many times smaller than the mean a region is from which on it is a speck."""
+_SPECK = 30
+"""How many times smaller than the mean a region is from which on it is a speck. Larger ones that are left by Ward's
+criterion have the strongest colors of the map, and a reader would miss them in the list."""
 _ROUNDING = 1e-12
 """Two parts whose joining costs less than this share of the map's variation hold the same value."""
 
@@ -32,9 +33,9 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
     The map of an ensemble shows the segments of none of its members: it is constant only where all of them agree, on
     pieces that are far too many and too small to be listed. These pieces are joined, neighbor to neighbor, always the
     two whose joining changes the map least when each region is given its mean (Ward's criterion), until there are
-    ``n_regions``. When twice as many are left, those smaller than a tenth of the mean area of ``n_regions`` join the
-    neighbor of the nearest value. The borders of the regions are therefore where the map changes most, and along the
-    borders of the members' segments.
+    ``n_regions``. When twice as many are left, those smaller than a thirtieth of the mean area of ``n_regions`` join
+    the neighbor of the nearest value. The borders of the regions are therefore where the map changes most, and along
+    the borders of the members' segments.
 
     Args:
         attributions: Maps ``(N, C, H, W)``, of which the mean over the channels counts. Floating-point.
