@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from captum_superpixel._checks import listed
+from captum_superpixel._numbers import Unit, find_common_unit, find_unit
 from captum_superpixel._untyped import tabulate
 from captum_superpixel.pooling import Reduction
 
@@ -21,6 +22,7 @@ __all__ = [
     "name_images",
     "name_score",
     "show_rank",
+    "strongest_regions",
 ]
 
 SHARE = "of the summed magnitudes of all regions' scores"
@@ -152,8 +154,10 @@ class RegionTable(Sequence[Region]):
 
     def __str__(self) -> str:
         """Draw the first rows as a table, and say what shares are of and which regions have no rank of their own."""
-        rows = [_cells(region) for region in self.regions[:_SHOWN]]
-        header = [*_PLACE, self.score_name, "share"]
+        first = self.regions[:_SHOWN]
+        unit = find_common_unit(region.score for region in first)
+        rows = [_cells(region, unit) for region in first]
+        header = [*_PLACE, unit.add_to(self.score_name), "share"]
         if rows and len(rows[0]) > len(header):
             header[-1:-1] = ["± error", "signs"]
         rest = len(self) - _SHOWN
@@ -181,11 +185,11 @@ def name_score(score: Reduction, quantity: str = "attribution") -> str:
         'mean magnitude of the effect'
     """
     if score == "abs_mean":
-        return "mean magnitude" if quantity == "attribution" else f"mean magnitude of the {quantity}"
+        return "mean magnitude" if quantity in ("attribution", "magnitude") else f"mean magnitude of the {quantity}"
     return f"{ {'mean': 'mean', 'sum': 'summed', 'max': 'largest'}[score] } {quantity}"
 
 
-def _cells(region: Region) -> list[str]:
+def _cells(region: Region, unit: Unit) -> list[str]:
     """Write a row of the printed table."""
     top, left, bottom, right = region.bounding_box
     cells = [f"{region.image}", show_rank(region), f"{region.id}", f"{region.area}", f"{region.area_share:.1%}"]
@@ -193,10 +197,10 @@ def _cells(region: Region) -> list[str]:
         *(f"{mean:.2f}" for mean in region.centroid),
         f"{top}:{bottom}",
         f"{left}:{right}",
-        _number(region.score, ".4g"),
+        unit.write_short(region.score, 4),
     ]
     if region.standard_error is not None and region.sign_agreement is not None:
-        cells += [_number(region.standard_error, ".2g"), _number(region.sign_agreement, ".0%")]
+        cells += [unit.write_short(region.standard_error, 2), _number(region.sign_agreement, ".0%")]
     return [cell.replace("%", " %") for cell in [*cells, _number(region.share, ".1%")]]
 
 
@@ -238,8 +242,34 @@ def first_regions(regions: Sequence[Region], k: int) -> tuple[list[Region], str]
     if len(ranked) <= k or ranked[k].rank != ranked[k - 1].rank:
         return ranked[:k], ""
     equal = [region for region in ranked if region.rank == ranked[k].rank]
-    line = f"{len(equal)} regions have the score {equal[0].score:.3g} and share rank {equal[0].rank}"
+    score = find_unit(abs(equal[0].score)).show(equal[0].score)
+    line = f"{len(equal)} regions have the score {score} and share rank {equal[0].rank}"
     return ranked[: ranked.index(equal[0])], line
+
+
+def strongest_regions(
+    regions: Sequence[Region], k: int, k_against: int
+) -> tuple[list[Region], list[Region], list[str]]:
+    """Take the regions of one image that speak most for a class, and those that speak most against it.
+
+    Args:
+        regions: In the order of their ranks.
+        k: How many at most of those whose scores are positive.
+        k_against: How many at most of those whose scores are negative.
+
+    Returns:
+        The former, the highest score first; the latter, the most negative first; and lines on the equal regions that
+        do not fit, of which no part is taken.
+    """
+    ranked = sorted((region for region in regions if region.rank is not None), key=lambda region: -region.score)
+    positive = [region for region in ranked if region.score > 0]
+    negative = [region for region in reversed(ranked) if region.score < 0]
+    chosen, lines = [], []
+    for side, count in ((positive, k), (negative, k_against)):
+        first, ties = first_regions(side, count) if count else ([], "")
+        chosen.append(first)
+        lines += [ties] if ties else []
+    return chosen[0], chosen[1], lines
 
 
 def name_images(images: Sequence[int]) -> str:

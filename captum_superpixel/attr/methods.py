@@ -96,8 +96,9 @@ class Method:
         channels: How the channels of a layer's map become one: ``"sum"`` where each channel holds a part of its own,
             as in the maps that add up to the output and in Grad-CAM, which is itself a sum over the channels;
             ``"mean"`` where every channel holds the same whole effect.
-        quantity: What its maps hold: an ``"attribution"``; or an ``"effect"``, what the output changes by when a
-            superpixel, a window or a place of a layer is perturbed.
+        quantity: What its maps hold: an ``"attribution"``; its ``"magnitude"``, without a sign; an ``"effect"``, what
+            the output changes by when a superpixel, a window or a place of a layer is perturbed; or an
+            ``"activation"``, which speaks of no class.
         make: Makes it for a network; None for the class of ``captum.attr`` of that name.
         own_segments: Whether it has segments of its own, and is therefore not handed a mask, although it takes one.
     """
@@ -106,7 +107,7 @@ class Method:
     reduction: Reduction = "mean"
     layer: bool = False
     channels: Literal["sum", "mean"] = "sum"
-    quantity: Literal["attribution", "effect"] = "attribution"
+    quantity: Literal["attribution", "magnitude", "effect", "activation"] = "attribution"
     make: Callable[[nn.Module], Attribution] | None = None
     own_segments: bool = False
 
@@ -182,7 +183,7 @@ def _layer_places(scene: Scene) -> dict[str, Any]:
 
 
 METHODS: Mapping[str, Method] = {
-    "Saliency": Method(_saliency),
+    "Saliency": Method(_saliency, quantity="magnitude"),
     "SmoothGrad": Method(_smooth_grad, reduction="abs_mean", make=lambda model: NoiseTunnel(Saliency(model))),
     "IntegratedGradients": Method(_path_from_baseline),
     "InputXGradient": Method(),
@@ -201,7 +202,7 @@ METHODS: Mapping[str, Method] = {
     "KernelShap": Method(_coalitions, quantity="effect"),
     "GuidedGradCam": Method(reduction="abs_mean", layer=True),
     "LayerGradCam": Method(layer=True),
-    "LayerActivation": Method(layer=True),
+    "LayerActivation": Method(layer=True, quantity="activation"),
     "LayerGradientXActivation": Method(layer=True),
     "LayerIntegratedGradients": Method(_path, layer=True),
     "LayerConductance": Method(_path, layer=True),

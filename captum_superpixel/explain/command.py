@@ -192,8 +192,8 @@ def _masks() -> str:
     others = [name for name in GENERATORS if not is_counted(name)]
     text = (
         f"{listed(counted)} make about N segments (100 by default); {listed(others)} find the number themselves. "
-        "multiscale averages the map over several segmentations; the regions that are listed and drawn are those of "
-        "the one with the median number of segments. FILE.npy holds ids (H, W), of the size of the photograph or of "
+        "multiscale averages the map over several segmentations; the regions that are listed and drawn are those in "
+        "which the averaged map has about one value. FILE.npy holds ids (H, W), of the size of the photograph or of "
         "the network's input."
     )
     return textwrap.fill(text, 119, initial_indent="  ", subsequent_indent="  ")

@@ -25,8 +25,9 @@ from captum_superpixel.attr.methods import (
     warn_of_samples,
 )
 from captum_superpixel.datasets.preprocessing import Preprocessing
+from captum_superpixel.ensemble_regions import ensemble_regions
 from captum_superpixel.explain.classes import Prediction, rank_classes
-from captum_superpixel.explain.mask_option import Segmenter, median_member
+from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.photographs import open_photograph
 from captum_superpixel.models.classifying import classify
 from captum_superpixel.pooling import Reduction, reduce_channels
@@ -47,7 +48,7 @@ class Explanation:
         grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer.
         pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
         masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
-        member: Index of the mask whose segments the table lists.
+        mask: ``(H, W)`` int64, the regions that the table lists: the segments, or of an ensemble those of its map.
         table: The regions by rank, and what their scores are.
         target: The class that is explained.
         predictions: All classes, the most probable first.
@@ -63,7 +64,7 @@ class Explanation:
     grouped: Tensor
     pixels: Tensor | None
     masks: Tensor
-    member: int
+    mask: Tensor
     table: RegionTable
     target: Prediction
     predictions: list[Prediction]
@@ -75,24 +76,14 @@ class Explanation:
 
     @property
     def how(self) -> str:
-        """How the map was made, in words, and which regions stand for an ensemble."""
+        """How the map was made, in words."""
         how = f"{self.method}, {self.reduction} over {self.masks_option}"
-        if len(self.masks) == 1:
-            return how
-        return (
-            f"{how}: the mean over {len(self.masks)} segmentations, with the regions of number {self.member + 1}, "
-            "which has the median number of them"
-        )
+        return how if len(self.masks) == 1 else f"{how}, {len(self.masks)} segmentations"
 
     @property
     def shown(self) -> Tensor:
         """``(1, H, W)``, the map whose means over the regions are their scores: its channels as its pixels reduced."""
         return show(self.grouped, self.reduction)
-
-    @property
-    def mask(self) -> Tensor:
-        """``(H, W)`` int64, the segments that the table lists."""
-        return self.masks[self.member]
 
 
 @dataclass(frozen=True)
@@ -156,8 +147,9 @@ class Explainer:
         options = method_options(self.name, self.method, scene)
         warning = warn_of_samples(self.name, self.method, options, segments)
         grouped, pixels = self._attribute(inputs, masks, options)
-        member = median_member(masks)
-        table = replace(_list_regions(grouped, masks[member].cpu(), self.reduction), score_name=self.score_name)
+        # What an ensemble's map shows are the segments of none of its members.
+        mask = masks[0] if len(masks) == 1 else ensemble_regions(show(grouped, self.reduction)[None], masks)
+        table = replace(_list_regions(grouped, mask.cpu(), self.reduction), score_name=self.score_name)
         if all(math.isnan(region.score) for region in table):
             raise InputError(f"{self.name} has no scores: all of its regions hold NaN or infinite values.")
         return Explanation(
@@ -166,7 +158,7 @@ class Explainer:
             grouped=grouped,
             pixels=pixels,
             masks=torch.cat(masks)[:, 0].cpu(),
-            member=member,
+            mask=mask[0, 0].cpu(),
             table=table,
             target=next(prediction for prediction in predictions if prediction.index == index),
             predictions=predictions,

@@ -19,7 +19,7 @@ from captum_superpixel.datasets.photographs import Report
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.masks import GENERATORS, is_counted
 
-__all__ = ["Segmenter", "median_member", "parse_masks"]
+__all__ = ["Segmenter", "parse_masks"]
 
 _DEFAULT_COUNT = 100
 
@@ -119,20 +119,6 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
             f"--masks {text}: write {name}:N with N from 1 to {height * width}, the pixels of the network's input."
         )
     return Segmenter(text, GENERATORS[name](number, **settings), preprocessing)
-
-
-def median_member(masks: list[Tensor]) -> int:
-    """Choose the member of an ensemble that stands for it where one mask is needed.
-
-    Returns:
-        Index of the mask with the median number of segments; of an even number of members, the lower of the middle two.
-
-    Examples:
-        >>> median_member([torch.arange(count) for count in (20, 70, 30, 45)])
-        2
-    """
-    counts = [len(torch.unique(mask)) for mask in masks]
-    return sorted(range(len(masks)), key=lambda index: (counts[index], index))[(len(masks) - 1) // 2]
 
 
 def _read_ids(text: str) -> npt.NDArray[np.int64]:

@@ -11,10 +11,21 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
-from captum_superpixel._region_table import SHARE, describe_ranks, draw_cells, first_regions, show_rank
+from captum_superpixel._numbers import find_common_unit, show_percentage
+from captum_superpixel._region_table import (
+    SHARE,
+    describe_ranks,
+    draw_cells,
+    first_regions,
+    show_rank,
+    strongest_regions,
+)
+from captum_superpixel._texts import cut, fold
+from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
 from captum_superpixel.regions import RegionTable
@@ -24,6 +35,10 @@ __all__ = ["draw", "list_failures", "save", "save_figure", "summarize"]
 
 _COLUMNS = 80
 _NAMED = 8
+_CLASS = 60
+"""Letters of a class in a line of its own in print."""
+_TITLE = 100
+"""Letters that a line of a picture's title has room for."""
 
 
 def save(explanation: Explanation, path: Path, top: int) -> None:
@@ -81,29 +96,57 @@ def draw(explanation: Explanation, top: int) -> Figure:
     Returns:
         A figure that pyplot's state does not hold.
     """
+    table, quantity = explanation.table, METHODS[explanation.method].quantity
+    magnitudes = quantity == "magnitude" or explanation.reduction == "abs_mean"
     height, width = explanation.picture.shape[1:]
-    # Below the map its scores are listed, three in a line.
-    rest = 1.4 + 0.19 * math.ceil(min(top, len(explanation.table)) / 3)
-    figure = Figure(figsize=(15, 4.2 * min(2.0, height / width) + rest), layout="constrained")
+    # Below the map its scores are listed in three columns, one of them of those against, and a line says what they are.
+    listed = min(top, len(explanation.table))
+    rest = 1.5 + 0.19 * (math.ceil(listed / 3) if magnitudes else 1 + math.ceil(listed / 2))
+    side = 4.2 * min(2.0, height / width)
+    figure = Figure(figsize=(15, side + rest), layout=ConstrainedLayoutEngine(wspace=0.06, compress=True))
     axes = figure.subplots(1, 3)
     picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
-    axes[0].set_title(readable(explanation.photograph.name), parse_math=False)
     visualize_superpixels(
         picture,
         shown,
         mask,
         k=top,
-        score_name=explanation.table.score_name,
+        score_name=table.score_name,
+        quantity=quantity,
+        # Activations speak of no class.
+        class_name="" if quantity == "activation" else readable(explanation.target.name),
+        sign="absolute_value" if magnitudes else "all",
         plt_fig_axis=(figure, axes[1]),
-        title="map and superpixels",
     )
-    visualize_top_regions(picture, shown, mask, k=top, plt_fig_axis=(figure, axes[2]))
-    target = explanation.target
-    chance = "" if target.probability is None else f" ({100 * target.probability:.1f} %)"
-    figure.suptitle(f"{readable(target.name)}{chance}\n{readable(explanation.how)}", parse_math=False)
+    # The regions that are listed as speaking for the class, of which there may be none.
+    first = len(table) if magnitudes or quantity == "activation" else sum(region.score > 0 for region in table)
+    enough: dict[str, Any] = {"k": min(top, first)} if first else {"fraction": 0}
+    visualize_top_regions(picture, shown, mask, **enough, plt_fig_axis=(figure, axes[2]))
+    # A letter takes about a twelfth of an inch.
+    letters = int(12 * min(4.2, side * width / height))
+    titles = (cut(readable(explanation.photograph.name), 2 * letters), "map and regions", axes[2].get_title())
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title("\n".join(fold(line, letters, 4) for line in title.split("\n")), fontsize=11, parse_math=False)
+    figure.suptitle("\n".join(_titles(explanation)), parse_math=False)
     return figure
+
+
+def _titles(explanation: Explanation) -> list[str]:
+    """Say what is explained, what is predicted, and how the map was made, in a line each or together."""
+    target, predicted = explanation.target, explanation.predictions[0]
+    if target.index == predicted.index:
+        lines = [f"predicted and explained: {_name(target)}"]
+    else:
+        lines = [f"explained: {_name(target)}", f"predicted: {_name(predicted)}"]
+        lines = [", ".join(lines)] if sum(map(len, lines)) < _TITLE else lines
+    return [*lines, readable(explanation.how)]
+
+
+def _name(prediction: Prediction) -> str:
+    chance = "" if prediction.probability is None else f" ({show_percentage(prediction.probability)})"
+    return f"{cut(readable(prediction.name), _TITLE - 10)}{chance}"
 
 
 def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> str:
@@ -136,7 +179,8 @@ def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> st
     if explanation.warning:
         text = f"warning: {explanation.warning}"
         lines += textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="  ")
-    lines.append(textwrap.indent(_tabulate(explanation.table, top), "  "))
+    name = None if METHODS[explanation.method].quantity == "activation" else cut(readable(target.name), _CLASS)
+    lines.append(textwrap.indent(_tabulate(explanation.table, top, name), "  "))
     return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
 
 
@@ -182,7 +226,6 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         arrays["pixel_map"] = explanation.pixels.numpy()
     if len(explanation.masks) > 1:
         arrays["ensemble_masks"] = explanation.masks.numpy()
-        arrays["ensemble_member"] = np.array(explanation.member)
     records = explanation.table.to_records()
     for column in records[0]:
         values = [record[column] for record in records]
@@ -194,28 +237,44 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
 
 
 def _describe(prediction: Prediction) -> str:
-    chance = "" if prediction.probability is None else f"{100 * prediction.probability:5.1f} %  "
+    chance = "" if prediction.probability is None else f"{show_percentage(prediction.probability):>8}  "
     number = f"class {prediction.index}"
     return f"{chance}{number if prediction.name == number else f'{number}, {readable(prediction.name)}'}"
 
 
-def _tabulate(table: RegionTable, top: int) -> str:
-    """Draw the first regions as a table, and say what shares are of and which regions have no rank of their own."""
-    regions, ties = first_regions(table, top)
+def _tabulate(table: RegionTable, top: int, class_name: str | None = None) -> str:
+    """Draw the first regions as a table, and say what shares are of and which regions have no rank of their own.
+
+    Of a class, where scores have signs, these are the regions that speak for it, and half as many against it follow.
+    """
+    if class_name is not None and any(region.score < 0 for region in table):
+        for_, against, ties = strongest_regions(table, top, math.ceil(top / 2))
+        parts = {f"for {class_name}": for_, "against": against}
+    else:
+        first, tie = first_regions(table, top)
+        parts, ties = {"": first}, [tie] if tie else []
+    regions = [region for part in parts.values() for region in part]
     ranks = describe_ranks([*regions, *(region for region in table if region.rank is None)])
+    unit = find_common_unit(region.score for region in regions)
     rows = [
         (
             show_rank(region),
             f"{100 * region.area_share:.1f} %",
-            f"{region.score:#.3g}".rstrip("."),
+            unit.write(region.score),
             f"{100 * region.share:.1f} %",
             f"{region.centroid[0]:.0f}, {region.centroid[1]:.0f}",
         )
         for region in regions
     ]
     header = ("rank", "area", table.score_name, "share", "center (row, column)")
-    lines = [draw_cells(header, rows), f"share: {SHARE}"] if rows else []
-    return "\n".join([*lines, *([ties] if ties else []), *ranks])
+    head, *drawn = draw_cells(header, rows).split("\n")
+    lines = [head] if rows else []
+    for heading, part in parts.items():
+        lines += [f"{heading}{'' if part else ': no region'}"] if heading else []
+        lines += drawn[: len(part)]
+        drawn = drawn[len(part) :]
+    units = [f"{table.score_name}: in {unit.words}"] if unit.exponent else []
+    return "\n".join([*lines, *([*units, f"share: {SHARE}"] if rows else []), *ties, *ranks])
 
 
 def _cut(line: str) -> str:

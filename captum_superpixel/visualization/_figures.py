@@ -15,9 +15,11 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
+from captum_superpixel._texts import fold
 from captum_superpixel._untyped import binary_dilation, find_boundaries
-from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
+from captum_superpixel.visualization._color_scale import ColorScale
 from captum_superpixel.visualization.images import FloatArray
 
 __all__ = [
@@ -31,8 +33,8 @@ __all__ = [
     "nan_handle",
     "new_figure",
     "one_axis",
+    "picture_inches",
     "see_through",
-    "unit_text",
 ]
 
 Layout = Literal["constrained", "compressed"]
@@ -42,12 +44,18 @@ _SIDE = 600
 _PALE = 0.4
 """Share of each half of a diverging colormap that is too pale to be laid over a picture."""
 _DEFAULT_CMAPS = {True: "RdBu_r", False: "inferno"}
-_MEANINGS: dict[VisualizeSign, str] = {
-    "all": "attribution",
-    "positive": "positive attribution",
-    "negative": "negative attribution, magnitude",
-    "absolute_value": "attribution, magnitude",
-}
+_TICKS, _TICK = 6, 0.25
+"""Intervals between the numbers of a color bar at most, and inches that each takes."""
+_STEPS = (1, 2, 2.5, 4, 5, 10)
+_SHORT = 1.2
+"""Inches of a color bar below which its label is written horizontally, in lines of ``_LABEL_WIDTH`` letters."""
+_LETTER = 0.09
+"""Inches that a letter of the color bar's label takes."""
+_END_WIDTH, _END_LINES = 16, 3
+"""Letters per line, and lines, of what is written at the ends of a color bar."""
+_LABEL_WIDTH, _LABEL_LINES = 24, 6
+_TRIANGLE = 0.05
+"""Length of the triangle at an end of a color bar, as a share of the bar's length."""
 
 
 def new_figure(fig_size: tuple[float, float], use_pyplot: bool, layout: Layout = "constrained") -> Figure:
@@ -61,7 +69,7 @@ def one_axis(
     """Take the caller's figure and axis, or make them."""
     if plt_fig_axis is not None:
         return plt_fig_axis
-    figure = new_figure(fig_size, use_pyplot)
+    figure = new_figure(fig_size, use_pyplot, "compressed")
     return figure, figure.add_subplot()
 
 
@@ -148,34 +156,92 @@ def draw_colorbar(
     axes: Axes | npt.NDArray[Any],
     cmap: Colormap,
     scale: ColorScale,
-    sign: VisualizeSign,
+    label: str,
     *,
+    ends: tuple[str, str] = ("", ""),
     explanation: str = "",
     own: bool = False,
     **options: Any,
 ) -> None:
-    """Draw one color bar beside the axes, in the units of the maps, or relative to each map's own strongest value."""
+    """Draw one color bar beside the axes, in the units of the maps, or relative to each map's own strongest value.
+
+    Args:
+        figure: Of the axes.
+        axes: One axis or an array of them.
+        cmap: The colors.
+        scale: Of the maps; where values beyond it are drawn, the bar ends in a triangle.
+        label: What the colors are.
+        ends: What the lower and the upper end stand for; empty for nothing.
+        explanation: A further line of the label.
+        own: Whether each map has a scale of its own.
+        options: Of ``Figure.colorbar``.
+    """
     low = -1 if scale.diverging else 0
-    extend = ("both" if scale.diverging else "max") if scale.clipped else "neither"
-    mappable = ScalarMappable(Normalize(low, 1), cmap)
-    bar = figure.colorbar(mappable, ax=axes, extend=extend, **options)
+    column = [picture_inches(axis) for axis in np.atleast_2d(np.array(axes, dtype=object))[:, 0]]
+    height = sum(inches for _, inches in column)
+    # The bar would else be at most twenty times as long as it is wide, which is the shorter the narrower the pictures.
+    options = {"fraction": 0.05, "pad": 0.02, "aspect": max(20, min(60, 20 * height / column[0][0])), **options}
+    bar = figure.colorbar(ScalarMappable(Normalize(low, 1), cmap), ax=axes, extend=_extend(scale, own), **options)
     if own:
-        places = [low, 0, 1] if scale.diverging else [0, 0.5, 1]
+        places: list[float] = [low, 0, 1] if scale.diverging else [0, 0.5, 1]
         texts = [f"{100 * place:.0f} %" for place in places]
-    elif scale.limit:
-        places = [low, low / 2, 0, 0.5, 1] if scale.diverging else [0, 0.25, 0.5, 0.75, 1]
-        texts = [f"{place * (scale.limit / scale.unit):.2g}" for place in places]
     else:
-        places, texts = [0], ["0"]
-    bar.set_ticks(places, labels=texts)
-    bar.set_label(_MEANINGS[sign] + ("" if own else unit_text(scale)) + (f"\n{explanation}" if explanation else ""))
+        places, texts = _ticks(scale, max(2, min(_TICKS, int(height / _TICK))))
+        label = scale.unit.add_to(label)
+    bar.set_ticks(places, labels=texts, fontsize=9)
+    lines = [line for line in (label, explanation) if line]
+    turned: dict[str, Any] = {"rotation": 0, "ha": "left", "va": "center"} if height < _SHORT else {}
+    width = _LABEL_WIDTH if turned else int(height / _LETTER)
+    text = "\n".join(fold(line, width, _LABEL_LINES) for line in lines)
+    bar.set_label(text, fontsize=9, parse_math=False, **turned)
+    # Triangles are outside of the axis of the bar.
+    for place, end, side in ((-0.01, ends[0], "top"), (1.01, ends[1], "bottom")):
+        beyond = _TRIANGLE * (place > 0.5 or -1) if _has_triangle(bar.extend, place) else 0
+        bar.ax.text(
+            0,
+            place + beyond,
+            fold(end, _END_WIDTH, _END_LINES),
+            transform=bar.ax.transAxes,
+            va=side,
+            fontsize=9,
+            parse_math=False,
+        )
     # See-through colors are seen over a grey picture.
     bar.ax.set_facecolor("0.5")
 
 
-def unit_text(scale: ColorScale) -> str:
-    """Name the power of ten in which numbers of this scale are written, if it is not 1."""
-    return "" if scale.exponent == 0 else f" ($\\times 10^{{{scale.exponent}}}$)"
+def _extend(scale: ColorScale, own: bool) -> str:
+    """Say at which ends of the color bar values are clipped, in matplotlib's words."""
+    if not scale.clipped:
+        return "neither"
+    if own:
+        return "both" if scale.diverging else "max"
+    below, above = scale.lowest < -scale.limit, scale.highest > scale.limit
+    return {(True, True): "both", (True, False): "min"}.get((below, above), "max")
+
+
+def _has_triangle(extend: str, place: float) -> bool:
+    return extend == "both" or extend == ("max" if place > 0.5 else "min")
+
+
+def _ticks(scale: ColorScale, intervals: int) -> tuple[list[float], list[str]]:
+    """Choose round numbers in the scale's unit, with so many intervals at most: their places in colors, and texts."""
+    if not scale.limit:
+        return [0], ["0"]
+    limit = scale.unit.scale(scale.limit)
+    locator = MaxNLocator(nbins=intervals, steps=_STEPS)
+    values = np.asarray(locator.tick_values(-limit if scale.diverging else 0, limit))
+    values = values[np.abs(values) <= limit * (1 + 1e-9)]
+    return (values / limit).tolist(), [np.format_float_positional(round(value, 6), trim="-") for value in values]
+
+
+def picture_inches(axis: Axes) -> tuple[float, float]:
+    """Estimate width and height of the picture in an axis before the figure is laid out."""
+    box = axis.get_window_extent()
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    ratio = abs((top - bottom) / (right - left))
+    width = min(box.width, box.height / ratio) / axis.figure.dpi
+    return float(width), float(width * ratio)
 
 
 def _enlargement(shape: tuple[int, ...]) -> int:

@@ -16,9 +16,9 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from captum_superpixel._checks import checked_choice, checked_integer
-from captum_superpixel.visualization import _color_scale, _figures
+from captum_superpixel.visualization import _color_scale, _figures, _wording
 from captum_superpixel.visualization._batches import Batch, Classes, Column, name_classes, read_columns, read_images
-from captum_superpixel.visualization._color_scale import VisualizeSign
+from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_mask
 
 __all__ = ["ScaleScope", "visualize_comparison"]
@@ -45,6 +45,8 @@ def visualize_comparison(
     max_rows: int = 8,
     page: int = 1,
     sign: VisualizeSign | None = None,
+    quantity: str = "attribution",
+    class_name: str | None = None,
     plt_fig_axis: tuple[Figure, npt.NDArray[Any]] | None = None,
     outlier_perc: float = 2,
     cmap: str | Colormap | None = None,
@@ -75,9 +77,13 @@ def visualize_comparison(
         max_rows: Images per page.
         page: Which page to draw, from 1.
         sign: What is drawn of all maps, as in :func:`visualize_superpixels`.
+        quantity: What the maps hold, for the label of the color bar.
+        class_name: What all maps explain, for the ends of the color bar of maps with signs; None for "the class", and
+            empty for maps that do not speak of a class.
         plt_fig_axis: Figure and array of axes, with as many rows as the page has images and one column more than there
             are maps per image; new ones by default.
-        outlier_perc: Percentage of the maps' total that may lie beyond the strongest color.
+        outlier_perc: Percentage of the maps' total that may lie beyond the strongest color, which a few outliers do not
+            determine, as in :func:`visualize_superpixels`. 0 clips nothing.
         cmap: Colormap, as in :func:`visualize_superpixels`.
         border_color: Color of the borders, any that matplotlib knows.
         show_colorbar: Whether to draw the color bar.
@@ -116,9 +122,9 @@ def visualize_comparison(
     )
     masks = _read_masks(feature_mask, pictures)
     rows = _page_rows(len(pictures), max_rows, page)
-    sign = _color_scale.choose_sign([values for column in columns for values in column.maps], sign)
-    drawn = [Column(c.model, c.method, [_color_scale.take_sign(values, sign) for values in c.maps]) for c in columns]
-    common = _color_scale.find_scale([values for column in drawn for values in column.maps], sign, outlier_perc)
+    taken = _color_scale.choose_sign([values for column in columns for values in column.maps], sign)
+    drawn = [Column(c.model, c.method, [_color_scale.take_sign(values, taken) for values in c.maps]) for c in columns]
+    common = _color_scale.find_scale([values for column in drawn for values in column.maps], taken, outlier_perc)
     colors = _figures.choose_cmap(cmap, common.diverging)
     colors = _figures.see_through(colors, common.diverging, 0.9) if blend else colors
     figure, axes = _grid(plt_fig_axis, [pictures[row] for row in rows], drawn, bool(any(texts)), fig_size, use_pyplot)
@@ -133,7 +139,7 @@ def visualize_comparison(
             )
         for axis, column in zip(axis_row[1:], drawn, strict=True):
             values = column.maps[row]
-            own = _color_scale.find_scale([values], sign, outlier_perc)
+            own = _color_scale.find_scale([values], taken, outlier_perc)
             owns.append(own)
             if blend:
                 _figures.draw_image(axis, pictures[row], faint=True)
@@ -147,11 +153,10 @@ def visualize_comparison(
             axes,
             colors,
             dataclasses.replace(common, clipped=clipped),
-            sign,
-            explanation=_EXPLANATIONS[scale],
+            _wording.name_colors(quantity, sign, common.diverging),
+            ends=_wording.name_ends(taken, class_name),
+            explanation=_explain_scale(scale, common, owns),
             own=scale == "own",
-            fraction=0.05,
-            pad=0.02,
             aspect=min(40, 15 * len(rows)),
         )
     if any(np.isnan(column.maps[row]).any() for column in drawn for row in rows):
@@ -164,6 +169,16 @@ def visualize_comparison(
     if title is not None:
         figure.suptitle(title)
     return figure, axes
+
+
+def _explain_scale(scope: ScaleScope, common: ColorScale, owns: Sequence[ColorScale]) -> str:
+    """Say of what maps the scale is, and how far values reach beyond it."""
+    if scope == "common":
+        return "; ".join(text for text in (_EXPLANATIONS[scope], _wording.describe_clipping(common)) if text)
+    reaches = [max(own.highest, -own.lowest) / own.limit for own in owns if own.clipped]
+    if not reaches:
+        return _EXPLANATIONS[scope]
+    return f"relative to the limit of each map, which outliers exceed: up to {100 * max(reaches):,.0f} %"
 
 
 def _page_rows(count: int, max_rows: int, page: int) -> range:

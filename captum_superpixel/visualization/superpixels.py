@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_share
-from captum_superpixel._region_table import first_regions, show_rank
+from captum_superpixel._region_table import show_rank
 from captum_superpixel.regions import Ranking, Region
-from captum_superpixel.visualization import _color_scale, _figures
-from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
+from captum_superpixel.visualization import _color_scale, _figures, _wording
+from captum_superpixel.visualization._color_scale import VisualizeSign
 from captum_superpixel.visualization._ranking import inner_point, ranked_regions
+from captum_superpixel.visualization._score_list import ScoreList, draw_scores, list_scores
 from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask
 
-__all__ = ["visualize_superpixels"]
+__all__ = ["RegionScore", "visualize_superpixels"]
 
-_ENTRY = 1.1
-"""Inches that an entry of the legend takes. A line with more than fit would make the picture small."""
-_NAMES: dict[VisualizeSign, str] = {
-    "all": "mean attribution",
-    "positive": "mean positive attribution",
-    "negative": "mean negative attribution, magnitude,",
-    "absolute_value": "mean magnitude",
-}
-_FEW = 12
-_SMALL = 3
-"""Numbers are written smaller in an axis narrower than this, in inches, and where there are more than ``_FEW``."""
+RegionScore = Literal["mean", "sum"]
+"""What the score of a region is: a ``Reduction`` that keeps the signs of its pixels."""
+
+_FEW = 15
+_SMALL = 2.5
+"""Numbers are smaller in a picture of which a side is shorter than this, in inches, and where there are many."""
+_OUTLINES = ("black", "#08306b")
+"""Of the numbers, those that speak against the class last."""
 
 
 def visualize_superpixels(
@@ -42,8 +40,12 @@ def visualize_superpixels(
     feature_mask: ImageLike,
     *,
     k: int | None = None,
+    k_against: int | None = None,
     by: Ranking = "score",
+    score: RegionScore = "mean",
     score_name: str | None = None,
+    quantity: str | None = None,
+    class_name: str | None = None,
     sign: VisualizeSign | None = None,
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     outlier_perc: float = 2,
@@ -66,19 +68,34 @@ def visualize_superpixels(
         attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
         k: Number the first k regions by rank, or all if there are fewer, and list their scores. None numbers none.
-            Equal scores share a rank, marked by ``=``; of equal regions that are too many for k none is numbered, which
+            Of a map with signs these are regions whose scores are positive, those that speak for the class. Equal
+            scores share a rank, marked by ``=``; of equal regions that are too many for k none is numbered, which
             the list says. A region that holds a NaN has no rank, nor has any region of a map that is zero, and those of
             a constant map are not numbered.
-        by: Rank by the ``"score"``, the mean over the region of what is drawn, or by its ``"magnitude"``.
-        score_name: What the scores are, for the heading of their list, such as ``"effect"`` for the map of a method
-            that perturbs regions. None says of what they are the mean: ``"mean attribution"``, or, as ``sign`` has it,
-            of its positive or negative part or its magnitude.
+        k_against: How many of the regions that speak most against the class are numbered and listed too, by their
+            ranks, the strongest first. None takes half of k where signs are drawn and ranks are by score, otherwise 0,
+            with which the first k are numbered whatever their signs.
+        by: Rank by the ``"score"`` of what is drawn, or by its ``"magnitude"``.
+        score: What the score of a region is, as in :func:`~captum_superpixel.region_table`: the ``"mean"`` over its
+            pixels and channels, or their ``"sum"``. Colors do not depend on it.
+        score_name: What the scores are, for the heading of their list. None says so by ``score``, ``quantity`` and
+            ``sign``, such as ``"mean attribution"``.
+        quantity: What the map holds, for the label of the color bar, such as ``"effect"`` for a method that perturbs
+            regions. None is ``score_name`` if that is given, for a mean is what the colors of a region are; otherwise
+            ``"attribution"``.
+        class_name: What the map explains, for the ends of the color bar: "for" it and "against". None for "the class";
+            empty for a map that does not speak of a class.
         sign: What is drawn: ``"all"`` values, or the magnitude of the ``"positive"`` ones, of the ``"negative"`` ones
-            or of both, ``"absolute_value"``. None chooses ``"all"`` for a map with negative values, otherwise
-            ``"positive"``.
+            or of both, ``"absolute_value"``. None chooses ``"all"`` for a map with negative values. A map without them
+            may hold magnitudes, as ``Saliency`` and ``reduction="abs_mean"`` give them, or signed values that happen
+            to be positive, and the color bar leaves this open: pass ``"absolute_value"`` for the former, ``"all"`` for
+            the latter.
         plt_fig_axis: Figure and axis to draw on; new ones by default. A figure with ``layout="constrained"`` makes room
             for the color bar and the scores.
-        outlier_perc: Percentage of the map's total that may lie beyond the strongest color.
+        outlier_perc: Percentage of the map's total that may lie beyond the strongest color. Even if a few outliers hold
+            more than that, they do not mute the rest: the strongest color is at most three times the largest value
+            that is left without the largest twentieth of the different values. The color bar says how far values
+            reach. 0 clips nothing.
         cmap: A colormap with zero in the middle for ``sign="all"``, at the lower end otherwise. None chooses red for
             positive and blue for negative values, or from black through red to yellow.
         alpha_overlay: Opacity of the strongest color, from 0 to 1.
@@ -99,43 +116,69 @@ def visualize_superpixels(
     Examples:
         >>> import torch
         >>> from captum_superpixel.masks import Grid
-        >>> image, attributions = torch.rand(3, 32, 32), torch.randn(3, 32, 32)
+        >>> image = torch.rand(3, 32, 32)
         >>> mask = Grid(4)(image[None])
-        >>> figure, axis = visualize_superpixels(image, attributions, mask, k=2, title="four squares")
+        >>> attributions = torch.tensor([0.5, -2.0, 1.0, -0.1])[mask[0]]
+        >>> figure, axis = visualize_superpixels(image, attributions, mask, k=1, class_name="cat", title="four squares")
         >>> [text.get_text() for text in axis.texts]
-        ['1', '2']
+        ['1', '4']
     """
     picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
-    limit = 0 if k is None else checked_integer("k", k)
+    known: RegionScore = checked_choice("score", score, get_args(RegionScore))
     outlier_perc = _color_scale.check_outlier_perc(outlier_perc)
     alpha = checked_share("alpha_overlay", alpha_overlay)
-    named = score_name or _NAMES["all" if sign is None else checked_choice("sign", sign, list(_NAMES))]
-    sign = _color_scale.choose_sign([values], sign)
-    values = _color_scale.take_sign(values, sign)
-    scale = _color_scale.find_scale([values], sign, outlier_perc)
+    taken = _color_scale.choose_sign([values], sign)
+    counts = _counts(k, k_against, by, taken == "all" and class_name != "")
+    scored = to_map(attributions) if known == "sum" else values
+    values, scored = _color_scale.take_sign(values, taken), _color_scale.take_sign(scored, taken)
+    scale = _color_scale.find_scale([values], taken, outlier_perc)
     remark = _color_scale.note(values)
-    # Ranked before anything is drawn, so that an error leaves the caller's axis as it was, and in the unit in which
-    # scores are written, because sums of the largest numbers overflow.
-    ranked = ranked_regions(values / scale.unit, mask, by)
-    regions, ties = first_regions(ranked, limit) if limit and not remark else ([], "")
+    label = score_name if known == "mean" else None
+    if quantity is not None or label is None:
+        label = _wording.name_colors(quantity or "attribution", sign, scale.diverging)
+    named = score_name or _wording.name_scores(quantity or "attribution", sign, scale.diverging, known)
+    # Ranked before anything is drawn, so that an error leaves the caller's axis as it was.
+    ranked = ranked_regions(scored, mask, by, known)
+    listed = ScoreList({}, []) if remark else list_scores(ranked, *counts)
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
     _figures.draw_image(axis, picture, faint=True)
     _figures.draw_map(axis, values, scale, colors)
     _figures.draw_borders(axis, mask, border_color)
-    _draw_numbers(axis, mask, regions)
+    _draw_numbers(axis, mask, listed)
     if remark:
         _figures.draw_note(axis, remark)
-    _draw_legend(axis, regions, named, ties, scale, bool(np.isnan(values).any()))
+    draw_scores(axis, listed, named, scale.unit, bool(np.isnan(values).any()))
     if show_colorbar:
-        _figures.draw_colorbar(figure, axis, colors, scale, sign, fraction=0.05, pad=0.02)
+        ends, clipping = _wording.name_ends(taken, class_name), _wording.describe_clipping(scale)
+        _figures.draw_colorbar(figure, axis, colors, scale, label, ends=ends, explanation=clipping)
     if title is not None:
         axis.set_title(title)
     return figure, axis
 
 
-def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]) -> None:
+def _counts(k: int | None, k_against: int | None, by: Ranking, has_sides: bool) -> tuple[int, int]:
+    """Check how many regions are numbered, of those that speak for the class and of those against it."""
+    count = 0 if k is None else checked_integer("k", k)
+    if k_against is None:
+        return count, math.ceil(count / 2) if has_sides and by == "score" else 0
+    against = checked_integer("k_against", k_against, minimum=0)
+    if against and by != "score":
+        raise ValueError(
+            f"k_against={against} with by={by!r}: the strongest regions against the class are then among the first k; "
+            'leave k_against out, or rank by="score"'
+        )
+    return count, against
+
+
+def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], listed: ScoreList) -> None:
+    large = len(listed.regions) <= _FEW and min(_figures.picture_inches(axis)) > _SMALL
+    for heading, regions in listed.groups.items():
+        _draw_group(axis, mask, regions, _OUTLINES[heading == "against"], 11 if large else 8)
+
+
+def _draw_group(axis: Axes, mask: npt.NDArray[np.int64], regions: Sequence[Region], outline: str, size: float) -> None:
     for region in regions:
         row, column = inner_point(mask, region)
         axis.text(
@@ -144,41 +187,8 @@ def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], regions: list[Region]
             show_rank(region),
             ha="center",
             va="center",
-            fontsize=11 if len(regions) <= _FEW and _inches(axis) > _SMALL else 8,
+            fontsize=size,
             fontweight="bold",
             color="white",
-            path_effects=[withStroke(linewidth=2.5, foreground="black")],
+            path_effects=[withStroke(linewidth=2.5, foreground=outline)],
         )
-
-
-def _draw_legend(axis: Axes, regions: list[Region], score_name: str, ties: str, scale: ColorScale, holes: bool) -> None:
-    """List below the axis the scores of the numbered regions, say which are equal, and explain the stripes."""
-    handles: list[Artist] = [
-        # Three digits, zeros included; "123." would end in a point.
-        Line2D([], [], color="none", label=f"{show_rank(region)}:  {format(region.score, '#.3g').rstrip('.')}")
-        for region in regions
-    ]
-    if holes:
-        handles.append(_figures.nan_handle())
-    heading = [f"{score_name} of the regions{_figures.unit_text(scale)}, by rank"] if regions or ties else []
-    heading += ["=: equal scores share a rank"] if any(region.tied for region in regions) else []
-    heading += [ties] if ties else []
-    if handles or heading:
-        axis.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.01),
-            ncols=max(1, min(5, len(handles), int(_inches(axis) / _ENTRY))),
-            alignment="center",
-            frameon=False,
-            handlelength=1,
-            handletextpad=0.3,
-            columnspacing=0.8,
-            fontsize=9,
-            title="\n".join(heading) or None,
-            title_fontsize=9,
-        )
-
-
-def _inches(axis: Axes) -> float:
-    return float(axis.get_window_extent().width / axis.figure.dpi)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._color_scale import note
 from captum_superpixel.visualization._ranking import ranked_regions
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map, to_mask
+from captum_superpixel.visualization.superpixels import RegionScore
 
 __all__ = ["Backdrop", "visualize_top_regions"]
 
@@ -34,6 +36,7 @@ def visualize_top_regions(
     fraction: float | None = None,
     mass: float | None = None,
     by: Ranking = "score",
+    score: RegionScore = "mean",
     background: Backdrop = "blur",
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     border_color: Any = "white",
@@ -56,8 +59,10 @@ def visualize_top_regions(
         k: How many regions; all if there are fewer.
         fraction: Enough to cover at least this share of the picture.
         mass: Enough to hold at least this share of the positive scores (of the magnitudes for ``by="magnitude"``).
-        by: Rank by the ``"score"``, the mean of the map over the region, or by its ``"magnitude"``. For the evidence
-            against the class, pass ``-attributions``.
+        by: Rank by the ``"score"`` of the region, or by its ``"magnitude"``. For the evidence against the class, pass
+            ``-attributions``.
+        score: What the score is, as in :func:`~captum_superpixel.region_table`: the ``"mean"`` over the pixels and
+            channels of the region, or their ``"sum"``.
         background: How the other regions are drawn: ``"blur"`` blurs them, ``"grey"`` hides them, ``"dim"`` takes away
             their color and most of their light.
         plt_fig_axis: Figure and axis to draw on; new ones by default.
@@ -85,9 +90,10 @@ def visualize_top_regions(
         'top 4 of 16 regions, 25 % of the picture'
     """
     checked_choice("background", background, get_args(Backdrop))
-    picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
+    known: RegionScore = checked_choice("score", score, get_args(RegionScore))
+    picture, values, mask = to_image(image), to_map(attributions, channels=known), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
-    shown, equal = _shown(values, mask, k, fraction, mass, by)
+    shown, equal = _shown(values, mask, {"k": k, "fraction": fraction, "mass": mass}, by, known)
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     _figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
     if shown.any() and not shown.all():
@@ -105,20 +111,19 @@ def visualize_top_regions(
 def _shown(
     values: FloatArray,
     mask: npt.NDArray[np.int64],
-    k: int | None,
-    fraction: float | None,
-    mass: float | None,
+    enough: Mapping[str, Any],
     by: Ranking,
+    score: RegionScore,
 ) -> tuple[npt.NDArray[np.bool_], int]:
     """Mark the regions, and count those that are hidden though they share the rank of one that is not."""
     # Ranks do not depend on the unit, but sums of the largest numbers overflow.
     values = values / (np.nanmax(np.abs(values), initial=0) or 1)
-    ranked = ranked_regions(values, mask, by)
-    if k is not None and fraction is None and mass is None:
-        shown = np.isin(mask, [region.id for region in ranked[: checked_integer("k", k)]])
+    ranked = ranked_regions(values, mask, by, score)
+    if [name for name, value in enough.items() if value is not None] == ["k"]:
+        shown = np.isin(mask, [region.id for region in ranked[: checked_integer("k", enough["k"])]])
     else:
         maps, masks = torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None]
-        shown = top_regions(maps, masks, k=k, fraction=fraction, mass=mass, by=by)[0, 0].numpy()
+        shown = top_regions(maps, masks, **enough, score=score, by=by)[0, 0].numpy()
     best = set(np.unique(mask[shown]).tolist())
     ranks = {region.rank for region in ranked if region.id in best}
     return shown, sum(region.rank in ranks for region in ranked) - len(best)

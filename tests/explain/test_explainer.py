@@ -1,6 +1,7 @@
 """The explanation of a photograph by every method: the map of SuperpixelGrouped, its table, and what options change."""
 
 import argparse
+import dataclasses
 import warnings
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_superpixel import SuperpixelGrouped
+from captum_superpixel import SuperpixelGrouped, ensemble_regions
 from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr.methods import METHODS, Scene, method_options
@@ -154,6 +155,9 @@ def test_with_sums_the_scores_of_integrated_gradients_add_up() -> None:
         (["IntegratedGradients"], "mean attribution"),
         (["IntegratedGradients", "--reduction", "sum"], "summed attribution"),
         (["SmoothGrad"], "mean magnitude"),
+        (["Saliency"], "mean magnitude"),
+        (["Saliency", "--reduction", "sum"], "summed magnitude"),
+        (["LayerActivation"], "mean activation"),
         (["KernelShap"], "effect"),
         (["FeatureAblation", "--reduction", "abs_mean"], "magnitude of the effect"),
         (["Occlusion"], "mean effect"),
@@ -167,7 +171,7 @@ def test_scores_say_what_they_are(arguments: list[str], expected: str) -> None:
     assert f'"scoreName":"{expected}"' in Path("out.html").read_text(encoding="utf-8")
     legends = [axis.get_legend() for axis in draw(explanation, 3).axes]
     (heading,) = [legend.get_title().get_text() for legend in legends if legend is not None]
-    assert heading.startswith(f"{expected} of the regions")
+    assert heading.startswith(f"rank: {expected}")
 
 
 def test_the_target_decides() -> None:
@@ -188,16 +192,70 @@ def test_seeds_decide_and_the_global_generators_stay(name: str) -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_an_ensemble_is_averaged_and_one_member_is_listed() -> None:
+def test_an_ensemble_is_averaged_and_its_own_regions_are_listed() -> None:
     explanation = explain("IntegratedGradients", "--masks", "multiscale")
     assert len(explanation.masks) > 1
     pixels = explanation.pixels
     assert pixels is not None
     pooled = [pool_segments(pixels[None], mask[None, None])[0] for mask in explanation.masks]
     torch.testing.assert_close(explanation.grouped, torch.stack(pooled).mean(dim=0))
-    counts = sorted(len(mask.unique()) for mask in explanation.masks)
-    assert len(explanation.table) == counts[(len(counts) - 1) // 2]
-    assert f"regions of number {explanation.member + 1}, which has the median" in explanation.how
+    members = list(explanation.masks[:, None, None])
+    assert torch.equal(explanation.mask, ensemble_regions(explanation.shown[None], members)[0, 0])
+    assert not any(torch.equal(explanation.mask, mask) for mask in explanation.masks)
+    for region in explanation.table:
+        assert region.score == pytest.approx(explanation.shown[0][explanation.mask == region.id].mean().item())
+    assert explanation.how == f"IntegratedGradients, mean over multiscale, {len(explanation.masks)} segmentations"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label", "ends"),
+    [
+        (["Saliency"], "magnitude", []),
+        (["SmoothGrad"], "magnitude", []),
+        (["InputXGradient"], "attribution", ["for class 3", "against"]),
+        (["FeatureAblation"], "effect", ["for class 3", "against"]),
+        (["FeatureAblation", "--reduction", "abs_mean"], "magnitude of the effect", []),
+        (["LayerActivation"], "activation", []),
+    ],
+)
+def test_the_picture_says_what_its_colors_are(arguments: list[str], label: str, ends: list[str]) -> None:
+    """Whatever the signs of this map: those of a signed method speak for and against the class on every photograph."""
+    figure = draw(explain(*arguments, "--target", "3"), 3)
+    (bar,) = (axis for axis in figure.axes if axis.get_label() == "<colorbar>")
+    assert bar.get_ylabel().split(", in ")[0].splitlines()[0] == label
+    assert sorted(text.get_text() for text in bar.texts if text.get_text()) == sorted(ends)
+
+
+def test_the_picture_names_the_explained_and_the_predicted_class() -> None:
+    predicted = explain("Saliency").target
+    other = explain("Saliency", "--target", str((predicted.index + 1) % 5))
+    title = draw(other, 3).get_suptitle().splitlines()
+    assert title[-1] == "Saliency, mean over grid:4"
+    assert other.target.probability is not None
+    assert predicted.probability is not None
+    assert ", ".join(title[:-1]) == (
+        f"explained: {other.target.name} ({100 * other.target.probability:.1f} %), "
+        f"predicted: {predicted.name} ({100 * predicted.probability:.1f} %)"
+    )
+    assert draw(explain("Saliency"), 3).get_suptitle().startswith(f"predicted and explained: {predicted.name} (")
+
+
+def test_what_is_shown_of_the_photograph_is_what_is_listed_as_speaking_for_the_class() -> None:
+    explanation = explain("InputXGradient", "--masks", "grid:16")
+    shown = explanation.shown - (explanation.shown.amax() + explanation.shown.amin()) / 2
+    changed = dataclasses.replace(
+        explanation, grouped=shown, table=region_table(shown[None], explanation.mask[None, None])
+    )
+    positive = sum(region.score > 0 for region in changed.table)
+    assert 0 < positive < 16
+    for top, count in ((16, positive), (1, 1)):
+        assert draw(changed, top).axes[2].get_title().startswith(f"top {count} of 16 regions")
+    negative = dataclasses.replace(
+        explanation,
+        grouped=-shown.abs() - 1,
+        table=region_table(-shown.abs()[None] - 1, explanation.mask[None, None]),
+    )
+    assert draw(negative, 3).axes[2].get_title().startswith("top 0 of 16 regions")
 
 
 def test_magnitudes_are_pooled_where_signs_would_cancel() -> None:

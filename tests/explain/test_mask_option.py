@@ -10,7 +10,7 @@ from PIL import Image
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.explain.mask_option import median_member, parse_masks
+from captum_superpixel.explain.mask_option import parse_masks
 from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed, multiscale
 
 CAFFE = Preprocessing(size=16, mean=(104, 117, 123), std=1, scale=1, channel_order="bgr")
@@ -103,11 +103,6 @@ def test_ids_of_another_size() -> None:
     np.save("ids.npy", np.zeros((8, 8), dtype=int))
     with pytest.raises(InputError, match=r"holds 8 x 8 ids .* photograph has 24 x 20 pixels and .* input 16 x 16"):
         parse_masks("ids.npy", CAFFE)(torch.zeros(1, 3, 16, 16), (24, 20))
-
-
-@pytest.mark.parametrize(("counts", "expected"), [((5,), 0), ((7, 3, 5), 2), ((9, 4, 6, 7), 2), ((4, 4, 4), 1)])
-def test_the_median_member(counts: tuple[int, ...], expected: int) -> None:
-    assert median_member([torch.arange(count)[None, None, None] for count in counts]) == expected
 
 
 def test_segments_that_do_not_reach_the_input_are_said() -> None:

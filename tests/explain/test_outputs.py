@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -50,6 +51,24 @@ def test_equal_zero_and_missing_scores_are_said() -> None:
     assert _tabulate(region_table(torch.zeros(1, 1, 1, 6), mask), top=3) == (
         "all scores are 0, so that no region has a rank"
     )
+
+
+def test_the_strongest_against_a_class_follow_those_for_it() -> None:
+    lines = _tabulate(regions(3e-4, 2e-4, 1e-6, 0.0, -1e-5, -2.5e-4), top=4, class_name="tiger cat").splitlines()
+    firsts = [line.split()[0] for line in lines]
+    assert firsts == ["rank", "for", "1", "2", "3", "against", "6", "5", "effect:", "share:"]
+    assert lines[1] == "for tiger cat"
+    assert [line.split()[3] for line in lines[2:5] + lines[6:8]] == ["300", "200", "1.00", "-250", "-10.0"]
+    assert lines[8:] == ["effect: in millionths", "share: of the summed magnitudes of all regions' scores"]
+    assert "for tiger cat: no region" in _tabulate(regions(-1.0, -2.0), top=2, class_name="tiger cat")
+    assert "against" not in _tabulate(regions(2.0, 1.0), top=2, class_name="tiger cat")
+
+
+def test_no_number_has_an_exponent_however_far_apart_they_are() -> None:
+    for scores in ((1e6, 2.5, 1.25), (5.14e-5, 1.16e-6, -3e-9), (1e12, 1.0, 1e-12), (0.25, 1e-9, -1e-9)):
+        for text in (_tabulate(regions(*scores), top=3, class_name="cat"), str(regions(*scores))):
+            assert not re.search(r"\de[+-]?\d", text)
+    assert _tabulate(regions(1e6, 2.5, 1.25), top=3).splitlines()[1].split()[3] == "1,000,000"
 
 
 def test_photographs_that_fail_alike_are_named_together() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from captum_superpixel import ensemble_regions
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
@@ -39,7 +41,7 @@ def test_a_picture(files: Files, capsys: Captured) -> None:
         True
     ] * 3
     assert lines[7] == "  Saliency, mean over grid:9 (9 regions)"
-    assert lines[8].split() == ["rank", "area", "mean", "attribution", "share", "center", "(row,", "column)"]
+    assert lines[8].split() == ["rank", "area", "mean", "magnitude", "share", "center", "(row,", "column)"]
     assert [line.split()[0] for line in lines[9:12]] == ["1", "2", "3"]
     assert lines[12:] == ["  share: of the summed magnitudes of all regions' scores", "  wrote out.png"]
 
@@ -75,7 +77,11 @@ def test_arrays(masks: str) -> None:
         assert inside.sum() == area
         assert shown[inside].mean() == pytest.approx(score, abs=1e-6)
     if masks == "multiscale":
-        assert np.array_equal(arrays["ensemble_masks"][arrays["ensemble_member"]], arrays["mask"])
+        masks_of_members = list(arrays["ensemble_masks"])
+        expected = ensemble_regions(
+            torch.from_numpy(shown)[None, None], [torch.from_numpy(m) for m in masks_of_members]
+        )
+        assert np.array_equal(arrays["mask"], expected[0, 0].numpy())
     else:
         assert "ensemble_masks" not in arrays
     with Image.open("cat.png") as photograph:

@@ -92,13 +92,46 @@ def test_everything_an_outlier_still_leaves_a_limit():
     assert find_scale([np.array([[0.0, 0, 5]])], "positive", 100).limit == 5
 
 
+REST = np.linspace(0.1, 1, 19)
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000], ids=["pixel", "small region", "most of the picture"])
+@pytest.mark.parametrize("outlier", [10, 1e3, 1e6])
+@pytest.mark.parametrize("sign", ["all", "positive"])
+def test_an_outlier_of_any_size_leaves_the_rest_a_third_of_the_colors(size, outlier, sign):
+    """One region of twenty: Captum's limit is the outlier itself, which holds nearly all of the total."""
+    values = np.concatenate([np.repeat(REST, 100), np.full(size, outlier)])
+    scale = find_scale([values[None]], sign, 2)
+    assert (scale.clipped, scale.lowest, scale.highest) == (True, 0, outlier)
+    assert scale.apply(values)[:1900].max() >= 1 / 3 - 1e-9
+    assert scale.limit == pytest.approx(3) or size == 1
+    assert find_scale([values[None]], sign, 0).limit == outlier
+
+
+def test_an_outlier_among_equals():
+    assert find_scale([np.array([[1.0] * 30 + [-1e4]])], "all", 2).limit == 3
+
+
+@pytest.mark.parametrize(("count", "limit"), [(1, 3 * 1.9), (3, 6), (4, 3e3)])
+def test_a_twentieth_of_sixty_values_may_be_outliers(count, limit):
+    values = np.concatenate([np.linspace(0.1, 2, 60 - count), [1e3, 2e3, 3e3, 4e3][:count]])
+    assert find_scale([values[None]], "all", 2).limit == pytest.approx(limit, rel=0.03)
+
+
 @pytest.mark.parametrize(
-    ("limit", "exponent"), [(0, 0), (1, 0), (0.02, 0), (0.0012, -3), (9999, 0), (12345, 4), (2e-310, -310)]
+    "values",
+    [[0.0] * 30 + [5], [1e-9] * 30 + [5], [5.0, 5 + 1e-12, 5 - 1e-12, 0]],
+    ids=["zeros", "rounding of zeros", "rounding of the largest"],
 )
-def test_the_unit_of_numbers(limit, exponent):
-    scale = ColorScale(limit, diverging=False)
-    assert scale.exponent == exponent
-    assert scale.unit == pytest.approx(10.0**exponent)
+def test_what_is_nothing_but_rounding_is_not_shown(values):
+    assert find_scale([np.array([values])], "all", 2).limit == pytest.approx(5)
+
+
+def test_ordinary_maps_are_scaled_by_captums_rule_alone():
+    values = np.abs(np.random.default_rng(1).laplace(size=(40, 50)))
+    sums = np.sort(values, axis=None).cumsum()
+    expected = np.sort(values, axis=None)[np.searchsorted(sums, 0.98 * sums[-1])]
+    assert find_scale([values], "positive", 2).limit == expected
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_there_is_one_color_bar_that_names_the_scale(scale, name, ticks, colorba
     maps["a"][0, 0, 0, 0] = maps["b"][0, 0, 0, 0] = 1
     figure, axes = visualize_comparison(IMAGES[:2, :, :4, :4], maps, scale=scale, outlier_perc=0)
     bar = colorbar(figure)
-    assert bar.get_ylabel() == f"attribution\n{name}"
+    assert " ".join(bar.get_ylabel().split()) == f"attribution {name}"
     assert [text.get_text() for text in bar.get_yticklabels()] == ticks
     strongest = [[float(drawn(axis)[1, 1]) for axis in row[1:]] for row in axes]
     assert strongest == ([[0.25, -1]] * 2 if scale == "common" else [[1, -1]] * 2)
@@ -83,7 +83,34 @@ def test_no_color_bar_if_none_is_wanted():
 def test_maps_of_one_sign_run_from_zero(colorbar):
     figure, axes = visualize_comparison(IMAGES, {"one": abs(ONE), "two": TWO**2})
     assert {axis.images[0].get_clim() for axis in axes[:, 1:].flat} == {(0, 1)}
-    assert colorbar(figure).get_ylabel().startswith("positive attribution")
+    assert colorbar(figure).get_ylabel().startswith("attribution or its magnitude")
+
+
+@pytest.mark.parametrize(
+    ("options", "label", "ends"),
+    [
+        ({}, "attribution", {"against", "for the class"}),
+        ({"class_name": "cat", "quantity": "effect"}, "effect", {"against", "for cat"}),
+        ({"class_name": ""}, "attribution", set()),
+        ({"sign": "absolute_value"}, "magnitude", set()),
+    ],
+)
+@pytest.mark.parametrize("scale", ["common", "own"])
+def test_the_color_bar_says_what_its_colors_are_and_its_ends_speak_for(options, label, ends, scale, colorbar):
+    bar = colorbar(visualize_comparison(IMAGES, MAPS, scale=scale, **options)[0])
+    assert bar.get_ylabel().splitlines()[0] == label
+    assert {text.get_text() for text in bar.texts} - {""} == ends
+
+
+@pytest.mark.parametrize(("scale", "words"), [("common", "beyond the scale: up to 1000"), ("own", "up to 5,263 %")])
+def test_an_outlier_neither_mutes_its_map_nor_stays_unsaid(scale, words, colorbar):
+    maps = np.linspace(-5, 5, 96).reshape(1, 1, 8, 12)
+    maps[0, 0, 3, 4] = 1000
+    figure, axes = visualize_comparison(IMAGES[:1], {"m": maps}, scale=scale)
+    limit = 3 * np.sort(np.abs(maps), axis=None)[-1 - 5]
+    assert drawn(axes[0, 1])[0, 0] == pytest.approx(-5 / limit)
+    label = " ".join(colorbar(figure).get_ylabel().split())
+    assert words.replace("5,263", f"{100 * 1000 / limit:,.0f}") in label
 
 
 def test_one_sign_is_drawn_of_all_maps():

@@ -35,6 +35,17 @@ def test_the_top_regions_are_shown_and_only_they(background, options):
     assert axis.get_title() == f"top {count} of 12 regions, {100 * count / 12:.3g} % of the picture"
 
 
+def test_sums_prefer_what_is_large():
+    mask = np.zeros((20, 30), dtype=np.int64)
+    mask[:2, :2] = 1
+    values = np.where(mask, 3.0, 1.0)
+    for score, area in (("mean", 4), ("sum", 596)):
+        _, axis = visualize_top_regions(IMAGE, np.stack([values] * 2), mask, k=1, score=score, background="grey")
+        assert (picture(axis) != 0.5).any(axis=-1).sum() == area
+    _, axis = visualize_top_regions(IMAGE, values, mask, mass=0.9, score="sum", background="grey")
+    assert (picture(axis) != 0.5).any(axis=-1).sum() == 596
+
+
 def test_backgrounds():
     def hidden(background):
         _, axis = visualize_top_regions(IMAGE, VALUES, MASK, k=1, background=background)
@@ -123,6 +134,7 @@ def test_largest_numbers_are_ranked():
         ({"k": 0}, ValueError, "k must be at least 1, but 0"),
         ({"fraction": 2}, ValueError, "fraction"),
         ({"k": 1, "background": "black"}, ValueError, "background='black' is unknown: choose one of 'blur'"),
+        ({"k": 1, "score": "max"}, ValueError, "score='max' is unknown: choose one of 'mean', 'sum'"),
         ({"k": 1, "by": "size"}, ValueError, "by='size'"),
         ({"k": 1, "attributions": VALUES.T}, ValueError, "attributions is 30 x 20"),
     ],
