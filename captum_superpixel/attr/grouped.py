@@ -25,13 +25,7 @@ from captum_superpixel.attr._first_logits import with_first_logits
 from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, is_ensemble, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
 from captum_superpixel.attr.grouping import INTERPOLATE_MODES, group_maps
-from captum_superpixel.attr.laid_out import (
-    LayerReader,
-    ReshapeTransform,
-    check_reshape_transform,
-    looks_at_layer,
-    with_layout,
-)
+from captum_superpixel.attr.laid_out import ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.masks import Slic
 from captum_superpixel.pooling import Reduction, check_reduction
 
@@ -172,7 +166,7 @@ class SuperpixelGrouped(Attribution):
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))
         image = next(i for i, mask in enumerate(ensemble[0]) if mask is not None)
-        reader = self._reader(call, tensors, image)
+        reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
         result = call(inputs)
         maps, delta = result if has_delta else (result, None)
         if reader is not None and self._is_layer:
@@ -305,16 +299,6 @@ class SuperpixelGrouped(Attribution):
                 )
             pooled.append(self._average_over(part, masks) if masks else part.contiguous())
         return tuple(pooled) if isinstance(maps, tuple) else pooled[0]
-
-    def _reader(self, call: AttributeCall, inputs: tuple[Tensor, ...], image: int) -> LayerReader | None:
-        """Let a call lay its layer's output out, and return what lays its maps out; None where there is no layer."""
-        method = self.attribution_method
-        if not looks_at_layer(method):
-            return None
-        at_input = bool(call.get("attribute_to_layer_input"))
-        reader = LayerReader(method, inputs, image, call.further_arguments, at_input, self.reshape_transform)
-        call.change = functools.partial(with_layout, lay_out=reader)
-        return reader
 
     def _pool_layer(self, maps: Tensor, masks: list[Tensor], is_tuple: bool) -> Maps:
         if masks[0].shape[1] != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 from captum.attr import Attribution, LayerGradCam, NoiseTunnel
@@ -11,13 +12,20 @@ from torch import Tensor
 from torch.nn import LayerNorm, Module, MultiheadAttention, RMSNorm
 
 from captum_superpixel._networks import first_logits, networks_of
-from captum_superpixel.attr._captum import gradients_and_values, has_layer_output, innermost, log_usage, signature_of
+from captum_superpixel.attr._captum import (
+    AttributeCall,
+    gradients_and_values,
+    has_layer_output,
+    innermost,
+    log_usage,
+    signature_of,
+)
 from captum_superpixel.attr._failures import layer_of
 from captum_superpixel.attr.grouping import lay_over
 from captum_superpixel.attr.layouts import Layout, LayoutError, channel_axis_of_type, find_layout
 from captum_superpixel.attr.observing import Observation, observe
 
-__all__ = ["LaidOut", "LayerReader", "ReshapeTransform", "check_reshape_transform", "looks_at_layer", "with_layout"]
+__all__ = ["LaidOut", "ReshapeTransform", "check_reshape_transform", "looks_at_layer", "read_layer", "with_layout"]
 
 ReshapeTransform = Callable[[Tensor], Tensor]
 
@@ -199,6 +207,30 @@ class LayerReader:
                 f"must return {wanted}, for as many images as it is given"
             )
         return laid_out
+
+
+def read_layer(
+    method: Attribution,
+    call: AttributeCall,
+    inputs: tuple[Tensor, ...],
+    image: int,
+    reshape_transform: ReshapeTransform | None,
+) -> LayerReader | None:
+    """Let a call lay its layer's output out, and return what lays its maps out; None where there is no layer.
+
+    Args:
+        method: The method that is called.
+        call: The call, which has not been made yet.
+        inputs: Of the network.
+        image: Which of them the layer is laid over.
+        reshape_transform: From the layer's output to ``(N, C, h, w)``, None to find the layout.
+    """
+    if not looks_at_layer(method):
+        return None
+    at_input = bool(call.get("attribute_to_layer_input"))
+    reader = LayerReader(method, inputs, image, call.further_arguments, at_input, reshape_transform)
+    call.change = partial(with_layout, lay_out=reader)
+    return reader
 
 
 class LaidOut(Attribution):

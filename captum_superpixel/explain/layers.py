@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from captum.attr import Attribution
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr.laid_out import LaidOut
@@ -54,8 +55,9 @@ class FoundLayer:
 def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) -> FoundLayer:
     """Find a layer of a network: by its name, or the last one that gives a map.
 
-    A layer that is chosen has at least two rows and columns, and is no part of an attention, whose queries, keys and
-    values are not what the network works on from block to block.
+    A layer that is chosen has at least two rows and columns; is no part of an attention, whose queries, keys and values
+    are not what the network works on from block to block; has other channels than one for each class, which would show
+    of a class nothing but itself; and is no Dropout or Identity, which only return what another layer did.
 
     Args:
         model: The network, from images to logits.
@@ -85,8 +87,7 @@ def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) 
             f"{asked} needs a layer that gives a map, and no module of this network gives one that depends on the "
             f"image{cause}: use a method without a layer, such as IntegratedGradients."
         )
-    fitting = [layer for layer in usable.values() if min(layer.size) > 1 and not _is_in_attention(layer.name, modules)]
-    fitting = fitting or list(usable.values())
+    fitting = [layer for layer in usable.values() if _is_fit(layer, seen, modules)] or list(usable.values())
     if name is not None:
         others = ", ".join(layer.name for layer in fitting[-3:])
         raise InputError(
@@ -166,7 +167,11 @@ def _reason(seen: Observation, module: nn.Module) -> str:
     return f"the logits do not depend on the {layout.size[0]} x {layout.size[1]} places of its output"
 
 
-def _is_in_attention(name: str, modules: dict[str, nn.Module]) -> bool:
-    parts = name.split(".")
-    above = [".".join(parts[:count]) for count in range(1, len(parts))]
-    return any("attention" in type(modules[known]).__name__.lower() for known in above if known in modules)
+def _is_fit(layer: FoundLayer, seen: Observation, modules: dict[str, nn.Module]) -> bool:
+    """Whether a layer is one that people would look at: see ``find_layer``."""
+    parts = layer.name.split(".")
+    above = [modules[".".join(parts[:count])] for count in range(1, len(parts))]
+    in_attention = any("attention" in type(module).__name__.lower() for module in above)
+    channels = (seen.layers[layer.module].shape or ())[layer.layout.channel_axis]
+    passes_on = isinstance(layer.module, (nn.Identity, _DropoutNd))
+    return min(layer.size) > 1 and not in_attention and not passes_on and channels != seen.outcome.shape[-1]

@@ -94,6 +94,16 @@ def test_the_layer_that_is_taken_by_itself(frozen: bool, probabilities: bool) ->
     assert not any(parameter.grad is not None for parameter in model.parameters())
 
 
+def test_maps_of_the_classes_are_not_taken_by_themselves() -> None:
+    """As in SqueezeNet: what the logits are the means of would show of a class no more than its own logit."""
+    head = nn.Sequential(nn.Dropout(), nn.Conv2d(6, 5, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.ReLU(), nn.Identity(), *head).eval()
+    assert list(usable_layers(model, INPUTS)) == ["0", "1", "2", "3", "4", "5"]
+    assert str(find_layer(model, None, "LayerGradCam", INPUTS)) == "layer: 1 (4 x 4), the last that gives a map"
+    only = nn.Sequential(nn.Conv2d(3, 5, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert find_layer(only, None, "LayerGradCam", INPUTS).name == "0"
+
+
 def test_a_layer_by_its_dotted_name() -> None:
     model = load_model("explain_net:load")
     layer = find_layer(model, "features.0", "LayerGradCam", INPUTS)
