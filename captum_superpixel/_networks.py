@@ -13,7 +13,7 @@ from torch.nn import Module, MultiheadAttention
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["first_logits", "warn_in_training_mode"]
+__all__ = ["first_logits", "networks_of", "warn_in_training_mode"]
 
 _OWN_PACKAGES = {"captum_superpixel", "captum", "torch"}
 
@@ -58,7 +58,7 @@ def warn_in_training_mode(forward_func: object) -> None:
     Args:
         forward_func: A network, its bound method, or a function that has networks among its variables.
     """
-    for network in _networks_of(forward_func):
+    for network in networks_of(forward_func):
         layers = {_name_of(module): None for module in network.modules() if _trains(module)}
         if layers:
             _warn(
@@ -69,13 +69,14 @@ def warn_in_training_mode(forward_func: object) -> None:
             return
 
 
-def _networks_of(function: object) -> Iterator[Module]:
+def networks_of(function: object) -> Iterator[Module]:
+    """Yield the networks that a forward function is, is bound to, or has among its variables."""
     if isinstance(function, functools.partial):
         function = function.func
     if isinstance(function, Module):
         yield function
     elif isinstance(function, types.MethodType):
-        yield from _networks_of(function.__self__ if isinstance(function.__self__, Module) else None)
+        yield from networks_of(function.__self__ if isinstance(function.__self__, Module) else None)
     elif isinstance(function, types.FunctionType):
         for cell in function.__closure__ or ():
             try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import torch
+from captum._utils.gradient import compute_layer_gradients_and_eval
 from captum._utils.models.linear_model import SkLearnLasso as SkLearnLasso
 from captum.attr import (
     Attribution,
@@ -14,6 +15,7 @@ from captum.attr import (
     FeaturePermutation,
     KernelShap,
     LayerAttribution,
+    LayerGradCam,
     Lime,
     LimeBase,
     LLMAttribution,
@@ -29,6 +31,7 @@ from captum_superpixel._networks import first_logits
 from captum_superpixel._seeds import remember_generators
 from captum_superpixel.attr._failures import inference_cause, output_cause, probe
 from captum_superpixel.attr._first_logits import is_plain, remember, returns_objects, with_first_logits
+from captum_superpixel.attr.layouts import LayoutError
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -109,6 +112,28 @@ def signature_of(method: Attribution) -> inspect.Signature:
     return stated if isinstance(stated, inspect.Signature) else inspect.signature(method.attribute)
 
 
+def gradients_and_values(
+    method: LayerGradCam,
+    inputs: Tensor | tuple[Tensor, ...],
+    target: Any,
+    additional: object,
+    at_input: bool,
+    grad_kwargs: dict[str, Any] | None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Compute the gradient and the value of each tensor that a method's layer returns, or is given."""
+    gradients, values = compute_layer_gradients_and_eval(
+        method.forward_func,
+        cast(Module, method.layer),
+        inputs if isinstance(inputs, tuple) else (inputs,),
+        target,
+        additional if additional is None or isinstance(additional, tuple) else (additional,),
+        device_ids=method.device_ids,
+        attribute_to_layer_input=at_input,
+        grad_kwargs=grad_kwargs,
+    )
+    return zip(gradients, values, strict=True)
+
+
 class AttributeCall:
     """A call ``method.attribute(inputs, *args, **kwargs)`` that has not been made yet.
 
@@ -134,6 +159,8 @@ class AttributeCall:
         self._extra_name = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
         self._extra: dict[str, Any] = arguments.pop(self._extra_name, {})
         self._arguments: dict[str, Any] = arguments
+        self.change: Callable[[Attribution], Attribution] = lambda method: method
+        """From the method to the one that is called."""
 
     def get(self, name: str) -> Any:
         """Value of an argument, or None if it was not passed."""
@@ -142,6 +169,11 @@ class AttributeCall:
     def take(self, name: str) -> Any:
         """Remove an argument and return its value, or None if it was not passed."""
         return self._arguments.pop(name, None) if name in self._arguments else self._extra.pop(name, None)
+
+    @property
+    def further_arguments(self) -> tuple[Any, ...]:
+        """Arguments of the network after its inputs."""
+        return _as_tuple(self.get("additional_forward_args"))
 
     def __call__(self, inputs: object, **replaced: object) -> Any:
         """Make the call with these inputs, and with some arguments replaced.
@@ -162,10 +194,10 @@ class AttributeCall:
         demands = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in tensors]
         bring_back = remember_generators()
         adapts = returns_objects(self._method)
-        method = with_first_logits(self._method) if adapts else self._method
+        method = self.change(with_first_logits(self._method) if adapts else self._method)
         try:
             return method.attribute(*bound.args, **bound.kwargs)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, LayoutError):
             raise
         except Exception as error:  # explained where the cause is known, tried again for objects, else raised as it is
             for tensor, demand in zip(tensors, demands, strict=True):
@@ -182,8 +214,7 @@ class AttributeCall:
     def _cause(self, error: Exception, tensors: tuple[Any, ...], arguments: Mapping[str, Any]) -> str | None:
         """Why the call failed, where that is known; None too where the method's network turns out to return objects."""
         options = dict(arguments) | dict(arguments.get(self._extra_name, {}))
-        further = options.get("additional_forward_args")
-        further = further if isinstance(further, tuple) else () if further is None else (further,)
+        further = _as_tuple(options.get("additional_forward_args"))
         cause = inference_cause(error, (*tensors, *further))
         if cause is not None or hasattr(self._method, "call_signature"):
             return cause
@@ -198,6 +229,10 @@ class AttributeCall:
                 remember(self._method)
                 return None
         return output_cause(method, seen, options.get("feature_mask"), len(tensors[0]))
+
+
+def _as_tuple(further: object) -> tuple[Any, ...]:
+    return further if isinstance(further, tuple) else () if further is None else (further,)
 
 
 def _reason_against(method: Attribution) -> str | None:

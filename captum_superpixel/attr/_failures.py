@@ -29,7 +29,7 @@ def probe(method: Attribution, inputs: tuple[Any, ...]) -> Probe:
         method: The method that looks into the network, no wrapper of it.
         inputs: All arguments of the network.
     """
-    seen, layer = Probe(), _layer_of(method)
+    seen, layer = Probe(), layer_of(method)
     handles = []
     for name, module in layer.named_modules() if layer is not None else ():
 
@@ -73,7 +73,7 @@ def inference_cause(error: Exception, tensors: tuple[object, ...]) -> str | None
 
 def output_cause(method: Attribution, seen: Probe, feature_mask: object, batch_size: int) -> str | None:
     """Say what is wrong with the output of a layer or of the network, if something is."""
-    layer = _layer_of(method)
+    layer = layer_of(method)
     if layer is not None and seen.ran:
         output = seen.of_layer.get("")
         name = type(layer).__name__
@@ -96,7 +96,7 @@ def output_cause(method: Attribution, seen: Probe, feature_mask: object, batch_s
     return None
 
 
-def _layer_of(method: Attribution) -> Module | None:
+def layer_of(method: Attribution) -> Module | None:
     """The layer that a method looks into, by itself or by a method that it holds."""
     for holder in (method, *(value for value in vars(method).values() if isinstance(value, Attribution))):
         layer = getattr(holder, "layer", None)

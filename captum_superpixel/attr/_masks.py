@@ -38,6 +38,13 @@ def check_generators(generators: object) -> None:
         )
 
 
+def is_ensemble(generators: object) -> bool:
+    """Whether generators are a list, by themselves or for one of several inputs."""
+    if isinstance(generators, tuple):
+        return any(isinstance(item, list) for item in generators)
+    return isinstance(generators, list)
+
+
 def generate(generators: Generators, inputs: tuple[Tensor, ...]) -> list[Member]:
     """Segment the inputs of a call.
 

@@ -22,9 +22,10 @@ from captum_superpixel.attr._captum import (
     signature_of,
 )
 from captum_superpixel.attr._first_logits import with_first_logits
-from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, read
+from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, is_ensemble, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
-from captum_superpixel.attr.grouping import INTERPOLATE_MODES, group_maps, lay_over
+from captum_superpixel.attr.grouping import INTERPOLATE_MODES, group_maps
+from captum_superpixel.attr.laid_out import ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.masks import Slic
 from captum_superpixel.pooling import Reduction, check_reduction
 
@@ -56,10 +57,13 @@ class SuperpixelGrouped(Attribution):
             averaged by itself. Perturbation methods always perturb all channels of a segment together.
         interpolate_mode: How layer attributions come to the size of the input: ``"bilinear"`` (linear or trilinear in
             one or three dimensions), ``"bicubic"``, ``"nearest"``, ``"nearest-exact"`` or ``"area"``.
+        reshape_transform: Callable from a layer's output to ``(N, C, h, w)``, where that has its channels last or is of
+            tokens. Found by itself where there is one reading, as for ViT, DeiT, DINOv2, BEiT, Swin and ConvNeXt.
 
     Raises:
-        TypeError: If ``attribution_method`` is not an attribution instance, or ``mask_generator`` cannot be called.
-        ValueError: If an option is unknown, or the method has no maps that could be grouped.
+        TypeError: If ``attribution_method`` is not an attribution instance, or ``mask_generator`` or
+            ``reshape_transform`` cannot be called.
+        ValueError: If an option is unknown or for other methods, or the method has no maps that could be grouped.
 
     References:
         Gong, Zhang, Dou, Farnia, "A Super-pixel-based Approach to the Stable Interpretation of Neural Networks",
@@ -95,8 +99,10 @@ class SuperpixelGrouped(Attribution):
         reduction: Reduction = "mean",
         pool_channels: bool = False,
         interpolate_mode: str = "bilinear",
+        reshape_transform: ReshapeTransform | None = None,
     ) -> None:
         check_method(attribution_method)
+        check_reshape_transform(reshape_transform, attribution_method)
         if mask_generator is not None:
             check_generators(mask_generator)
         check_reduction(reduction)
@@ -115,6 +121,7 @@ class SuperpixelGrouped(Attribution):
         self.reduction: Reduction = reduction
         self.pool_channels = pool_channels
         self.interpolate_mode = checked_choice("interpolate_mode", interpolate_mode, list(INTERPOLATE_MODES))
+        self.reshape_transform = reshape_transform
 
     @log_usage
     def attribute(
@@ -158,9 +165,16 @@ class SuperpixelGrouped(Attribution):
 
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))
+        image = next(i for i, mask in enumerate(ensemble[0]) if mask is not None)
+        reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
         result = call(inputs)
         maps, delta = result if has_delta else (result, None)
-        maps = self._pool_layer(maps, tensors, ensemble) if self._is_layer else self._pool(maps, tensors, ensemble)
+        if reader is not None and self._is_layer:
+            masks = [mask for member in ensemble if (mask := member[image]) is not None]
+            laid_over = reader.map_of(maps, self.interpolate_mode)
+            maps = self._pool_layer(laid_over, masks, isinstance(maps, tuple))
+        else:
+            maps = self._pool(maps, tensors, ensemble)
         return (maps, delta) if has_delta else maps
 
     def attribute_future(self, *args: object, **kwargs: object) -> None:
@@ -184,7 +198,7 @@ class SuperpixelGrouped(Attribution):
         """
         ensemble = self._masks(_as_tensors(inputs), None)
         members: list[Any] = [member if isinstance(inputs, tuple) else member[0] for member in ensemble]
-        return members if _is_ensemble(self.mask_generator) else members[0]
+        return members if is_ensemble(self.mask_generator) else members[0]
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -227,6 +241,8 @@ class SuperpixelGrouped(Attribution):
     def __repr__(self) -> str:
         options = [f"mask_generator={self.mask_generator!r}", f"reduction={self.reduction!r}"]
         options += ["pool_channels=True"] if self.pool_channels else []
+        transform = self.reshape_transform
+        options += [f"reshape_transform={getattr(transform, '__name__', transform)}"] if transform else []
         return f"SuperpixelGrouped({describe(self.attribution_method)}, {', '.join(options)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -284,28 +300,14 @@ class SuperpixelGrouped(Attribution):
             pooled.append(self._average_over(part, masks) if masks else part.contiguous())
         return tuple(pooled) if isinstance(maps, tuple) else pooled[0]
 
-    def _pool_layer(self, maps: object, inputs: tuple[Tensor, ...], ensemble: list[Member]) -> Maps:
-        if isinstance(maps, list) or (isinstance(maps, tuple) and len(maps) != 1):
-            raise ValueError(
-                f"{self._name} returned maps of {len(maps)} layers or outputs: group one output of one layer at a time"
-            )
-        (part,) = _as_tensors(cast(Maps, maps), self.attribution_method)
-        index = next(i for i, mask in enumerate(ensemble[0]) if mask is not None)
-        masks = [mask for member in ensemble if (mask := member[index]) is not None]
-        spatial = inputs[index].shape[2:]
-        if part.dim() != inputs[index].dim() or not 1 <= len(spatial) <= 3:
-            raise ValueError(
-                f"{self._name} returned a map of shape {tuple(part.shape)} for an input of shape "
-                f"{tuple(inputs[index].shape)}: only a spatial layer can be laid over the input; choose a convolution"
-            )
+    def _pool_layer(self, maps: Tensor, masks: list[Tensor], is_tuple: bool) -> Maps:
         if masks[0].shape[1] != 1:
             raise ValueError(
                 f"a feature_mask of shape {tuple(masks[0].shape)} has the channels of the input, not those of the "
                 "layer: pass a mask with one channel"
             )
-        part = lay_over(part, spatial, self.interpolate_mode)
-        pooled = self._average_over(part, masks)
-        return (pooled,) if isinstance(maps, tuple) else pooled
+        pooled = self._average_over(maps, masks)
+        return (pooled,) if is_tuple else pooled
 
     def _average_over(self, maps: Tensor, masks: list[Tensor]) -> Tensor:
         return group_maps(maps, masks, self.reduction, self.pool_channels)
@@ -339,9 +341,3 @@ def _as_tensors(values: object, method: Attribution | None = None) -> tuple[Tens
         if tensor.dim() == 0 or tensor.shape[0] == 0:
             raise ValueError(f"{what} of shape {tuple(tensor.shape)} hold no example: pass (N, C, *spatial) with N > 0")
     return tensors
-
-
-def _is_ensemble(generators: object) -> bool:
-    if isinstance(generators, tuple):
-        return any(isinstance(item, list) for item in generators)
-    return isinstance(generators, list)

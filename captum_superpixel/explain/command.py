@@ -51,9 +51,10 @@ methods:
     DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
   that perturb superpixels: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (6 superpixels at
     most)
-  with --layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
+  of a layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
     LayerConductance, InternalInfluence, LayerDeepLift, LayerDeepLiftShap, LayerGradientShap, LayerLRP,
     LayerFeatureAblation
+  The layer may have channels first, channels last or tokens, as of ViT, DINOv2, Swin and ConvNeXt.
   XRAI makes a map of regions of its own, which is averaged like any other. The channels of a layer's map are summed,
   but for LayerFeatureAblation averaged: each of them holds the whole effect of a place.
   Equal scores share a rank, and regions without a score, or of a map that is zero, have none (0 in .npz).
@@ -114,7 +115,12 @@ def add_explain(commands: Any) -> None:
         "--target", metavar="CLASS", help="index or name of the class to explain (default: the predicted one)"
     )
     explained.add_argument("--method", default="IntegratedGradients", help="see below (default: %(default)s)")
-    explained.add_argument("--layer", metavar="NAME", help="the module that the method looks at, such as features.12")
+    explained.add_argument(
+        "--layer",
+        metavar="NAME",
+        help="the module that the method looks at, such as features.12 (default: the last that gives a map); list "
+        "prints all that do, and explains nothing",
+    )
     explained.add_argument("--masks", default="slic:100", help="superpixels, see below (default: %(default)s)")
     explained.add_argument(
         "--reduction",

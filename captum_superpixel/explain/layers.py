@@ -1,78 +1,177 @@
-"""The layer that a method looks at: found by its dotted name, and known to give a map."""
+"""The layer that a method looks at: named, or the last one that gives a map; and a list of those that do."""
 
 from __future__ import annotations
 
 import difflib
-from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 
-import torch
+from captum.attr import Attribution
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from captum_superpixel._checks import InputError
+from captum_superpixel.attr.laid_out import LaidOut
+from captum_superpixel.attr.layouts import Layout, LayoutError
+from captum_superpixel.attr.observing import Observation, observe
 
-__all__ = ["find_layer", "spatial_layers"]
+__all__ = ["FoundLayer", "find_layer", "list_layers", "usable_layers"]
+
+LIST = "list"
+"""What stands for a name to see all layers."""
 
 
-def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) -> tuple[nn.Module, tuple[int, int]]:
-    """Find a layer of a network by its name.
+@dataclass(frozen=True)
+class FoundLayer:
+    """A layer that gives a map.
+
+    Attributes:
+        name: Its dotted name.
+        module: The layer.
+        layout: How its output is a map.
+        why: Why it is the one, in words; empty for a layer that the user named.
+    """
+
+    name: str
+    module: nn.Module
+    layout: Layout
+    why: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the map."""
+        return self.layout.size
+
+    def __str__(self) -> str:
+        """Name and size, as in ``layer: features.12 (13 x 13), the last that gives a map``."""
+        height, width = self.size
+        return f"layer: {self.name} ({height} x {width}){f', {self.why}' if self.why else ''}"
+
+    def lay_out(self, method: Attribution) -> Attribution:
+        """Make a method of the layer give maps ``(N, C, h, w)``."""
+        is_map = self.layout.rank == 4 and self.layout.channel_axis == 1
+        return method if is_map else LaidOut(method, self.layout)
+
+
+def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) -> FoundLayer:
+    """Find a layer of a network: by its name, or the last one that gives a map.
+
+    A layer that is chosen has at least two rows and columns; is no part of an attention, whose queries, keys and values
+    are not what the network works on from block to block; has other channels than one for each class, which would show
+    of a class nothing but itself; and is no Dropout or Identity, which only return what another layer did.
 
     Args:
-        model: The network.
+        model: The network, from images to logits.
         name: The layer's name among ``model.named_modules()``; None if the user named none.
         method: The name of the method that needs it, for messages.
-        inputs: ``(1, 3, H, W)``.
-
-    Returns:
-        The layer, and the height and width of its output.
-
-    Raises:
-        InputError: If there is no such layer, or its output is not a map of at least two places.
-    """
-    spatial = spatial_layers(model, inputs)
-    advice = (
-        f"a module whose output is a map, such as {', '.join(list(spatial)[-3:])}"
-        if spatial
-        else "but no module of this network gives a map (1, C, H, W): use a method without a layer"
-    )
-    if name is None:
-        raise InputError(f"--method {method} needs --layer: {advice}.")
-    modules = {known: module for known, module in model.named_modules() if known}
-    if name not in modules:
-        near = [known for known in modules if known.endswith(f".{name}")]
-        near += [known for known in difflib.get_close_matches(name, modules, n=5, cutoff=0.5) if known not in near]
-        hint = f"near names are {', '.join(near[:5])}" if near else f"pass {advice}"
-        raise InputError(f"--layer {name} is no module of this network, which has {len(modules)}; {hint}.")
-    if name not in spatial:
-        raise InputError(f"--layer {name} does not give a map (1, C, H, W) of at least two places; pass {advice}.")
-    return modules[name], spatial[name]
-
-
-@torch.no_grad()
-def spatial_layers(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, int]]:
-    """List the modules whose output is a map of at least two places, in the order in which they finish.
-
-    Args:
-        model: The network.
         inputs: ``(1, C, H, W)``.
 
-    Returns:
-        Height and width of each module's output, by the module's name.
+    Raises:
+        InputError: If there is no such layer, or it gives no map of at least two places that depends on the image and
+            that the logits depend on.
+    """
+    modules = {known: module for known, module in model.named_modules() if known}
+    if name is not None and name not in modules:
+        near = [known for known in modules if known.endswith(f".{name}")]
+        near += [known for known in difflib.get_close_matches(name, modules, n=5, cutoff=0.5) if known not in near]
+        hint = f"near names are {', '.join(near[:5])}" if near else f"--layer {LIST} shows all that give a map"
+        raise InputError(f"--layer {name} is no module of this network, which has {len(modules)}; {hint}.")
+    seen = _observe(model, inputs)
+    usable = _usable(seen)
+    if name in usable:
+        return usable[name]
+    if not usable:
+        hidden = any(module for module in modules.values() if hasattr(module, "original_name"))
+        cause = " (TorchScript does not show what its modules return)" if hidden else ""
+        asked = f"--method {method}" if name is None else f"--layer {name}"
+        raise InputError(
+            f"{asked} needs a layer that gives a map, and no module of this network gives one that depends on the "
+            f"image{cause}: use a method without a layer, such as IntegratedGradients."
+        )
+    fitting = [layer for layer in usable.values() if _is_fit(layer, seen, modules)] or list(usable.values())
+    if name is not None:
+        others = ", ".join(layer.name for layer in fitting[-3:])
+        raise InputError(
+            f"--layer {name} cannot be used: {_reason(seen, modules[name])}; use such as {others} "
+            f"(--layer {LIST} shows all)."
+        )
+    # LayerLRP has rules for single layers alone, and for few kinds of them.
+    simple = [layer for layer in fitting if isinstance(layer.module, nn.Conv2d)] if method == "LayerLRP" else []
+    last = (simple or fitting)[-1]
+    return FoundLayer(last.name, last.module, last.layout, why="the last that gives a map")
+
+
+def usable_layers(model: nn.Module, inputs: Tensor) -> dict[str, FoundLayer]:
+    """Find the layers that give a map of at least two places, in the order in which they finish.
+
+    Their output depends on the image and the logits on it, place by place; they run once in a pass.
+
+    Args:
+        model: The network, from images to logits.
+        inputs: ``(1, C, H, W)``.
 
     Examples:
+        >>> import torch
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        >>> spatial_layers(model, torch.zeros(1, 3, 8, 8))
-        {'0': (6, 6)}
+        >>> list(usable_layers(model, torch.rand(1, 3, 8, 8)))
+        ['0']
     """
-    found: dict[str, tuple[int, int]] = {}
+    return _usable(_observe(model, inputs))
 
-    def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-            found[name] = (output.shape[2], output.shape[3])
 
-    with ExitStack() as hooks:
-        for name, module in model.named_modules():
-            if name:
-                hooks.callback(module.register_forward_hook(partial(note, name)).remove)
-        model(inputs)
-    return found
+def list_layers(model: nn.Module, inputs: Tensor) -> str:
+    """Say which layers give a map, a line each: the size of the map, the name and the class.
+
+    Raises:
+        InputError: If there are none.
+    """
+    chosen = find_layer(model, None, f"--layer {LIST}", inputs)
+    rows = [
+        ("->" if name == chosen.name else "", f"{layer.size[0]} x {layer.size[1]}", name, type(layer.module).__name__)
+        for name, layer in usable_layers(model, inputs).items()
+    ]
+    size, name = (max(len(row[column]) for row in rows) for column in (1, 2))
+    lines = [f"{mark:2} {sizes:>{size}}  {known:{name}}  {kind}" for mark, sizes, known, kind in rows]
+    return "\n".join(["layers that give a map, by height and width; -> is used without --layer:", *lines])
+
+
+def _observe(model: nn.Module, inputs: Tensor) -> Observation:
+    return observe(model, [(name, module) for name, module in model.named_modules() if name], inputs)
+
+
+def _usable(seen: Observation) -> dict[str, FoundLayer]:
+    layouts: dict[nn.Module, Layout] = {}
+    for module in seen.layers:
+        try:
+            layout = seen.layout(module)
+        except LayoutError:
+            continue
+        if layout.size[0] * layout.size[1] > 1 and seen.layers[module].calls == 1:
+            layouts[module] = layout
+    reached = seen.reached(layouts)
+    found = [(seen.layers[module].name, module, layout) for module, layout in layouts.items() if module in reached]
+    return {name: FoundLayer(name, module, layout) for name, module, layout in found}
+
+
+def _reason(seen: Observation, module: nn.Module) -> str:
+    """Why a module of the network is none of the usable layers."""
+    if module not in seen.layers:
+        return "it does not run when the network does"
+    if seen.layers[module].calls > 1:
+        return f"it runs {seen.layers[module].calls} times in a pass, and has no single output"
+    try:
+        layout = seen.layout(module)
+    except LayoutError as error:
+        return error.reason
+    if layout.size == (1, 1):
+        return f"its output {seen.layers[module].shape} has a single place, and is no map"
+    return f"the logits do not depend on the {layout.size[0]} x {layout.size[1]} places of its output"
+
+
+def _is_fit(layer: FoundLayer, seen: Observation, modules: dict[str, nn.Module]) -> bool:
+    """Whether a layer is one that people would look at: see ``find_layer``."""
+    parts = layer.name.split(".")
+    above = [modules[".".join(parts[:count])] for count in range(1, len(parts))]
+    in_attention = any("attention" in type(module).__name__.lower() for module in above)
+    channels = (seen.layers[layer.module].shape or ())[layer.layout.channel_axis]
+    passes_on = isinstance(layer.module, (nn.Identity, _DropoutNd))
+    return min(layer.size) > 1 and not in_attention and not passes_on and channels != seen.outcome.shape[-1]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from captum_superpixel._checks import InputError
@@ -18,7 +18,7 @@ from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.explainer import Explainer
-from captum_superpixel.explain.layers import find_layer
+from captum_superpixel.explain.layers import LIST, find_layer, list_layers
 from captum_superpixel.explain.mask_option import parse_masks
 from captum_superpixel.explain.methods import find_method
 from captum_superpixel.explain.outputs import list_failures, save, summarize
@@ -27,11 +27,11 @@ from captum_superpixel.models.classifying import classify
 from captum_superpixel.models.device import choose_device
 from captum_superpixel.models.loading import load_model
 
-__all__ = ["choose_preprocessing", "make_explainer", "run"]
+__all__ = ["choose_preprocessing", "load_network", "make_explainer", "run"]
 
 
 def run(options: Namespace) -> int:
-    """Explain the photographs.
+    """Explain the photographs; or list the layers, if that is what the layer is called.
 
     Args:
         options: Of the command line.
@@ -42,6 +42,10 @@ def run(options: Namespace) -> int:
     Raises:
         InputError: If an option cannot be used; nothing was written then.
     """
+    if options.layer == LIST:
+        model, _, _, inputs = load_network(options)
+        sys.stdout.write(f"{list_layers(model, inputs)}\n")
+        return 0
     left_out: list[str] = []
     photographs = find_photographs(
         options.photographs, recursive=options.recursive, out=options.out, report=left_out.append
@@ -84,24 +88,14 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     if options.layer is not None and not METHODS[name].layer:
         raise InputError(f"--layer {options.layer}: {name} needs no layer; leave it out, or use such as LayerGradCam.")
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
-    device = choose_device(options.device)
-    model = load_model(options.model, options.weights)
-    preprocessing, whose = choose_preprocessing(model, options)
+    model, preprocessing, whose, inputs = load_network(options)
     segmenter = parse_masks(options.masks, preprocessing)
-    for module in model.modules():
-        # Captum's hooks fail on operations in place, by which torchvision's networks save memory.
-        if hasattr(module, "inplace"):
-            vars(module)["inplace"] = False
-    model = model.requires_grad_(False).to(device)
-
-    noise = torch.randint(0, 256, (1, 3, *preprocessing.shape), generator=torch.Generator().manual_seed(0))
-    inputs = preprocessing.from_uint8(noise.to(torch.uint8)).to(device)
     classes = classify(model, inputs, hint="--size sets their height and width").shape[1]
     names = choose_names(model, classes, labels, options.labels)
-    layer, layer_size = find_layer(model, options.layer, name, inputs) if METHODS[name].layer else (None, None)
+    layer = find_layer(model, options.layer, name, inputs) if METHODS[name].layer else None
     # Methods check the network, and the wrapper the reduction.
     try:
-        method = make_method(name, model, layer)
+        method = make_method(name, model) if layer is None else layer.lay_out(make_method(name, model, layer.module))
         reduction = options.reduction or METHODS[name].reduction
         if not METHODS[name].own_segments:
             SuperpixelGrouped(method, None, reduction=reduction)
@@ -109,6 +103,8 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         raise InputError(f"--method {name}: {error}.") from error
     target = find_target(options.target, names, classes)
     report(f"preprocessing: {whose}\n{preprocessing.describe()}")
+    if layer is not None:
+        report(str(layer))
     return Explainer(
         model=model,
         preprocessing=preprocessing,
@@ -118,10 +114,31 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         segmenter=segmenter,
         names=names,
         target=target,
-        device=device,
+        device=inputs.device,
         seed=options.seed,
-        layer_size=layer_size,
+        layer_size=None if layer is None else layer.size,
     )
+
+
+def load_network(options: Namespace) -> tuple[nn.Module, Preprocessing, str, Tensor]:
+    """Load the network, on the device where it is to work.
+
+    Returns:
+        The network, its preprocessing, whose that is, and a picture of noise ``(1, 3, H, W)`` to try the network on.
+
+    Raises:
+        InputError: If it cannot be loaded, or an option does not go with it.
+    """
+    device = choose_device(options.device)
+    model = load_model(options.model, options.weights)
+    preprocessing, whose = choose_preprocessing(model, options)
+    for module in model.modules():
+        # Captum's hooks fail on operations in place, by which torchvision's networks save memory.
+        if hasattr(module, "inplace"):
+            vars(module)["inplace"] = False
+    noise = torch.randint(0, 256, (1, 3, *preprocessing.shape), generator=torch.Generator().manual_seed(0))
+    inputs = preprocessing.from_uint8(noise.to(torch.uint8)).to(device)
+    return model.requires_grad_(False).to(device), preprocessing, whose, inputs
 
 
 def choose_preprocessing(model: nn.Module, options: Namespace) -> tuple[Preprocessing, str]:

@@ -466,7 +466,7 @@ def test_a_layers_mask_has_one_channel(net, images) -> None:
 
 def test_a_layer_without_space(net, images, shared_mask) -> None:
     with pytest.raises(
-        ValueError, match=rf"LayerActivation returned a map of shape {shapes(4, 5)}.*choose a convolution"
+        ValueError, match=rf"the layer Linear of LayerActivation .* output {shapes(4, 5)} .*choose a convolution"
     ):
         SuperpixelGrouped(LayerActivation(net, net.linear), None).attribute(images, feature_mask=shared_mask)
 

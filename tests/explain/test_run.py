@@ -236,7 +236,7 @@ def test_ids_from_a_file(capsys: Captured) -> None:
     [
         (["--method", "Salient"], "--method Salient is no method"),
         (["--method", "NoiseTunnel"], "--method NoiseTunnel cannot be used here: it needs a method to wrap"),
-        (["--method", "LayerGradCam"], "--method LayerGradCam needs --layer: a module whose output is a map"),
+        (["--method", "LayerGradCam", "--layer", "linear"], "--layer linear cannot be used: only a spatial layer"),
         (["--layer", "conv"], "--layer conv: IntegratedGradients needs no layer"),
         (["--method", "LayerGradCam", "--layer", "feature"], "near names are features"),
         (["--masks", "slic:999"], "--masks slic:999: write slic:N with N from 1 to 256"),
