@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
 from captum_superpixel._region_table import SHARE, describe_ranks, draw_cells, first_regions, show_rank
+from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
 from captum_superpixel.regions import RegionTable
@@ -65,9 +65,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    with replacing(path) as temporary, warnings.catch_warnings():
-        # Names may have letters that matplotlib's font has not; boxes stand for them.
-        warnings.simplefilter("ignore", UserWarning)
+    # Names may have letters that matplotlib's font has not; boxes stand for them.
+    with replacing(path) as temporary, ignored_warnings(UserWarning):
         figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
 
 
