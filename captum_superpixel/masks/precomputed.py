@@ -98,8 +98,10 @@ class Precomputed:
         try:
             masks, known = _unpack(content)
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{os.fspath(path)!r} holds no masks that Precomputed.save wrote ({what})") from error
+            raise ValueError(
+                f"{os.fspath(path)!r} holds no masks that Precomputed.save wrote ({type(error).__name__}: {error}); "
+                "make it anew"
+            ) from error
         made = cls.__new__(cls)
         made._masks, made._places = masks, known
         return made
