@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import PurePath
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fingerprint", "hash_tensor"]
+__all__ = ["as_json", "fingerprint", "hash_tensor"]
 
 
 def hash_tensor(tensor: Tensor) -> str:
@@ -26,6 +29,11 @@ def hash_tensor(tensor: Tensor) -> str:
 def fingerprint(value: object) -> str:
     """A hash of a tensor, of a network's weights and buffers, or of anything that JSON can hold: 16 hexadecimal digits.
 
+    Within dictionaries and lists there may be what :func:`as_json` knows.
+
+    Raises:
+        TypeError: If there is something else.
+
     Examples:
         >>> fingerprint({"epochs": 3, "seed": 0}) == fingerprint({"seed": 0, "epochs": 3})
         True
@@ -35,4 +43,23 @@ def fingerprint(value: object) -> str:
     if isinstance(value, nn.Module):
         parts = (f"{name} {fingerprint(tensor)} " for name, tensor in sorted(value.state_dict().items()))
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=as_json).encode()).hexdigest()[:16]
+
+
+def as_json(value: object) -> Any:
+    """What stands in JSON for a path, a tensor, an array, a device or a dtype: ``default=`` of :func:`json.dumps`.
+
+    Never what ``str`` makes of a value: that leaves out the middle of an array, and holds the address of most objects.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return {"array": [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]}
+    if isinstance(value, Tensor):
+        return {"tensor": hash_tensor(value)}
+    if isinstance(value, PurePath | torch.device | torch.dtype):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} has no contents to be known by: {value!r}")

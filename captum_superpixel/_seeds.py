@@ -68,7 +68,7 @@ def remember_generators() -> Callable[[], None]:
     """
     kept, state = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     # Asking for the state of a GPU that nobody uses would start it.
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]  # untyped in torch
 
     def bring_back() -> None:
         np.random.set_state(kept)  # noqa: NPY002

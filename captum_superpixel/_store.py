@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from captum_superpixel._files import read_signed, write_signed
+from captum_superpixel._hashes import as_json
 
 __all__ = ["Content", "Store", "StoreError"]
 
@@ -79,8 +80,8 @@ class Store:
 
 
 def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from a file: a tuple is a list there, and a path its name."""
-    read: dict[str, Any] = json.loads(json.dumps(settings, default=str))
+    """Settings as they come back from a file: a tuple is a list there, a path its name, and a tensor a hash."""
+    read: dict[str, Any] = json.loads(json.dumps(settings, default=as_json))
     return read
 
 

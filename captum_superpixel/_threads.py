@@ -17,7 +17,7 @@ __all__ = ["available_cores", "call_each", "ignored_warnings", "undivided_operat
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-_FILTERS_LOCK = threading.Lock()
+_FILTERS_LOCK = threading.RLock()
 
 
 def available_cores() -> int:
@@ -44,20 +44,21 @@ def undivided_operations() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def ignored_warnings(category: type[Warning], module: str) -> Iterator[None]:
-    """Ignore the warnings of a category that some modules give; only one thread at a time is in here.
+def ignored_warnings(category: type[Warning], *, message: str = "", module: str = "") -> Iterator[None]:
+    """Ignore some warnings; of the threads that come here, one at a time is inside.
 
-    It must not be nested, and what takes long had better stay outside.
+    What it waits for in other threads must not come here too.
 
     Args:
         category: The class of the warnings.
-        module: A regular expression that the names of the modules begin with.
+        message: A regular expression that their texts begin with.
+        module: A regular expression that the names of the modules which give them begin with.
     """
     # Filters belong to the process, not to a thread: of two threads that change them at the same time, the one that
     # ends last would put back what the other had set. The lock holds off threads of ours alone, not those of a caller
     # who changes filters too; the fewer warnings are ignored, the less these miss.
     with _FILTERS_LOCK, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=category, module=module)
+        warnings.filterwarnings("ignore", message=message, category=category, module=module)
         yield
 
 

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 
 import captum_superpixel
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, readable
 from captum_superpixel.explain.command import add_demo, add_explain
 from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]
+
+_KEPT = "; what was finished is kept, nothing is half-written."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; None for that of this process.
 
     Returns:
-        The exit status: 0; 1 where some photographs could not be explained; 2 where an argument cannot be used; 130
-        where the user interrupted; 141 where nobody reads the output any more.
+        The exit status: 0; 1 where some photographs could not be explained, or a file could not be read or written
+        (a full disk); 2 where an argument cannot be used; 130 where the user interrupted; 141 where nobody reads the
+        output any more.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -41,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has read enough; Python would complain again when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        return _fail(f"{readable(error)}{_KEPT}", 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was finished is kept, nothing is half-written.", 130)
+        return _fail(f"interrupted{_KEPT}", 130)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -239,12 +239,19 @@ def renumber(feature_masks: Sequence[Tensor]) -> tuple[Tensor, ...]:
 def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Shift the ids of each mask beyond those of the masks before it, image by image.
 
+    Ids above the number of elements are numbered densely first, lest their sum leaves int64.
+
     Args:
-        feature_masks: One mask ``(1 or N, 1, *spatial)`` per input, or None.
+        feature_masks: One mask ``(1 or N, 1, *spatial)`` of ids from 0 per input, or None.
 
     Returns:
         The masks with ids that no two inputs of an image share, ``(N, …)`` from the first on that differs between
         images; None stays None.
+
+    Examples:
+        >>> shifted = make_disjoint([torch.tensor([[[0, 2]]]), torch.tensor([[[5, 2**63 - 1]]])])
+        >>> [mask.tolist() for mask in shifted]
+        [[[[0, 1]]], [[[2, 3]]]]
     """
     result: list[Tensor | None] = []
     offset: Tensor | None = None
@@ -253,6 +260,8 @@ def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None
             result.append(None)
             continue
         flat = mask.flatten(1)
+        if int(flat.max()) >= flat.shape[1]:
+            flat = rank_rows(flat)
         if offset is not None:
             flat = flat + offset.to(flat.device)
         offset = flat.amax(dim=1, keepdim=True) + 1

@@ -213,6 +213,16 @@ def test_inputs_of_integers() -> None:
     torch.testing.assert_close(follow(score, inputs, "inputs.float()", inputs=inputs), score(inputs.double()))
 
 
+def test_images_with_their_channels_last() -> None:
+    inputs, maps = draw(2, 8, 9, 3), draw(2, 1, 8, 9)
+
+    def score(given: Tensor) -> Tensor:
+        return deletion_auc(lambda x: x.mean(dim=(2, 3)), given, maps, 1)
+
+    found = follow(score, inputs, "inputs.movedim(-1, -3)", inputs=inputs)
+    assert torch.equal(found, score(inputs.permute(0, 3, 1, 2)))
+
+
 def test_an_output_of_one_class() -> None:
     inputs, maps = draw(2, 3, 8, 8), draw(2, 1, 8, 8)
 

@@ -1,6 +1,7 @@
 """The dispatcher: which command runs, and how it ends."""
 
 import argparse
+import errno
 import runpy
 import subprocess
 import sys
@@ -79,6 +80,18 @@ def test_errors_of_the_user_are_one_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == f"captum-superpixel: error: {said}\n"
+
+
+def test_a_full_disk_is_one_line(running: Callable[[Run], None], capsys: pytest.CaptureFixture[str]) -> None:
+    def run(options: argparse.Namespace) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "out/parts\n.pt")
+
+    running(run)
+    assert main(["work"]) == 1
+    assert capsys.readouterr().err == (
+        "captum-superpixel: error: [Errno 28] No space left on device: 'out/parts\\n.pt'; what was finished is kept, "
+        "nothing is half-written.\n"
+    )
 
 
 def test_errors_of_ours_are_shown_whole(running: Callable[[Run], None]) -> None:

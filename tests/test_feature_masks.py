@@ -202,6 +202,16 @@ def test_masks_of_one_image_or_of_all_become_disjoint(sizes: tuple[int, ...]) ->
             assert torch.equal(rank_rows(row), rank_rows(mask.expand(3, 1, 4)[image, 0]))
 
 
+@pytest.mark.parametrize("largest", [2**31, 2**62, 2**63 - 1])
+def test_ids_near_the_largest_become_disjoint(largest: int) -> None:
+    masks = [torch.tensor([[[0, largest, largest]]]), torch.tensor([[[largest, 5, 0]], [[1, 1, largest - 1]]])]
+    one, two = make_disjoint([*masks])
+    assert one is not None
+    assert two is not None
+    assert one.tolist() == [[[0, 1, 1]]]
+    assert two.tolist() == [[[4, 3, 2]], [[2, 2, 3]]]
+
+
 def test_masks_for_captum_are_contiguous() -> None:
     for mask in renumber([torch.zeros(3, 1, 4, 4).long(), torch.ones(1, 3, 4, 4).long()]):
         assert mask.is_contiguous()

@@ -1,7 +1,9 @@
 """Hashes: equal for equal values, on any layout, and different for anything that differs."""
 
 import hashlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -50,3 +52,25 @@ def test_settings_whatever_their_order() -> None:
     assert fingerprint({"seed": 0, "epochs": 3}) == fingerprint({"epochs": 3, "seed": 0})
     assert fingerprint({"seed": 0, "epochs": 3}) != fingerprint({"seed": 3, "epochs": 0})
     assert fingerprint([1, 2]) != fingerprint([2, 1])
+
+
+def with_one_at(place: int) -> torch.Tensor:
+    return torch.zeros(3000, dtype=torch.int64).index_fill(0, torch.tensor(place), 1)
+
+
+def test_settings_by_the_contents_of_what_is_in_them() -> None:
+    """The text of a large tensor or array leaves out its middle."""
+    for make in (lambda place: with_one_at(place), lambda place: with_one_at(place).numpy()):
+        first, second = ({"mean": [make(place)]} for place in (1500, 1501))
+        assert str(first) == str(second)
+        assert fingerprint(first) == fingerprint({"mean": [make(1500)]})
+        assert fingerprint(first) != fingerprint(second)
+    assert fingerprint({"n": np.int64(3)}) == fingerprint({"n": 3})
+    assert fingerprint({"path": Path("a/b")}) == fingerprint({"path": "a/b"})
+    assert fingerprint({"dtype": torch.float16}) != fingerprint({"dtype": torch.float32})
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, len, np.array([{}])])
+def test_what_has_no_contents_is_no_setting(value: object) -> None:
+    with pytest.raises(TypeError, match=rf"a {type(value).__name__} has no contents to be known by"):
+        fingerprint({"setting": value})

@@ -81,6 +81,15 @@ def test_settings_are_compared_as_json(store: Store) -> None:
     assert store.load("part", {"mean": [0.5, 0.25], "root": "images"}) == {"value": 1}
 
 
+def test_tensors_among_the_settings_are_compared_by_all_of_their_values(store: Store) -> None:
+    made_with = {"template": torch.zeros(5000)}
+    store.save("part", made_with, {"value": 1})
+    assert store.load("part", made_with) == {"value": 1}
+    made_with["template"][2500] = 1
+    with pytest.raises(StoreError, match=r"other settings, template\.tensor="):
+        store.load("part", made_with)
+
+
 def written(content: object) -> bytes:
     serialized = io.BytesIO()
     torch.save(content, serialized)

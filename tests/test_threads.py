@@ -1,12 +1,15 @@
 """Work divided over threads: every part once, results in order, nothing recorded, settings left as they were."""
 
+import re
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
+import captum_superpixel
 from captum_superpixel._threads import available_cores, call_each, ignored_warnings, undivided_operations
 
 
@@ -78,3 +81,31 @@ def test_only_the_warnings_of_the_category_and_the_modules_are_ignored() -> None
         warnings.warn("heard", RuntimeWarning, stacklevel=1)
     with pytest.raises(UserWarning, match="heard"), ignored_warnings(UserWarning, module=r"PIL\."):
         warnings.warn("heard", UserWarning, stacklevel=1)
+
+
+def test_warnings_are_ignored_by_how_they_begin() -> None:
+    with ignored_warnings(UserWarning, message="not to|never"):
+        warnings.warn("never heard", UserWarning, stacklevel=1)
+        with pytest.raises(UserWarning, match="heard, never"):
+            warnings.warn("heard, never", UserWarning, stacklevel=1)
+
+
+def test_a_thread_may_ignore_more_while_it_ignores_some() -> None:
+    with ignored_warnings(UserWarning, message="outer"):
+        with ignored_warnings(UserWarning, message="inner"):
+            warnings.warn("inner", UserWarning, stacklevel=1)
+            warnings.warn("outer", UserWarning, stacklevel=1)
+        warnings.warn("outer", UserWarning, stacklevel=1)
+        with pytest.raises(UserWarning, match="inner"):
+            warnings.warn("inner", UserWarning, stacklevel=1)
+
+
+def test_filters_are_changed_in_one_place_alone() -> None:
+    """Anywhere else two threads could put back each other's."""
+    package = Path(captum_superpixel.__file__).parent
+    uses = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"catch_warnings|simplefilter|filterwarnings|resetwarnings", path.read_text())
+    }
+    assert uses == {"_threads.py"}

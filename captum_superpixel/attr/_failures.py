@@ -114,5 +114,5 @@ def _holds_tensors(output: object) -> bool:
 def _describe(output: object) -> str:
     name = type(output).__name__
     if type(output) in (tuple, list):
-        return f"a {name} ({', '.join(type(part).__name__ for part in output)})"  # type: ignore[attr-defined]
+        return f"a {name} ({', '.join(type(part).__name__ for part in output)})"  # type: ignore[attr-defined]  # checked above
     return f"a {name}"

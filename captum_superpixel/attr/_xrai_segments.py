@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._threads import call_each
+from captum_superpixel._threads import call_each, ignored_warnings
 from captum_superpixel._untyped import felzenszwalb, resize
 
 SCALES = (50, 100, 150, 250, 500, 1200)
@@ -48,9 +48,9 @@ def segment_at_scales(inputs: Tensor) -> list[list[NDArray[np.integer]]]:
             )
 
     parts = [(number, index) for number in range(len(images)) for index in range(len(SCALES))]
-    with warnings.catch_warnings():
-        # More channels than three are meant; threads share the filters, which are therefore set around them all.
-        warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
+    # More channels than three are meant. Threads share the filters, which are therefore set around them all.
+    many = inputs.shape[1] > 3
+    with ignored_warnings(RuntimeWarning, message="Got image with third dimension") if many else nullcontext():
         call_each(segment, parts, torch.get_num_threads())
     return result
 

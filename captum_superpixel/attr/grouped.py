@@ -281,7 +281,8 @@ class SuperpixelGrouped(Attribution):
         maps = average([attribute_segments(method, call, inputs, member, is_tuple) for member in ensemble])
         if self.reduction == "abs_mean":
             maps = tuple(part.abs() for part in maps) if isinstance(maps, tuple) else maps.abs()
-        return maps
+        # Of inputs in another memory format Lime and KernelShap return maps in that format.
+        return tuple(part.contiguous() for part in maps) if isinstance(maps, tuple) else maps.contiguous()
 
     def _pool(self, maps: Maps, inputs: tuple[Tensor, ...], ensemble: list[Member]) -> Maps:
         parts = _as_tensors(maps, self.attribution_method)

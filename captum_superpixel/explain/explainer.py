@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from captum_superpixel._checks import InputError
 from captum_superpixel._region_table import name_score
 from captum_superpixel._seeds import seeded
+from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
 from captum_superpixel.attr.methods import (
     METHODS,
@@ -174,8 +174,7 @@ class Explainer:
         method: Any = self.method
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
-            with seeded(self.seed), warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
+            with seeded(self.seed), ignored_warnings(UserWarning):
                 if self.perturbs:
                     wrapped = SuperpixelGrouped(method, None, reduction=self.reduction)
                     return wrapped.attribute(inputs, feature_mask=masks, **options)[0].detach().cpu(), None

@@ -131,8 +131,10 @@ def _read_ids(text: str) -> npt.NDArray[np.int64]:
             ids: Any = np.load(file, allow_pickle=False)
             more = bool(file.read(1)) if isinstance(ids, np.ndarray) else True
     except Exception as error:
+        # NumPy advises to allow pickles, which would run what is in the file.
+        cause = "no array, or one of Python objects" if "pickle" in str(error) else error
         raise InputError(
-            f"--masks {text} cannot be read ({type(error).__name__}: {error}); write it by np.save, as integers (H, W)."
+            f"--masks {text} cannot be read ({type(error).__name__}: {cause}); write it by np.save, as integers (H, W)."
         ) from error
     if more:
         raise InputError(f"--masks {text} holds several arrays; pass one, written by np.save.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from captum_superpixel._region_table import (
     strongest_regions,
 )
 from captum_superpixel._texts import cut, fold
+from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
@@ -80,9 +80,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    with replacing(path) as temporary, warnings.catch_warnings():
-        # Names may have letters that matplotlib's font has not; boxes stand for them.
-        warnings.simplefilter("ignore", UserWarning)
+    # Names may have letters that matplotlib's font has not; boxes stand for them.
+    with replacing(path) as temporary, ignored_warnings(UserWarning):
         figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
 
 

@@ -22,6 +22,8 @@ __all__ = ["FORMATS", "find_photographs", "open_photograph", "plan_outputs"]
 FORMATS = ("png", "html", "npz")
 # A folder may be called run-1.2, but hardly cat.jpg.
 _OTHER_SUFFIXES = re.compile(r"\.(bmp|csv|gif|htm|jpe?g|json|npy|pdf|svg|tiff?|webp)", re.IGNORECASE)
+# Of the 255 bytes that file systems take, less a number and a suffix.
+_LONGEST = 240
 
 
 def find_photographs(
@@ -154,11 +156,12 @@ def _check_single_file(out: Path, count: int, formats: Sequence[str]) -> None:
 
 def _different_names(photographs: Sequence[Path]) -> list[str]:
     """Name each photograph's files; file systems may take names for equal that differ in case alone."""
-    taken = {path.stem.casefold() for path in photographs}
+    stems = [_short_stem(path) for path in photographs]
+    taken = {stem.casefold() for stem in stems}
     seen: Counter[str] = Counter()
     names = []
-    for path in photographs:
-        name, key = path.stem, path.stem.casefold()
+    for stem in stems:
+        name, key = stem, stem.casefold()
         if seen[key]:
             number = seen[key] + 1
             while f"{key}-{number}" in taken:
@@ -168,6 +171,12 @@ def _different_names(photographs: Sequence[Path]) -> list[str]:
         seen[key] += 1
         names.append(name)
     return names
+
+
+def _short_stem(path: Path) -> str:
+    """A photograph's name without its suffix, with room for a number and any suffix in what file systems take."""
+    encoded = os.fsencode(path.stem)
+    return path.stem if len(encoded) <= _LONGEST else encoded[:_LONGEST].decode(errors="ignore")
 
 
 def _place_below(photograph: Path, folders: Sequence[Path]) -> Path:

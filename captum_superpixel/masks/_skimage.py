@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel._threads import available_cores, call_each, undivided_operations
+from captum_superpixel._threads import available_cores, call_each, ignored_warnings, undivided_operations
 from captum_superpixel._untyped import rgb2lab
 from captum_superpixel.masks.base import ImageMaskGenerator
 
@@ -30,13 +30,17 @@ class PooledMaskGenerator(ImageMaskGenerator):
 
     num_threads: int | None = None
 
-    expected_warnings: ClassVar[tuple[str, ...]] = ()
-    """How the warnings begin that the engine gives of what is meant here."""
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_threads is not None:
             object.__setattr__(self, "num_threads", checked_integer("num_threads", self.num_threads))
+
+    def expected_warning(self, channels: int) -> str:
+        """How the warning begins that the engine gives of images with so many channels, which are meant; "" for none.
+
+        Where there is one, batches wait for one another: they change the filters of warnings, which threads share.
+        """
+        return ""
 
     @abstractmethod
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
@@ -60,9 +64,9 @@ class PooledMaskGenerator(ImageMaskGenerator):
         tasks = [(generator, *image) for generator in generators for image in zip(arrays, flat.tolist(), strict=True)]
         threads = max(generator.num_threads or available_cores() for generator in generators)
         # Threads share one list of filters, so it is changed around them all.
-        with undivided_operations(), warnings.catch_warnings():
-            for message in {message for generator in generators for message in generator.expected_warnings}:
-                warnings.filterwarnings("ignore", message=message, category=RuntimeWarning)
+        expected = "|".join(sorted({generator.expected_warning(images.shape[1]) for generator in generators} - {""}))
+        ignored = ignored_warnings(RuntimeWarning, message=expected) if expected else nullcontext()
+        with undivided_operations(), ignored:
             masks = call_each(lambda task: task[0]._segment_one(*task[1:]), tasks, threads)
         batches = [masks[first : first + len(arrays)] for first in range(0, len(masks), len(arrays))]
         return [torch.from_numpy(np.stack(batch)[:, None]).to(images.device) for batch in batches]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import importlib.metadata
 import io
 import os
 import threading
@@ -17,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._arrays import parse_array
 from captum_superpixel._checks import checked_integer
 from captum_superpixel._files import read_signed, write_signed
 from captum_superpixel._hashes import hash_tensor
+from captum_superpixel.masks._identity import identify
 
 
 class Cached:
@@ -30,9 +29,10 @@ class Cached:
     Args:
         generator: The generator, from ``(N, C, *spatial)`` to ``(N, 1, *spatial)``, int64, each image by itself.
         directory: Where to keep masks as files, also for other processes and later runs; it is made if it is missing.
-            Then the generator must be a frozen dataclass, as those of this package are: its class and its fields say
-            which masks are its own. Several processes may write at once, and a file that was damaged is replaced. With
-            None masks are kept in memory.
+            Then the generator must be a frozen dataclass, as those of this package are: its class and the contents of
+            its fields (numbers, strings, tensors, arrays, and tuples and the like of these) say which masks are its
+            own. Files that a field names are not looked into, nor functions that its methods call. Several processes
+            may write at once, and a file that was damaged is replaced. With None masks are kept in memory.
         max_images: Of how many images to keep masks in memory; the least recently used are forgotten. With None, all
             are kept.
 
@@ -65,10 +65,9 @@ class Cached:
         self.generator = generator
         self.directory = None if directory is None else Path(directory)
         self.max_images = max_images
-        self._folder: Path | None = None
-        if self.directory is not None:
-            self._folder = self.directory / _identify(generator)
-            self._folder.mkdir(parents=True, exist_ok=True)
+        folder = self._folder()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         self._masks: dict[str, NDArray[np.integer]] = {}
         self._lock = threading.Lock()
 
@@ -89,11 +88,12 @@ class Cached:
             return self.generator(inputs)
         keys = [hash_tensor(image) for image in inputs.detach().cpu()]
         shape = tuple(inputs.shape[2:])
+        folder = self._folder()
         masks: dict[str, NDArray[np.integer]] = {}
         missing: dict[str, int] = {}
         for index, key in enumerate(keys):
             if key not in masks and key not in missing:
-                mask = self._find(key, shape)
+                mask = self._find(key, shape, folder)
                 if mask is None:
                     missing[key] = index
                 else:
@@ -102,13 +102,14 @@ class Cached:
             made = self._segment(inputs if len(missing) == len(inputs) else inputs[list(missing.values())])
             for key, new in zip(missing, made, strict=True):
                 masks[key] = new
-                self._keep(key, new)
+                self._keep(key, new, folder)
         stacked = np.stack([masks[key].astype(np.int64) for key in keys])
         return torch.from_numpy(stacked[:, None]).to(inputs.device)
 
     def __len__(self) -> int:
         """Count the images whose masks are kept."""
-        return len(self._masks) if self._folder is None else sum(1 for _ in self._folder.glob("*.mask"))
+        folder = self._folder()
+        return len(self._masks) if folder is None else sum(1 for _ in folder.glob("*.mask"))
 
     def __repr__(self) -> str:
         """Show the generator and where its masks are kept."""
@@ -128,9 +129,14 @@ class Cached:
         """Forget all masks of this generator, also those in files."""
         with self._lock:
             self._masks.clear()
-        if self._folder is not None:
-            for path in self._folder.glob("*.mask"):
+        folder = self._folder()
+        if folder is not None:
+            for path in folder.glob("*.mask"):
                 path.unlink(missing_ok=True)
+
+    def _folder(self) -> Path | None:
+        """Where the masks of this generator are; found anew each time, because an array in a field may have changed."""
+        return None if self.directory is None else self.directory / identify(self.generator)
 
     def _segment(self, inputs: Tensor) -> Sequence[NDArray[np.integer]]:
         """Segment images, and bring their masks to the smallest type that holds them."""
@@ -150,36 +156,24 @@ class Cached:
             for image in numbers
         ]
 
-    def _find(self, key: str, shape: tuple[int, ...]) -> NDArray[np.integer] | None:
-        if self._folder is not None:
-            return _read(self._folder / f"{key}.mask", shape)
+    def _find(self, key: str, shape: tuple[int, ...], folder: Path | None) -> NDArray[np.integer] | None:
+        if folder is not None:
+            return _read(folder / f"{key}.mask", shape)
         with self._lock:
             mask = self._masks.pop(key, None)
             if mask is not None:
                 self._masks[key] = mask  # at the end, among those asked for last
             return mask
 
-    def _keep(self, key: str, mask: NDArray[np.integer]) -> None:
-        if self._folder is not None:
-            _write(self._folder / f"{key}.mask", mask)
+    def _keep(self, key: str, mask: NDArray[np.integer], folder: Path | None) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / f"{key}.mask", mask)
             return
         with self._lock:
             self._masks[key] = mask
             while self.max_images is not None and len(self._masks) > self.max_images:
                 del self._masks[next(iter(self._masks))]
-
-
-def _identify(generator: object) -> str:
-    """Name the folder of a generator's masks by its class, its fields, and the version of this package."""
-    if not dataclasses.is_dataclass(generator) or not vars(type(generator))["__dataclass_params__"].frozen:
-        raise TypeError(
-            f"masks in a directory need a generator that is a frozen dataclass, as Slic() is, but {generator!r} was "
-            "passed: without its fields, nothing tells whose masks they are; omit directory"
-        )
-    cls = type(generator)
-    fields = [(field.name, getattr(generator, field.name)) for field in dataclasses.fields(generator) if field.compare]
-    text = repr((importlib.metadata.version("captum-superpixel"), cls.__module__, cls.__qualname__, fields))
-    return f"{cls.__name__}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _write(path: Path, mask: NDArray[np.integer]) -> None:
@@ -196,7 +190,7 @@ def _write(path: Path, mask: NDArray[np.integer]) -> None:
 def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.integer] | None:
     """Read a mask; None if there is none, or not the whole, or not of this shape."""
     try:
-        mask: NDArray[np.integer] = np.load(io.BytesIO(read_signed(path)), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        mask: NDArray[np.integer] = parse_array(read_signed(path))
+    except (OSError, ValueError):
         return None
     return mask if mask.shape == shape else None

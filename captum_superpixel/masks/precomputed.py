@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import math
 import operator
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._arrays import parse_array
 from captum_superpixel._checks import listed
 from captum_superpixel._files import replacing
 from captum_superpixel._hashes import hash_tensor
@@ -91,18 +93,17 @@ class Precomputed:
             OSError: If there is no such file, or it cannot be read.
             ValueError: If ``save`` did not write the file, or it was damaged.
         """
+        content = Path(path).read_bytes()
+        # A damaged file makes zipfile and zlib fail in as many ways as there are bytes.
         try:
-            # np.load leaves a file that it opened itself open where it turns out to be damaged.
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                flat, shapes, places, keys = (arrays[name] for name in ("masks", "shapes", "places", "keys"))
-            sizes = [int(np.prod(shape)) for shape in shapes]
-            parts = np.split(flat, np.cumsum(sizes)[:-1])
-            masks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-            known = {str(key): range(len(masks))[place] for key, place in zip(keys, places, strict=True)}
-        except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{os.fspath(path)!r} holds no masks that Precomputed.save wrote: {error}") from error
-        made = cls(torch.from_numpy(mask.astype(np.int64))[None, None] for mask in masks)
-        made._places = known
+            masks, known = _unpack(content)
+        except Exception as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} holds no masks that Precomputed.save wrote ({type(error).__name__}: {error}); "
+                "make it anew"
+            ) from error
+        made = cls.__new__(cls)
+        made._masks, made._places = masks, known
         return made
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -180,7 +181,7 @@ class Precomputed:
         members = [values] if isinstance(values, SupportsIndex) else values
         try:
             # bool is an integer to operator.index, but a list of them is meant as a selection.
-            places = [operator.index(None if isinstance(member, bool) else member) for member in members]  # type: ignore[arg-type]
+            places = [operator.index(None if isinstance(member, bool) else member) for member in members]  # type: ignore[arg-type]  # None raises
         except TypeError:
             raise TypeError(f"indices must be integers, but {indices!r} was passed") from None
         for place in places:
@@ -219,6 +220,29 @@ class Precomputed:
         if len(shapes) > 1:
             raise ValueError(f"masks of the sizes {shapes} do not fit into one batch: ask for one size at a time")
         return torch.from_numpy(np.stack([self._masks[place] for place in places]).astype(np.int64)[:, None])
+
+
+def _unpack(content: bytes) -> tuple[list[NDArray[np.integer]], dict[str, int]]:
+    """The masks in a file's content, and the places of the images that they are known by."""
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in ("masks", "shapes", "places", "keys"):
+            entry = archive.getinfo(f"{name}.npy")
+            # Deflate makes a thousand bytes of one at the most; of the other methods some make a million.
+            if entry.compress_type != zipfile.ZIP_DEFLATED:
+                raise ValueError(f"{name} is compressed by method {entry.compress_type}")
+            # All of the entry is read, since the checksum is compared at its end alone.
+            arrays[name] = parse_array(archive.read(entry))
+    flat, shapes = arrays["masks"], arrays["shapes"]
+    sizes = [math.prod(shape) for shape in shapes.tolist()]
+    if not sizes or min(sizes) < 1 or flat.dtype.kind != "u" or flat.shape != (sum(sizes),):
+        raise ValueError(f"masks of shape {flat.shape} and dtype {flat.dtype} are not {len(sizes)} of these sizes")
+    parts = np.split(flat, np.cumsum(sizes)[:-1])
+    masks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    if not all(len(np.unique(mask)) == int(mask.max()) + 1 for mask in masks):
+        raise ValueError("the ids of a mask have gaps")
+    known = {str(key): range(len(masks))[place] for key, place in zip(arrays["keys"], arrays["places"], strict=True)}
+    return masks, known
 
 
 def _batches(values: object, name: str) -> Iterable[Any]:

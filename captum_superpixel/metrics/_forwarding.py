@@ -12,7 +12,7 @@ from torch import Tensor
 from captum_superpixel._checks import checked_integer
 from captum_superpixel._networks import first_logits, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
-from captum_superpixel.metrics._maps import check_maps, widen
+from captum_superpixel.metrics._maps import check_channels_first, check_maps, widen
 
 __all__ = ["Target", "check_images", "check_scores", "forward_scores"]
 
@@ -31,11 +31,13 @@ def check_images(name: str, images: object) -> Tensor:
 
     Raises:
         TypeError: If they are not a floating-point tensor.
-        ValueError: If they have another shape, hold nothing, or a value of theirs is NaN or infinite.
+        ValueError: If they have another shape, seem to have their channels last, hold nothing, or a value of theirs is
+            NaN or infinite.
     """
     checked = check_maps(name, images)
     if not checked.is_floating_point():
         raise TypeError(f"{name} has dtype {checked.dtype}, which cannot hold a mean: pass {name}.float()")
+    check_channels_first(name, checked.shape)
     return checked
 
 

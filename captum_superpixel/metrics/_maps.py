@@ -1,11 +1,18 @@
 """What every metric asks of the maps that it is given, their magnitudes, and the order of their pixels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from captum_superpixel._checks import check_finite
+from captum_superpixel.feature_masks import looks_channels_last
 
-__all__ = ["check_alike", "check_maps", "descending_ranks", "magnitudes", "widen"]
+__all__ = ["check_alike", "check_channels_first", "check_maps", "descending_ranks", "magnitudes", "widen"]
+
+_HIGH = 16
+"""Maps that are this high, and have as many channels or more, are not one, three or four pixels wide: they are images
+with their channels last."""
 
 
 def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
@@ -21,14 +28,15 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
 
     Raises:
         TypeError: If they are not a tensor of real numbers.
-        ValueError: If they have other dimensions, hold nothing, or a value of theirs is NaN or infinite.
+        ValueError: If they have other dimensions, seem to have their channels last, hold nothing, or a value of theirs
+            is NaN or infinite.
 
     Examples:
         >>> check_maps("maps_a", torch.zeros(2, 3, 4))
         Traceback (most recent call last):
         ...
-        ValueError: maps_a must have shape (N, C, H, W), but has shape (2, 3, 4): maps (N, H, W) without channels become
-        such by maps_a[:, None], those (C, H, W) of one image by maps_a[None]
+        ValueError: maps_a must have shape (N, C, H, W), but has shape (2, 3, 4): (N, H, W), of 2 images without
+        channels, becomes (2, 1, 3, 4) by maps_a[:, None]; (C, H, W), of one image with 2 channels, becomes ...
     """
     if not isinstance(maps, Tensor):
         raise TypeError(f"{name} must be a tensor of shape ({layout}), but a {type(maps).__name__} was passed")
@@ -37,26 +45,51 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
     shape = tuple(maps.shape)
     dimensions = layout.count(",") + 1
     if maps.ndim != dimensions:
-        raise ValueError(f"{name} must have shape ({layout}), but has shape {shape}{_hint(name, maps.ndim, layout)}")
+        raise ValueError(f"{name} must have shape ({layout}), but has shape {shape}{_hint(name, shape, layout)}")
     if maps.numel() == 0:
         raise ValueError(f"{name} of shape {shape} holds nothing: pass at least one map of at least one pixel")
+    # Of maps that are few pixels wide, only high ones of many channels: other small ones may be what they seem.
+    if min(shape[-3:-1]) >= _HIGH:
+        check_channels_first(name, shape)
     detached = maps.detach()
     check_finite(detached, f"entries of {name}", "scores", "leave them out, or find out where they come from")
     return detached
 
 
-def _hint(name: str, dimensions: int, layout: str) -> str:
+def check_channels_first(name: str, shape: Sequence[int]) -> None:
+    """Raise ValueError for what seems to be ``(…, H, W, C)``, whose rows would be taken for channels."""
+    if looks_channels_last(shape[-4:]):
+        raise ValueError(
+            f"{name} of shape {tuple(shape)} seem to have their channels last: pass {name}.movedim(-1, -3), and let a "
+            "network that takes them last bring them back, for example by lambda inputs: "
+            "network(inputs.movedim(1, -1))"
+        )
+
+
+def _hint(name: str, shape: Sequence[int], layout: str) -> str:
     """How to bring maps of other dimensions to the layout, for each of the things that they may be."""
-    missing = layout.count(",") + 1 - dimensions
-    of_models = ":, " if layout.startswith("M") else ""
-    models = "M, " if of_models else ""
-    if missing == 1:
+    missing = layout.count(",") + 1 - len(shape)
+    models = 1 if layout.startswith("M") else 0
+    letters, skipped, of_models = "M, " * models, ":, " * models, f"{shape[0]} models and " * models if shape else ""
+    rest = tuple(shape[models:])
+    if missing == 1 and looks_channels_last((1, *rest)):
+        moved = f"{name}.movedim(-1, -3)[{skipped}None]"
         return (
-            f": maps ({models}N, H, W) without channels become such by {name}[{of_models}:, None], those "
-            f"({models}C, H, W) of one image by {name}[{of_models}None]"
+            f": ({letters}H, W, C), of {of_models}one image with its channels last, becomes what is needed by {moved}"
+        )
+    if missing == 1:
+        images, *size = rest
+        batch, alone = (*shape[:models], images, 1, *size), (*shape[:models], 1, *rest)
+        return (
+            f": ({letters}N, H, W), of {of_models}{images} images without channels, becomes {batch} by "
+            f"{name}[{skipped}:, None]; ({letters}C, H, W), of {of_models}one image with {images} channels, becomes "
+            f"{alone} by {name}[{skipped}None]"
         )
     if missing == 2:
-        return f": maps ({models}H, W) of one image become such by {name}[{of_models}None, None]"
+        return (
+            f": ({letters}H, W), of {of_models}one image without channels, becomes {(*shape[:models], 1, 1, *rest)} by "
+            f"{name}[{skipped}None, None]"
+        )
     if missing == -1:
         return f": choose one of several batches, {name}[0], or make them one batch, {name}.flatten(0, 1)"
     return ""

@@ -198,7 +198,7 @@ def train(
             losses.append(total / length(dataset))
             if bar is not None:
                 bar.set_postfix(loss=f"{losses[-1]:.3f}")
-    model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]  # as above
     return losses
 
 
@@ -249,7 +249,7 @@ def accuracy(model: nn.Module, dataset: Dataset[tuple[Tensor, int]], *, batch_si
 
 def length(dataset: Dataset[tuple[Tensor, int]]) -> int:
     """Number of images; PyTorch types no length for a data set."""
-    count: int = len(dataset)  # type: ignore[arg-type]
+    count: int = len(dataset)  # type: ignore[arg-type]  # as said above
     return count
 
 

@@ -1,7 +1,10 @@
-"""Grad-CAM by its definition, place by place, to compare maps of layers with."""
+"""Grad-CAM by its definition, to compare maps of layers with, and a method of given maps."""
+
+from collections.abc import Callable
 
 import pytest
 import torch
+from captum.attr import Attribution
 from torch import Tensor, nn
 
 
@@ -47,3 +50,19 @@ class ByHand:
 def by_hand() -> type[ByHand]:
     """See there."""
     return ByHand
+
+
+class Stored(Attribution):
+    """Returns the maps that it was given."""
+
+    def __init__(self, maps: object) -> None:
+        super().__init__(nn.Identity())
+        self.maps = maps
+
+    def attribute(self, inputs: object) -> object:
+        return self.maps
+
+
+@pytest.fixture
+def stored() -> Callable[[object], Attribution]:
+    return Stored

@@ -335,3 +335,12 @@ def test_fewer_samples_than_segments_are_warned_of(
     with pytest.warns(UserWarning, match=f"{name} fits 36 features to n_samples={count}, .* at least 36, better 180"):
         grouped.attribute(images, feature_mask=masks, **options)
     grouped.attribute(images, feature_mask=masks, **{**options, "n_samples": 36})
+
+
+@pytest.mark.filterwarnings("ignore:You are providing multiple inputs for Lime:UserWarning")
+@pytest.mark.parametrize("method", BY_SEGMENT)
+def test_maps_of_inputs_in_another_layout_are_contiguous(method, net, images: Tensor, shared_mask: Tensor) -> None:
+    laid_out = images.detach().contiguous(memory_format=torch.channels_last)
+    maps = SuperpixelGrouped(method(net), None).attribute(laid_out, target=1, feature_mask=shared_mask)
+    assert not laid_out.is_contiguous()
+    assert maps.is_contiguous()

@@ -44,17 +44,6 @@ PHOTOGRAPHS = (
 )
 
 
-class Stored(Attribution):
-    """Returns the maps that it was given."""
-
-    def __init__(self, maps):
-        super().__init__(nn.Identity())
-        self.maps = maps
-
-    def attribute(self, inputs):
-        return self.maps
-
-
 def photograph(name, side):
     """A photograph (1, C, H, W) in [0, 1], thinned out to about ``side`` pixels."""
     pixels = sklearn.datasets.load_sample_image(name) if "." in name else getattr(skimage.data, name)()
@@ -105,20 +94,20 @@ def assert_parity(maps, expected):
 
 class TestReference:
     @pytest.mark.parametrize("name", PHOTOGRAPHS)
-    def test_photographs(self, name):
+    def test_photographs(self, name, stored):
         images = photograph(name, 64)
         segments = segments_of(name)
         for algorithm, seed in (("full", 0), ("fast", 1)):
             maps = base_maps(images, seed=len(name) + 100 * seed, smooth=algorithm == "full")
             expected = reference(images, maps, segments, algorithm=algorithm)
             assert len(expected.unique()) > 5
-            assert_parity(XRAI(Stored(maps), algorithm=algorithm).attribute(images), expected)
+            assert_parity(XRAI(stored(maps), algorithm=algorithm).attribute(images), expected)
 
     @pytest.mark.parametrize("algorithm", ["full", "fast"])
-    def test_at_224_pixels(self, algorithm):
+    def test_at_224_pixels(self, algorithm, stored):
         images = photograph("astronaut", 224)[..., :224, :224]
         maps = base_maps(images, seed=1)
-        result = XRAI(Stored(maps), algorithm=algorithm).attribute(images)
+        result = XRAI(stored(maps), algorithm=algorithm).attribute(images)
         assert_parity(result, reference(images, maps, algorithm=algorithm))
 
     @pytest.mark.parametrize(
@@ -132,93 +121,94 @@ class TestReference:
         ],
         ids=str,
     )
-    def test_options(self, options):
+    def test_options(self, options, stored):
         images = photograph("chelsea", 64)
         maps = base_maps(images, seed=7)
         expected = reference(images, maps, segments_of("chelsea"), **options)
-        assert_parity(XRAI(Stored(maps), **options).attribute(images), expected)
+        assert_parity(XRAI(stored(maps), **options).attribute(images), expected)
 
     @pytest.mark.parametrize("channels", [1, 2, 5])
-    def test_normalised_double_precision_images_of_any_number_of_channels(self, channels):
+    def test_normalised_double_precision_images_of_any_number_of_channels(self, channels, stored):
         images = torch.cat([photograph("coffee", 48).double(), photograph("coffee", 48).double().flip(3)], dim=1)
         images = (images[:, :channels] - 0.45) / 0.22
         maps = base_maps(images, seed=2)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
             expected = reference(images, maps)
-        result = XRAI(Stored(maps)).attribute(images)
+        result = XRAI(stored(maps)).attribute(images)
         assert result.dtype == torch.float64
         assert_parity(result, expected)
 
     @pytest.mark.parametrize("algorithm", ["full", "fast"])
-    def test_own_masks_are_not_dilated(self, algorithm):
+    def test_own_masks_are_not_dilated(self, algorithm, stored):
         images = photograph("rocket", 64)
         maps = base_maps(images, seed=3)
         generators = [Grid(9), Grid(30), Grid(64)]
         masks = [generator(images) for generator in generators]
         expected = reference(images, maps, segments=as_segments(*masks), algorithm=algorithm, min_pixel_diff=20)
         options = {"algorithm": algorithm, "min_pixel_diff": 20}
-        assert_parity(XRAI(Stored(maps), **options).attribute(images, feature_mask=masks), expected)
-        assert_parity(XRAI(Stored(maps), generators, **options).attribute(images), expected)
+        assert_parity(XRAI(stored(maps), **options).attribute(images, feature_mask=masks), expected)
+        assert_parity(XRAI(stored(maps), generators, **options).attribute(images), expected)
 
-    def test_without_dilation(self):
+    def test_without_dilation(self, stored):
         images = photograph("coffee", 64)
         maps = base_maps(images, seed=4)
         segments = _get_segments_felzenszwalb(images[0].movedim(0, -1).numpy(), dilation_rad=0)
-        assert_parity(XRAI(Stored(maps), dilation_radius=0).attribute(images), reference(images, maps, segments))
+        assert_parity(XRAI(stored(maps), dilation_radius=0).attribute(images), reference(images, maps, segments))
 
 
 class TestBaseAttribution:
     grid = Grid(12)
 
-    def pooled(self, images, maps, **options):
-        return XRAI(Stored(maps), self.grid, min_pixel_diff=4, **options).attribute(images)
+    @pytest.fixture
+    def pooled(self, stored):
+        return lambda images, maps: XRAI(stored(maps), self.grid, min_pixel_diff=4).attribute(images)
 
-    def test_a_model_is_explained_by_integrated_gradients_from_two_baselines(self, net, images):
+    def test_a_model_is_explained_by_integrated_gradients_from_two_baselines(self, net, images, pooled):
         method = IntegratedGradients(net)
         low, high = (bound(images.flatten(1), 1).view(4, 1, 1, 1) for bound in (torch.amin, torch.amax))
         maps = [
             method.attribute(images, baselines=bound.detach().expand_as(images), target=2, n_steps=20)
             for bound in (low, high)
         ]
-        expected = self.pooled(images, (maps[0] + maps[1]) / 2)
+        expected = pooled(images, (maps[0] + maps[1]) / 2)
         xrai = XRAI(net, self.grid, min_pixel_diff=4)
         torch.testing.assert_close(xrai.attribute(images, target=2, n_steps=20), expected)
         low, high = (bound.detach().expand_as(images) for bound in (low, high))
         own = xrai.attribute(images, baselines=[low, high], target=2, n_steps=20)
         torch.testing.assert_close(own, expected)
         one = xrai.attribute(images, low, 2, n_steps=20)
-        torch.testing.assert_close(one, self.pooled(images, maps[0]))
+        torch.testing.assert_close(one, pooled(images, maps[0]))
 
     def test_a_function_is_a_model(self, net, images):
         expected = XRAI(net, self.grid).attribute(images, target=1)
         assert torch.equal(XRAI(lambda x: net(x), self.grid).attribute(images, target=1), expected)
 
-    def test_an_attribution_is_used_as_it_stands_with_its_options(self, net, images):
+    def test_an_attribution_is_used_as_it_stands_with_its_options(self, net, images, pooled):
         saliency = Saliency(net)
         signed = saliency.attribute(images, 3, abs=False)
-        expected = self.pooled(images, signed)
+        expected = pooled(images, signed)
         xrai = XRAI(saliency, self.grid, min_pixel_diff=4)
         assert torch.equal(xrai.attribute(images, 3, False), expected)
         assert torch.equal(xrai.attribute(images, target=3, abs=False), expected)
         assert not torch.equal(xrai.attribute(images, target=3), expected)
 
-    def test_inside_and_around_a_noise_tunnel(self, net, images):
+    def test_inside_and_around_a_noise_tunnel(self, net, images, pooled):
         options = {"target": 1, "nt_type": "smoothgrad", "nt_samples": 3, "stdevs": 0.1}
         inner = NoiseTunnel(InputXGradient(net))
         torch.manual_seed(0)
         maps = inner.attribute(images, **options)
         torch.manual_seed(0)
         result = XRAI(inner, self.grid, min_pixel_diff=4).attribute(images, **options)
-        assert torch.equal(result, self.pooled(images, maps))
+        assert torch.equal(result, pooled(images, maps))
         xrai = XRAI(net, self.grid, min_pixel_diff=4)
         without_noise = NoiseTunnel(xrai).attribute(images, **{**options, "stdevs": 0.0})
         torch.testing.assert_close(without_noise, xrai.attribute(images, target=1))
 
-    def test_around_superpixels_and_perturbation(self, net, images):
+    def test_around_superpixels_and_perturbation(self, net, images, pooled):
         for method in (SuperpixelGrouped(IntegratedGradients(net), Grid(6)), FeatureAblation(net)):
             result = XRAI(method, self.grid, min_pixel_diff=4).attribute(images, target=0)
-            assert torch.equal(result, self.pooled(images, method.attribute(images, target=0)))
+            assert torch.equal(result, pooled(images, method.attribute(images, target=0)))
 
     def test_sensitivity(self, net, images):
         xrai = XRAI(Saliency(net), self.grid, min_pixel_diff=4)
@@ -236,72 +226,72 @@ class TestBaseAttribution:
 
 
 class TestConventions:
-    def test_a_batch_is_its_images_one_by_one(self):
+    def test_a_batch_is_its_images_one_by_one(self, stored):
         images = torch.cat([photograph(name, 56)[..., :56, :56] for name in ("coffee", "rocket")])
         maps = base_maps(images, seed=5)
         for options in ({}, {"algorithm": "fast"}, {"mask_generator": [Grid(5), Grid(40)]}):
-            together = XRAI(Stored(maps), **options).attribute(images)
+            together = XRAI(stored(maps), **options).attribute(images)
             alone = [
-                XRAI(Stored(one), **options).attribute(image)
+                XRAI(stored(one), **options).attribute(image)
                 for image, one in zip(images.split(1), maps.split(1), strict=True)
             ]
             assert torch.equal(together, torch.cat(alone))
 
-    def test_masks_are_shared_given_for_each_image_or_for_copies_in_a_row(self, images):
+    def test_masks_are_shared_given_for_each_image_or_for_copies_in_a_row(self, images, stored):
         maps = base_maps(images.detach(), seed=6)
         first, second = Grid(6)(images[:1]), Grid(20)(images[:1])
         expected = {
-            name: XRAI(Stored(maps), min_pixel_diff=1).attribute(images, feature_mask=mask)
+            name: XRAI(stored(maps), min_pixel_diff=1).attribute(images, feature_mask=mask)
             for name, mask in (("first", first), ("second", second))
         }
-        xrai = XRAI(Stored(maps), min_pixel_diff=1)
+        xrai = XRAI(stored(maps), min_pixel_diff=1)
         mixed = xrai.attribute(images, feature_mask=torch.cat([first, second]))
         assert torch.equal(mixed[:2], expected["first"][:2])
         assert torch.equal(mixed[2:], expected["second"][2:])
         shared = xrai.attribute(images, feature_mask=[first, torch.cat([second] * 4)])
         assert torch.equal(shared, xrai.attribute(images, feature_mask=[first, second]))
 
-    def test_one_segment_a_pixel_is_the_maximum_over_the_channels(self, images):
+    def test_one_segment_a_pixel_is_the_maximum_over_the_channels(self, images, stored):
         maps = base_maps(images.detach(), seed=8)
         mask = torch.arange(16 * 12).view(1, 1, 16, 12)
-        result = XRAI(Stored(maps), min_pixel_diff=0).attribute(images, feature_mask=mask)
+        result = XRAI(stored(maps), min_pixel_diff=0).attribute(images, feature_mask=mask)
         assert torch.equal(result, maps.amax(dim=1, keepdim=True))
 
-    def test_a_flat_image_is_one_segment(self):
+    def test_a_flat_image_is_one_segment(self, stored):
         images = torch.cat([torch.full((1, 3, 32, 32), 0.3), photograph("coffee", 32)[..., :32, :32]])
         maps = base_maps(images, seed=9)
-        result = XRAI(Stored(maps)).attribute(images)
+        result = XRAI(stored(maps)).attribute(images)
         assert result[0].unique().tolist() == pytest.approx([maps[0].amax(dim=0).mean().item()], rel=1e-5)
         assert len(result[1].unique()) > 1
 
-    def test_ids_matter_by_their_order_alone(self, images):
+    def test_ids_matter_by_their_order_alone(self, images, stored):
         maps = base_maps(images.detach(), seed=10)
         mask = Grid(12)(images)
-        xrai = XRAI(Stored(maps), min_pixel_diff=1)
+        xrai = XRAI(stored(maps), min_pixel_diff=1)
         expected = xrai.attribute(images, feature_mask=mask)
         ids = torch.tensor([*range(2, 13), 2**62])
         assert torch.equal(xrai.attribute(images, feature_mask=ids[mask]), expected)
         assert torch.equal(xrai.attribute(images, feature_mask=mask.int()), expected)
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-    def test_maps_keep_their_precision(self, images, dtype):
+    def test_maps_keep_their_precision(self, images, dtype, stored):
         maps = base_maps(images.detach(), seed=11).to(dtype)
-        result = XRAI(Stored(maps), Grid(12)).attribute(images.detach().to(dtype))
+        result = XRAI(stored(maps), Grid(12)).attribute(images.detach().to(dtype))
         assert result.dtype == dtype
-        expected = XRAI(Stored(maps.double()), Grid(12)).attribute(images.detach().to(dtype))
+        expected = XRAI(stored(maps.double()), Grid(12)).attribute(images.detach().to(dtype))
         torch.testing.assert_close(result, expected.to(dtype))
 
-    def test_own_segments_of_half_precision_images(self):
+    def test_own_segments_of_half_precision_images(self, stored):
         images = photograph("coffee", 32).bfloat16()
         maps = base_maps(images.float(), seed=12)
-        result = XRAI(Stored(maps)).attribute(images)
-        assert torch.equal(result, XRAI(Stored(maps)).attribute(images.float()))
+        result = XRAI(stored(maps)).attribute(images)
+        assert torch.equal(result, XRAI(stored(maps)).attribute(images.float()))
 
-    def test_a_tuple_of_one_comes_back_as_one(self, net, images):
+    def test_a_tuple_of_one_comes_back_as_one(self, net, images, stored):
         xrai = XRAI(net, Grid(12))
         (result,) = xrai.attribute((images,), target=1)
         assert torch.equal(result, xrai.attribute(images, target=1))
-        twice = XRAI(Stored((result,)), Grid(12)).attribute(images)
+        twice = XRAI(stored((result,)), Grid(12)).attribute(images)
         torch.testing.assert_close(twice, result)
 
     def test_without_gradients(self, net, images):

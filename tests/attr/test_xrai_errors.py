@@ -3,22 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from captum.attr import Attribution, LayerGradCam, Saliency
+from captum.attr import LayerGradCam, Saliency
 from torch import nn
 
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.masks import Grid
-
-
-class Stored(Attribution):
-    """Returns what it was given."""
-
-    def __init__(self, maps):
-        super().__init__(nn.Identity())
-        self.maps = maps
-
-    def attribute(self, inputs):
-        return self.maps
 
 
 class TestBadSettings:
@@ -86,11 +75,11 @@ class TestBadCalls:
             XRAI(net).attribute(broken, target=0)
 
     @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-    def test_maps_with_nan(self, images, value):
+    def test_maps_with_nan(self, images, value, stored):
         maps = torch.zeros(4, 3, 16, 12)
         maps[[1, 3], 0, 5, 5] = value
         with pytest.raises(ValueError, match=r"2 of 4 maps of Stored\(Identity\) \(index 1, 3\) hold NaN"):
-            XRAI(Stored(maps)).attribute(images)
+            XRAI(stored(maps)).attribute(images)
 
     def test_masks(self, net, images):
         xrai = XRAI(Saliency(net))
@@ -110,17 +99,17 @@ class TestBadCalls:
         with pytest.raises(ValueError, match="negative id -1"):
             xrai.attribute(images, target=0, feature_mask=mask - 1)
 
-    def test_maps_of_another_size(self, net, images):
+    def test_maps_of_another_size(self, net, images, stored):
         with pytest.raises(ValueError, match=r"LayerGradCam\(Net\) returned a map of shape \(4, 1, 8, 6\)"):
             XRAI(LayerGradCam(net, net.conv2), Grid(4)).attribute(images, target=0)
         with pytest.raises(ValueError, match=r"shape \(2, 3, 16, 12\) for images of shape \(4, 3, 16, 12\)"):
-            XRAI(Stored(torch.zeros(2, 3, 16, 12)), Grid(4)).attribute(images)
+            XRAI(stored(torch.zeros(2, 3, 16, 12)), Grid(4)).attribute(images)
 
-    def test_results_that_are_no_maps(self, images):
+    def test_results_that_are_no_maps(self, images, stored):
         with pytest.raises(TypeError, match=r"Stored\(Identity\) returned a tensor of torch.int64"):
-            XRAI(Stored(torch.zeros(4, 3, 16, 12, dtype=torch.long)), Grid(4)).attribute(images)
+            XRAI(stored(torch.zeros(4, 3, 16, 12, dtype=torch.long)), Grid(4)).attribute(images)
         with pytest.raises(TypeError, match="returned a list"):
-            XRAI(Stored([torch.zeros(4, 3, 16, 12)]), Grid(4)).attribute(images)
+            XRAI(stored([torch.zeros(4, 3, 16, 12)]), Grid(4)).attribute(images)
 
     def test_arguments_that_the_method_does_not_take(self, net, images):
         with pytest.raises(TypeError, match="unexpected keyword argument 'n_steps'"):

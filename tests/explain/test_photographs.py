@@ -57,6 +57,17 @@ def test_a_file_for_one_photograph_and_a_folder_for_several() -> None:
     assert plan_outputs([one], Path("run-1.2"), []) == {one: [Path("run-1.2/cat.png")]}
 
 
+def test_names_as_long_as_the_system_takes(folder: Path) -> None:
+    letters = [Path("n" * 250 + end + ".png") for end in "ab"]
+    umlauts, short = Path("\u00fc" * 125 + ".png"), Path("n" * 240 + ".png")
+    planned = plan_outputs([*letters, umlauts, short], Path("out"), ["html"])
+    (first,), (second,), (third,), (fourth,) = planned.values()
+    assert (first.name, second.name, fourth.name) == ("n" * 240 + ".html", "n" * 240 + "-2.html", "n" * 240 + "-3.html")
+    assert third.name == "\u00fc" * 120 + ".html"
+    for path in (first, second, third, fourth):
+        (folder / path.name).touch()
+
+
 def test_names_that_collide_do_not_replace_one_another() -> None:
     names = ["a/cat.jpg", "b/Cat.jpg", "cat-2.jpg", "cat.tif", "dog.jpg", "c/cat-2.png"]
     written = [path.name for (path,) in plan_outputs([Path(name) for name in names], Path("out"), []).values()]

@@ -129,7 +129,7 @@ def test_files_serve_other_instances_with_the_same_settings_only(tmp_path: Path,
     assert torch.equal(Cached(other, tmp_path)(images), Rows(reverse=True)(images))
     assert (rows.seen, other.seen) == ([], [2])
     for folder in (
-        generator := {Cached(g, tmp_path)._folder for g in (Slic(5), Slic(5, 9.0), SkimageSlic(5), Grid(5))}
+        generator := {Cached(g, tmp_path)._folder() for g in (Slic(5), Slic(5, 9.0), SkimageSlic(5), Grid(5))}
     ):
         assert folder is not None
         assert folder.parent == tmp_path

@@ -90,7 +90,8 @@ def test_every_dtype_gives_the_same_mask(
     pixels = photographs(32)[:2]
     generator = cls(denormalize=denormalize)
     expected = generator(pixels.float())
-    for dtype in (torch.uint8, torch.int16, torch.int64, torch.float16, torch.bfloat16, torch.float64):
+    integers = (torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int16, torch.int64)
+    for dtype in (*integers, torch.float16, torch.bfloat16, torch.float64):
         assert torch.equal(generator(pixels.to(dtype)), expected), dtype
 
 

@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+import random
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,83 @@ def test_what_was_not_saved_is_not_loaded(masks: Tensor, tmp_path: Path) -> None
     for name in ("other.npz", "array.npy"):
         with pytest.raises(ValueError, match=rf"{name}.* holds no masks"):
             Precomputed.load(str(tmp_path / name))
+
+
+def test_any_damage_is_an_error_that_is_documented_or_does_no_harm(
+    images: Tensor, masks: Tensor, tmp_path: Path
+) -> None:
+    """Bits flipped, bytes overwritten, removed and repeated, one to five at a time, anywhere in the file."""
+    draw = random.Random(0)
+    path = tmp_path / "masks.npz"
+    Precomputed.from_images(images, masks).save(path)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(1500):
+        content = bytearray(whole)
+        for _ in range(draw.choice([1, 1, 1, 2, 5])):
+            place, length = draw.randrange(len(content)), draw.randrange(1, 40)
+            kind = draw.choice(["flip", "byte", "ones", "random", "remove", "repeat"])
+            if kind == "flip":
+                content[place] ^= 1 << draw.randrange(8)
+            elif kind == "byte":
+                content[place] = draw.randrange(256)
+            elif kind == "remove":
+                del content[place : place + length]
+            elif kind == "repeat":
+                content[place:place] = content[draw.randrange(len(content)) :][:length]
+            else:
+                content[place : place + length] = b"\xff" * length if kind == "ones" else draw.randbytes(length)
+        path.write_bytes(content)
+        try:
+            loaded = Precomputed.load(path)
+        except ValueError as error:
+            assert re.match(rf"'{re.escape(str(path))}' holds no masks that Precomputed.save wrote \(", str(error))  # noqa: PT017  # most, but not all raise
+            refused += 1
+        else:
+            assert torch.equal(loaded(images), masks)
+            assert torch.equal(loaded[:], masks)
+    assert 1000 < refused < 1500
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"masks": np.zeros(239, np.uint8)}, "masks of shape (239,) and dtype uint8 are not 5 of these sizes"),
+        ({"masks": np.zeros(240, np.int64)}, "masks of shape (240,) and dtype int64"),
+        ({"masks": np.full(240, 3, np.uint8)}, "the ids of a mask have gaps"),
+        ({"shapes": np.array([[2**40, 2**40]])}, "are not 1 of these sizes"),
+        ({"shapes": np.array([[0, 2**60]] * 5)}, "are not 5 of these sizes"),
+        ({"shapes": np.zeros((0, 2), int), "masks": np.zeros(0, np.uint8)}, "are not 0 of these sizes"),
+        ({"shapes": np.array([240])}, "TypeError"),
+        ({"places": np.arange(1, 6)}, "IndexError"),
+        ({"places": np.arange(4)}, "ValueError: zip() argument 2 is shorter"),
+        ({"keys": None}, "KeyError"),
+        ({"keys": np.array([{}] * 5)}, "Python objects are not read"),
+    ],
+)
+def test_files_whose_parts_do_not_fit(
+    images: Tensor, masks: Tensor, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "masks.npz"
+    Precomputed.from_images(images, masks).save(path)
+    with np.load(path) as arrays:
+        parts = {**arrays, **changed}
+    np.savez_compressed(path, **{name: part for name, part in parts.items() if part is not None})
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))}.*{re.escape(message)}"):
+        Precomputed.load(path)
+
+
+def test_other_compressions_are_not_unpacked(masks: Tensor, tmp_path: Path) -> None:
+    """A few bytes of some of them become gigabytes."""
+    path = tmp_path / "masks.npz"
+    Precomputed(masks).save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    with pytest.raises(ValueError, match="masks is compressed by method 14"):
+        Precomputed.load(path)
 
 
 def test_masks_of_images_and_volumes_are_saved_apart(tmp_path: Path) -> None:

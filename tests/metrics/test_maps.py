@@ -19,7 +19,8 @@ def test_good_maps_come_back_detached() -> None:
 
 def test_maps_of_other_dimensions() -> None:
     with pytest.raises(
-        ValueError, match=re.escape("(N, C, H, W), but has shape (4, 5): maps (H, W) of one image become")
+        ValueError,
+        match=re.escape("(N, C, H, W), but has shape (4, 5): (H, W), of one image without channels, becomes (1, 1,"),
     ):
         check_maps("heat", torch.ones(4, 5))
     with pytest.raises(ValueError, match=re.escape("shape (1, 2, 3, 4, 5): choose one of several batches, heat[0]")):
@@ -28,6 +29,60 @@ def test_maps_of_other_dimensions() -> None:
         check_maps("heat", torch.ones(2, 3, 4, 5), "M, N, C, H, W")
     with pytest.raises(ValueError, match=re.escape("heat of shape (0, 3, 4, 5) holds nothing")):
         check_maps("heat", torch.ones(0, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "said"),
+    [
+        (
+            (6, 32, 32),
+            "N, C, H, W",
+            "(N, H, W), of 6 images without channels, becomes (6, 1, 32, 32) by heat[:, None]; (C, H, W), of one image "
+            "with 6 channels, becomes (1, 6, 32, 32) by heat[None]",
+        ),
+        (
+            (5, 4, 8, 8),
+            "M, N, C, H, W",
+            "(M, N, H, W), of 5 models and 4 images without channels, becomes (5, 4, 1, 8, 8) by heat[:, :, None]; "
+            "(M, C, H, W), of 5 models and one image with 4 channels, becomes (5, 1, 4, 8, 8) by heat[:, None]",
+        ),
+        ((8, 9), "N, C, H, W", "(H, W), of one image without channels, becomes (1, 1, 8, 9) by heat[None, None]"),
+        (
+            (5, 8, 9),
+            "M, N, C, H, W",
+            "(M, H, W), of 5 models and one image without channels, becomes (5, 1, 1, 8, 9) by heat[:, None, None]",
+        ),
+    ],
+)
+def test_each_reading_comes_with_the_shape_that_it_leads_to(shape: tuple[int, ...], layout: str, said: str) -> None:
+    heat = torch.ones(shape)
+    with pytest.raises(ValueError, match=re.escape(f"has shape {shape}: {said}") + "$"):
+        check_maps("heat", heat, layout)
+    for expected, advice in re.findall(r"becomes (\(.*?\)) by (heat\[.*?\])", said):
+        advised = eval(advice, {"heat": heat})
+        assert str(tuple(advised.shape)) == expected
+        assert check_maps("heat", advised, layout) is not None
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_that_come_last(channels: int) -> None:
+    maps = torch.rand(2, 20, 24, channels)
+    with pytest.raises(ValueError, match=re.escape(f"heat of shape (2, 20, 24, {channels}) seem to have their")):
+        check_maps("heat", maps)
+    assert check_maps("heat", maps.movedim(-1, -3)).shape == (2, channels, 20, 24)
+    of_models = torch.stack([maps] * 5)
+    with pytest.raises(ValueError, match=re.escape("pass heat.movedim(-1, -3)")):
+        check_maps("heat", of_models, "M, N, C, H, W")
+    assert check_maps("heat", of_models.movedim(-1, -3), "M, N, C, H, W").shape == (5, 2, channels, 20, 24)
+    with pytest.raises(ValueError, match=re.escape("(H, W, C), of one image with its channels last")) as info:
+        check_maps("heat", maps[0])
+    advised = eval(str(info.value).split(" by ")[1], {"heat": maps[0]})
+    assert torch.equal(check_maps("heat", advised), maps[:1].movedim(-1, 1))
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 15, 3), (2, 3, 20, 3), (2, 64, 7, 4), (2, 20, 24, 2), (2, 20, 24, 5)])
+def test_small_maps_and_strips_are_what_they_seem(shape: tuple[int, ...]) -> None:
+    assert check_maps("heat", torch.ones(shape)).shape == shape
 
 
 def test_scores_that_are_not_finite_are_counted_and_the_first_named() -> None:

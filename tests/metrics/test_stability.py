@@ -102,7 +102,13 @@ def test_channels_are_summed_by_magnitude(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64, torch.uint8, torch.bool])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *(torch.float16, torch.bfloat16, torch.float32, torch.bool),
+        *(torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    ],
+)
 def test_every_real_dtype_gives_float64(metric: Metric, dtype: torch.dtype) -> None:
     a, b = tied(3, 2, 12, 12).abs().to(dtype), tied(3, 2, 12, 12, seed=1).abs().to(dtype)
     value = metric(a, b)
