@@ -235,8 +235,14 @@ class SuperpixelGrouped(Attribution):
 
     @property
     def call_signature(self) -> inspect.Signature:
-        """Signature of the wrapped method's ``attribute``, to which calls are bound."""
-        return signature_of(self.attribution_method)
+        """Signature of the wrapped method's ``attribute``, with the mask, to which calls are bound."""
+        wrapped = signature_of(self.attribution_method)
+        if "feature_mask" in wrapped.parameters:
+            return wrapped
+        parameters = list(wrapped.parameters.values())
+        mask = inspect.Parameter("feature_mask", inspect.Parameter.KEYWORD_ONLY, default=None)
+        at = len(parameters) - (bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD)
+        return wrapped.replace(parameters=[*parameters[:at], mask, *parameters[at:]])
 
     def __repr__(self) -> str:
         options = [f"mask_generator={self.mask_generator!r}", f"reduction={self.reduction!r}"]
