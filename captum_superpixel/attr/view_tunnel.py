@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, cast, get_args
 
-from captum.attr import GradientAttribution
+from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer
@@ -22,7 +22,7 @@ from captum_superpixel.attr._view_batches import (
 )
 from captum_superpixel.attr._views import View, choose_views
 from captum_superpixel.attr._wrapper import Wrapper
-from captum_superpixel.attr.grouping import lay_over
+from captum_superpixel.attr.laid_out import LayerReader, ReshapeTransform, check_reshape_transform, read_layer
 
 __all__ = ["Average", "ViewTunnel"]
 
@@ -46,10 +46,11 @@ class ViewTunnel(Wrapper):
 
     Args:
         attribution_method: An instance of any attribution class of Captum, or of your own.
+        reshape_transform: Lays out what a layer returns, as for :class:`SuperpixelGrouped`.
 
     Raises:
         TypeError: If ``attribution_method`` is not an attribution instance.
-        ValueError: If the method has no maps.
+        ValueError: If the method has no maps, or looks at no layer that could be laid out.
 
     Examples:
         >>> import torch
@@ -59,6 +60,11 @@ class ViewTunnel(Wrapper):
         >>> ViewTunnel(Saliency(model)).attribute(images, target=3, n_views=4).shape
         torch.Size([2, 3, 32, 32])
     """
+
+    def __init__(self, attribution_method: Attribution, *, reshape_transform: ReshapeTransform | None = None) -> None:
+        super().__init__(attribution_method)
+        check_reshape_transform(reshape_transform, attribution_method)
+        self.reshape_transform = reshape_transform
 
     @log_usage
     def attribute(
@@ -108,8 +114,12 @@ class ViewTunnel(Wrapper):
         largest = _largest_shifts(tensors, max_shift)
         views = _checked_views(n_views, largest, bool(flip))
         per_batch = 1 if views_per_batch is None else checked_integer("views_per_batch", views_per_batch)
+        image = next(index for index, sizes in enumerate(largest) if sizes)
+        reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
+        if not has_layer_output(self.attribution_method):
+            reader = None  # the layer is laid out for a map of the inputs
         if len(views) == 1 and average == "mean":
-            return self._at_full_size(call(inputs), tensors)
+            return _at_full_size(call(inputs), reader)
         if spread:
             return self._spread(call, inputs, views, largest, average)
         sums: list[Tensor] = []
@@ -120,10 +130,8 @@ class ViewTunnel(Wrapper):
             if isinstance(self, GradientAttribution):
                 # Captum would warn of each view that it asks for gradients.
                 seen = tuple(one.requires_grad_() if one.is_floating_point() else one for one in seen)
-            maps = self._at_full_size(
-                call(seen if isinstance(inputs, tuple) else seen[0], **view_arguments(call, tensors, part, largest)),
-                seen,
-            )
+            arguments = view_arguments(call, tensors, part, largest)
+            maps = _at_full_size(call(seen if isinstance(inputs, tuple) else seen[0], **arguments), reader)
             is_tuple = isinstance(maps, tuple)
             parts = maps if is_tuple else (maps,)
             added = [
@@ -179,23 +187,6 @@ class ViewTunnel(Wrapper):
                 "leave it out"
             )
 
-    def _at_full_size(self, maps: Any, inputs: tuple[Tensor, ...]) -> Any:
-        """Interpolate the map of a layer to the size of the first image; maps of inputs stay as they are."""
-        if not has_layer_output(self.attribution_method):
-            return maps
-        image = next(tensor for tensor in inputs if tensor.dim() > 3)
-        parts = maps if isinstance(maps, tuple) else (maps,)
-        for part in parts:
-            if not isinstance(part, Tensor) or part.dim() != image.dim():
-                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-                raise ValueError(
-                    f"{describe(self.attribution_method)} returned a map of shape {shape} for an input of shape "
-                    f"{tuple(image.shape)}: only the map of a spatial layer can be brought back from a view; choose a "
-                    "convolution"
-                )
-        laid = tuple(lay_over(part, image.shape[2:]) for part in parts)
-        return laid if isinstance(maps, tuple) else laid[0]
-
     def _spread(
         self,
         call: AttributeCall,
@@ -218,6 +209,14 @@ class ViewTunnel(Wrapper):
 
         method = over_views(self.attribution_method, see, len(views), len(tensors[0]), int(samples), len(tensors))
         return call.with_method(method)(inputs)
+
+
+def _at_full_size(maps: Any, reader: LayerReader | None) -> Any:
+    """Lay the map of a layer over the image; maps of inputs stay as they are."""
+    if reader is None:
+        return maps
+    laid_over = reader.map_of(maps, "bilinear")
+    return (laid_over,) if isinstance(maps, tuple) else laid_over
 
 
 def _largest_shifts(tensors: Sequence[Tensor], max_shift: object) -> list[tuple[int, ...]]:

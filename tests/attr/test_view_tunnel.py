@@ -166,7 +166,7 @@ def test_maps_of_a_layer_are_brought_back_at_the_size_of_the_input(net, images) 
     assert ViewTunnel(method).attribute(images, target=1, n_views=1).shape == (4, 1, 16, 12)
     grouped = SuperpixelGrouped(ViewTunnel(method), Grid(4)).attribute(images, target=1, n_views=4)
     assert grouped.shape == (4, 1, 16, 12)
-    with pytest.raises(ValueError, match=r"a map of shape \(4, 1\) for an input of shape \(4, 3, 16, 12\)"):
+    with pytest.raises(ValueError, match=r"the layer Linear of LayerGradCam cannot be laid over the images"):
         ViewTunnel(LayerGradCam(net, net.linear)).attribute(images, target=1)
 
 
