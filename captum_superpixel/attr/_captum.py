@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -21,6 +22,7 @@ from captum.attr import (
     LLMAttribution,
     LLMGradientAttribution,
     NoiseTunnel,
+    PerturbationAttribution,
 )
 from captum.attr._utils.batching import _batch_example_iterator
 from captum.log import log_usage as _log_usage
@@ -51,6 +53,14 @@ def innermost(method: Attribution) -> Attribution:
 def has_layer_output(method: Attribution) -> bool:
     """Whether the innermost method attributes to a layer's activations, not to the inputs."""
     return isinstance(innermost(method), LayerAttribution)
+
+
+def multiplies_by_inputs(method: Attribution) -> bool:
+    """Whether a method's maps say what the inputs contribute: they have them as a factor, or hold measured effects.
+
+    Captum says of Lime and KernelShap, unlike of other perturbation methods, that they do not multiply by the inputs.
+    """
+    return bool(method.multiplies_by_inputs) or isinstance(innermost(method), PerturbationAttribution)
 
 
 def permutes_across_images(method: Attribution) -> bool:
@@ -174,6 +184,12 @@ class AttributeCall:
     def further_arguments(self) -> tuple[Any, ...]:
         """Arguments of the network after its inputs."""
         return _as_tuple(self.get("additional_forward_args"))
+
+    def with_method(self, method: Attribution) -> AttributeCall:
+        """The same call of another method of the same signature."""
+        other = copy.copy(self)
+        other._method = method
+        return other
 
     def __call__(self, inputs: object, **replaced: object) -> Any:
         """Make the call with these inputs, and with some arguments replaced.

@@ -44,18 +44,32 @@ def with_first_logits(method: Method) -> Method:
     Args:
         method: Any attribution method, wrappers included.
     """
-    made: dict[int, Callable[..., Any]] = {}
 
     def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _LogitsOfNetwork(function) if isinstance(function, Module) else _LogitsOf(function)
+
+    return with_forward(method, adapt)
+
+
+def with_forward(method: Method, adapt: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Method:
+    """Copy a method, and the methods that it holds, for another network.
+
+    Args:
+        method: Any attribution method, wrappers included.
+        adapt: From the network, or the function, that is explained to the one that the copy explains.
+    """
+    made: dict[int, Callable[..., Any]] = {}
+
+    def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
         if id(function) not in made:
-            made[id(function)] = _LogitsOfNetwork(function) if isinstance(function, Module) else _LogitsOf(function)
+            made[id(function)] = adapt(function)
         return made[id(function)]
 
     def copied(method: Any) -> Any:
         result = copy.copy(method)
         for name, value in vars(method).items():
             if value is method.forward_func:
-                vars(result)[name] = adapt(value)
+                vars(result)[name] = adapted(value)
             elif isinstance(value, Attribution):
                 vars(result)[name] = copied(value)
             elif isinstance(value, types.MethodType) and value.__self__ is method:
@@ -75,7 +89,7 @@ class _LogitsOf:
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _logits(self.function(*args, **kwargs))
+        return logits_of(self.function(*args, **kwargs))
 
 
 class _LogitsOfNetwork(Module):
@@ -87,8 +101,9 @@ class _LogitsOfNetwork(Module):
         self.training = network.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return _logits(self.network(*args, **kwargs))
+        return logits_of(self.network(*args, **kwargs))
 
 
-def _logits(output: object) -> object:
+def logits_of(output: object) -> object:
+    """Return an output as it is if Captum can explain it, else the logits in it."""
     return output if is_plain(output) else first_logits(output)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from typing import Any, cast
 
 import torch
-from captum.attr import Attribution, GradientAttribution
+from captum.attr import Attribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
 from captum_superpixel._networks import warn_in_training_mode
 from captum_superpixel.attr._captum import (
     AttributeCall,
-    check_method,
     describe,
     has_layer_output,
     innermost,
@@ -24,15 +22,21 @@ from captum_superpixel.attr._captum import (
 from captum_superpixel.attr._first_logits import with_first_logits
 from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, is_ensemble, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
-from captum_superpixel.attr.grouping import INTERPOLATE_MODES, group_maps
+from captum_superpixel.attr._wrapper import Wrapper
+from captum_superpixel.attr.grouping import (
+    INTERPOLATE_MODES,
+    GroupReduction,
+    check_group_reduction,
+    checked_negative_weight,
+    group_maps,
+)
 from captum_superpixel.attr.laid_out import ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.masks import Slic
-from captum_superpixel.pooling import Reduction, check_reduction
 
 __all__ = ["SuperpixelGrouped"]
 
 
-class SuperpixelGrouped(Attribution):
+class SuperpixelGrouped(Wrapper):
     """Averages the maps of an attribution method within superpixels.
 
     Averaging within segments lowers the variance of a map over training runs (Gong et al. 2024). The wrapper takes the
@@ -52,7 +56,12 @@ class SuperpixelGrouped(Attribution):
             segmentations the maps are averaged. None if every call passes ``feature_mask``.
         reduction: ``"mean"`` keeps the sum of the map, and with it completeness and the convergence delta;
             ``"abs_mean"`` averages magnitudes, which do not cancel inside a segment: for looking at maps, and for
-            comparing them between networks; ``"sum"``; ``"max"``, the largest value with its sign.
+            comparing them between networks; ``"sum"``; ``"max"``, the largest value with its sign. ``"evidence"`` adds
+            the channels, averages what is positive and what is negative apart, and takes away the negative by
+            ``negative_weight``; every channel gets the result. It is meant for maps that say what each pixel
+            contributed (:class:`Contributions`), which cancel in a signed mean; for display take ``map.clamp(min=0)``.
+        negative_weight: For ``reduction="evidence"``, from -1 to 1: 1 is the signed mean of the added channels, 0
+            counts what speaks for the class alone, -1 is the mean magnitude of the added channels.
         pool_channels: Average over the channels too, so that each segment has one value. By default every channel is
             averaged by itself. Perturbation methods always perturb all channels of a segment together.
         interpolate_mode: How layer attributions come to the size of the input: ``"bilinear"`` (linear or trilinear in
@@ -83,42 +92,31 @@ class SuperpixelGrouped(Attribution):
         torch.Size([2, 3, 32, 32])
     """
 
-    def __new__(
-        cls, attribution_method: Attribution | None = None, *args: object, **kwargs: object
-    ) -> SuperpixelGrouped:
-        """Choose the class that is a GradientAttribution exactly when the wrapped method is one."""
-        if isinstance(attribution_method, GradientAttribution) and not issubclass(cls, GradientAttribution):
-            return cast(SuperpixelGrouped, super().__new__(_gradient_class(cast(Any, cls))))
-        return super().__new__(cls)
-
     def __init__(
         self,
         attribution_method: Attribution,
         mask_generator: Generators | None = Slic(),
         *,
-        reduction: Reduction = "mean",
+        reduction: GroupReduction = "mean",
+        negative_weight: float = 0.5,
         pool_channels: bool = False,
         interpolate_mode: str = "bilinear",
         reshape_transform: ReshapeTransform | None = None,
     ) -> None:
-        check_method(attribution_method)
+        super().__init__(attribution_method)
         check_reshape_transform(reshape_transform, attribution_method)
         if mask_generator is not None:
             check_generators(mask_generator)
-        check_reduction(reduction)
+        check_group_reduction(reduction)
         self._perturbs = "feature_mask" in signature_of(innermost(attribution_method)).parameters
-        if self._perturbs and reduction in ("sum", "max"):
+        if self._perturbs and reduction not in ("mean", "abs_mean"):
             raise ValueError(
                 f"reduction={reduction!r} does not apply to {type(innermost(attribution_method)).__name__}, which "
                 "gives each segment one score by itself: use 'mean' (as it is) or 'abs_mean' (its magnitude)"
             )
-        if isinstance(self, GradientAttribution):
-            GradientAttribution.__init__(self, attribution_method.forward_func)
-        else:
-            Attribution.__init__(self, attribution_method.forward_func)
-        self.attribution_method = attribution_method
         self.mask_generator = mask_generator
-        self.reduction: Reduction = reduction
+        self.reduction: GroupReduction = reduction
+        self.negative_weight = checked_negative_weight(negative_weight)
         self.pool_channels = pool_channels
         self.interpolate_mode = checked_choice("interpolate_mode", interpolate_mode, list(INTERPOLATE_MODES))
         self.reshape_transform = reshape_transform
@@ -177,10 +175,6 @@ class SuperpixelGrouped(Attribution):
             maps = self._pool(maps, tensors, ensemble)
         return (maps, delta) if has_delta else maps
 
-    def attribute_future(self, *args: object, **kwargs: object) -> None:
-        """Not implemented: Captum's futures cannot be grouped."""
-        raise NotImplementedError("attribute_future is not implemented for SuperpixelGrouped: call attribute")
-
     @torch.no_grad()
     def feature_mask(self, inputs: Tensor | tuple[Tensor, ...]) -> Any:
         """Compute the masks that ``attribute`` groups by, to look at, or to pass back as ``feature_mask=``.
@@ -235,19 +229,22 @@ class SuperpixelGrouped(Attribution):
 
     @property
     def call_signature(self) -> inspect.Signature:
-        """Signature of the wrapped method's ``attribute``, to which calls are bound."""
-        return signature_of(self.attribution_method)
+        """Signature of the wrapped method's ``attribute``, with the mask, to which calls are bound."""
+        wrapped = signature_of(self.attribution_method)
+        if "feature_mask" in wrapped.parameters:
+            return wrapped
+        parameters = list(wrapped.parameters.values())
+        mask = inspect.Parameter("feature_mask", inspect.Parameter.KEYWORD_ONLY, default=None)
+        at = len(parameters) - (bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD)
+        return wrapped.replace(parameters=[*parameters[:at], mask, *parameters[at:]])
 
     def __repr__(self) -> str:
         options = [f"mask_generator={self.mask_generator!r}", f"reduction={self.reduction!r}"]
+        options += [f"negative_weight={self.negative_weight:g}"] if self.reduction == "evidence" else []
         options += ["pool_channels=True"] if self.pool_channels else []
         transform = self.reshape_transform
         options += [f"reshape_transform={getattr(transform, '__name__', transform)}"] if transform else []
         return f"SuperpixelGrouped({describe(self.attribution_method)}, {', '.join(options)})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The class with the gradient base is made on the fly, and cannot be found by name.
-        return _restore, (type(self).__dict__.get("_public_class", type(self)), self.__dict__)
 
     @property
     def _is_layer(self) -> bool:
@@ -311,23 +308,11 @@ class SuperpixelGrouped(Attribution):
         return (pooled,) if is_tuple else pooled
 
     def _average_over(self, maps: Tensor, masks: list[Tensor]) -> Tensor:
-        return group_maps(maps, masks, self.reduction, self.pool_channels)
+        return group_maps(maps, masks, self.reduction, self.pool_channels, self.negative_weight)
 
     @property
     def _name(self) -> str:
         return type(innermost(self.attribution_method)).__name__
-
-
-@functools.cache
-def _gradient_class(cls: Any) -> Any:
-    body = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_public_class": cls}
-    return type(cls.__name__, (cls, GradientAttribution), body)
-
-
-def _restore(cls: type[SuperpixelGrouped], state: dict[str, Any]) -> SuperpixelGrouped:
-    grouped = cls.__new__(cls, state["attribution_method"])
-    grouped.__dict__.update(state)
-    return grouped
 
 
 def _as_tensors(values: object, method: Attribution | None = None) -> tuple[Tensor, ...]:

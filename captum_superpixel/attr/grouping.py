@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from captum_superpixel._checks import checked_choice, checked_number
 from captum_superpixel.attr._masks import MaskGenerator, generate
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, repeat_for_batch
-from captum_superpixel.pooling import Reduction, pool_segments
+from captum_superpixel.pooling import pool_segments
 
-__all__ = ["INTERPOLATE_MODES", "group_maps", "lay_over", "segment_images"]
+__all__ = [
+    "INTERPOLATE_MODES",
+    "GroupReduction",
+    "check_group_reduction",
+    "checked_negative_weight",
+    "group_maps",
+    "lay_over",
+    "segment_images",
+]
+
+GroupReduction = Literal["mean", "abs_mean", "sum", "max", "evidence"]
+"""How a map is pooled; see ``SuperpixelGrouped``."""
 
 INTERPOLATE_MODES: dict[str, dict[int, str]] = {
     "bilinear": {1: "linear", 2: "bilinear", 3: "trilinear"},
@@ -23,7 +36,11 @@ INTERPOLATE_MODES: dict[str, dict[int, str]] = {
 
 
 def group_maps(
-    maps: Tensor, feature_masks: Sequence[MaskLike], reduction: Reduction = "mean", pool_channels: bool = False
+    maps: Tensor,
+    feature_masks: Sequence[MaskLike],
+    reduction: GroupReduction = "mean",
+    pool_channels: bool = False,
+    negative_weight: float = 0.5,
 ) -> Tensor:
     """Pool maps within the segments of each mask, and average over the masks: what ``SuperpixelGrouped`` does to a map.
 
@@ -31,21 +48,63 @@ def group_maps(
 
     Args:
         maps: Floating-point maps ``(N, C, *spatial)``.
-        feature_masks: At least one mask ``(M, 1 or C, *spatial)`` where M divides N; see ``attribute``.
+        feature_masks: At least one mask ``(M, 1 or C, *spatial)`` where M divides N; see ``attribute``. With
+            ``reduction="evidence"``, which adds the channels, masks have one channel.
         reduction: As for ``SuperpixelGrouped``.
         pool_channels: As for ``SuperpixelGrouped``.
+        negative_weight: As for ``SuperpixelGrouped``.
 
     Returns:
         ``(N, C, *spatial)``, contiguous.
+
+    Raises:
+        TypeError: If the weight is not a number.
+        ValueError: If the reduction is unknown, the weight out of its range, or a mask does not fit.
 
     Examples:
         >>> maps = torch.tensor([[[1.0, 3.0, 8.0, 8.0]]])
         >>> group_maps(maps, [torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 0]]])])
         tensor([[[3.5000, 3.5000, 6.5000, 6.5000]]])
+        >>> maps = torch.tensor([[[4.0, -2.0, 6.0, 0.0]]])
+        >>> group_maps(maps, [torch.tensor([[[0, 0, 1, 1]]])], "evidence")
+        tensor([[[1.5000, 1.5000, 3.0000, 3.0000]]])
     """
+    check_group_reduction(reduction)
+    weight = checked_negative_weight(negative_weight)
     masks = [repeat_for_batch(check_feature_mask(mask, maps.shape), maps.shape[0]) for mask in feature_masks]
-    pooled = [pool_segments(maps, mask, reduction, pool_channels) for mask in masks]
+    if reduction == "evidence":
+        pooled = [_weigh_evidence(maps, mask, weight) for mask in masks]
+    else:
+        pooled = [pool_segments(maps, mask, reduction, pool_channels) for mask in masks]
     return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(dim=0)
+
+
+def check_group_reduction(reduction: object) -> GroupReduction:
+    """Return the reduction if its name is known, else raise ValueError."""
+    return checked_choice("reduction", reduction, get_args(GroupReduction))
+
+
+def checked_negative_weight(negative_weight: object) -> float:
+    """Return the weight as a float; raise TypeError or ValueError unless it is a number from -1 to 1."""
+    weight = checked_number("negative_weight", negative_weight, minimum=-1)
+    if weight > 1:
+        raise ValueError(
+            f"negative_weight is from -1 (magnitudes) over 0 (what speaks for the class alone) to 1 (the signed mean), "
+            f"but {weight:g} was passed"
+        )
+    return weight
+
+
+def _weigh_evidence(maps: Tensor, mask: Tensor, weight: float) -> Tensor:
+    """Average positive and negative parts of the added channels apart, and subtract: in every channel the same."""
+    if maps.dim() > 1 and mask.shape[1] != 1:
+        raise ValueError(
+            f"a feature_mask of shape {tuple(mask.shape)} parts the channels, which reduction='evidence' adds: pass a "
+            "mask with one channel"
+        )
+    total = maps.sum(dim=1, keepdim=True)
+    positive, negative = pool_segments(total.clamp(min=0), mask), pool_segments(total.clamp(max=0), mask)
+    return (positive + weight * negative).expand(maps.shape).contiguous()
 
 
 @torch.no_grad()
