@@ -11,23 +11,40 @@ from torch import Tensor
 
 from captum_superpixel._untyped import label
 
-__all__ = ["keep_largest", "label_components", "merge_smallest"]
+__all__ = ["has_specks", "keep_largest", "label_components", "least_area", "merge_smallest"]
+
+_SPECK = 10
+"""How many times smaller than the mean a segment is from which on it is a speck."""
 
 _LARGE = 2**62
 """Above every number of a component and every squared distance between two."""
 
 
-def keep_largest(clusters: Tensor, colors: Tensor, n_segments: int | Tensor) -> tuple[Tensor, Tensor]:
+def keep_largest(
+    clusters: Tensor,
+    colors: Tensor,
+    n_segments: int | Tensor,
+    *,
+    least: Tensor | None = None,
+    areas: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Turn the clusters of a batch of images into connected segments, all surplus components at a time.
 
     The ``n_segments`` largest connected components of each image stay, and the others are merged with them: in each
     round every other one joins the neighbor of the nearest color (of several, the one with the lowest number), which
     may be another such component. Colors are those of the clusters, and after a merger their mean by size.
 
+    Components below ``least`` do not stay, even if they are among the largest. In images that have such ones among the
+    largest, all components below it join a neighbor first, round by round, until none is left; of those that have
+    formed, the largest then stay in the place of the ones that were too small. Other images are as without ``least``.
+
     Args:
         clusters: Shape ``(N, *spatial)``, int32, numbers below K.
         colors: Shape ``(N, K, C)``, whole numbers below 2**12 in magnitude.
-        n_segments: How many segments to leave in each image: one number, or ``(N,)``.
+        n_segments: How many segments to leave in each image: one number, or ``(N,)``. Fewer are left where there are
+            not so many components that are large enough.
+        least: How large each segment of an image is at least, ``(N,)``, and at most the image; None for 1.
+        areas: How much each element of an image counts, ``(*spatial)``, integers; None for 1.
 
     Returns:
         Segments ``(N, *spatial)``, int64, numbered from 0 without gaps in each image, in the reading order of the
@@ -48,15 +65,21 @@ def keep_largest(clusters: Tensor, colors: Tensor, n_segments: int | Tensor) -> 
     sizes = torch.bincount(flat)
     cluster_of = torch.empty_like(sizes).scatter_(0, flat, distinct.flatten().long())
     image_of = cluster_of.div(per_image, rounding_mode="floor")
+    if areas is not None:
+        sizes = torch.bincount(flat, areas.expand(clusters.shape).flatten().double()).long()
     wanted = torch.as_tensor(n_segments, device=clusters.device).expand(count)
-    loose = ~_are_largest(sizes, image_of, torch.bincount(image_of, minlength=count), wanted)
+    stay = _are_largest(sizes, image_of, wanted)
+    if least is not None:
+        stay &= sizes >= least.index_select(0, image_of)
+    loose = ~stay
     sums = colors.flatten(0, 1).long().index_select(0, cluster_of) * sizes[:, None]
     graph = Graph(sizes, sums, loose, *_touching(components, loose))
     segment_of = _number(sizes)
-    while len(graph.first):
-        graph, group, names = merge_round(graph, graph.loose)
-        image_of = image_of.index_select(0, names)
-        segment_of = group.index_select(0, segment_of)
+    if least is not None and (lacking := wanted - torch.bincount(image_of[stay], minlength=count)).any():
+        below = torch.where(lacking > 0, least, _LARGE)
+        graph, image_of, segment_of = _join(graph, image_of, segment_of, below)
+        graph = _let_largest_stay(graph, image_of, lacking)
+    _, image_of, segment_of = _join(graph, image_of, segment_of)
     counts = torch.bincount(image_of, minlength=count)
     segment_of -= (counts.cumsum(0) - counts)[image_of][segment_of]
     return segment_of.index_select(0, flat).view(clusters.shape), counts
@@ -96,6 +119,16 @@ def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Ten
         graph, group, _ = merge_round(graph, joining, by_lowest=True)
         segment_of = group.index_select(0, segment_of)
     return segment_of.index_select(0, flat).view(components.shape)
+
+
+def least_area(pixels: int, n_segments: int) -> int:
+    """Say how many pixels a segment has at least: a tenth of the mean, if there are ``n_segments`` of them."""
+    return math.ceil(pixels / (_SPECK * n_segments))
+
+
+def has_specks(segments: Tensor, n_segments: int) -> bool:
+    """Say whether a segment ``(*spatial)``, numbered from 0 without gaps, is smaller than ``least_area``."""
+    return bool(torch.bincount(segments.flatten()).min() < least_area(segments.numel(), n_segments))
 
 
 def label_components(labels: Tensor) -> Tensor:
@@ -186,6 +219,41 @@ def unite(partners: Tensor, *, by_lowest: bool = False) -> tuple[Tensor, Tensor]
     return (is_name.cumsum(0) - 1).index_select(0, name), _where(is_name)
 
 
+def _join(
+    graph: Graph, image_of: Tensor, segment_of: Tensor, below: Tensor | None = None
+) -> tuple[Graph, Tensor, Tensor]:
+    """Let loose components join a neighbor, round by round, until none is left that does.
+
+    Args:
+        graph: M components.
+        image_of: Which image each is in, ``(M,)``.
+        segment_of: Which of them each component of the beginning has become a part of.
+        below: Up to which size they join, exclusive, for each image ``(N,)``; None for any size.
+
+    Returns:
+        The same three, of the groups that have formed.
+    """
+    while len(graph.first):
+        joining = graph.loose
+        if below is not None:
+            joining = joining & (graph.sizes < below.index_select(0, image_of))
+            if not joining.any():
+                break
+        graph, group, names = merge_round(graph, joining)
+        image_of = image_of.index_select(0, names)
+        segment_of = group.index_select(0, segment_of)
+    return graph, image_of, segment_of
+
+
+def _let_largest_stay(graph: Graph, image_of: Tensor, lacking: Tensor) -> Graph:
+    """Say of the largest loose components of each image, as many as are ``lacking`` in it ``(N,)``, that they stay."""
+    places = _where(graph.loose)
+    chosen = _are_largest(graph.sizes.index_select(0, places), image_of.index_select(0, places), lacking)
+    loose = graph.loose.index_fill(0, places[chosen], False)
+    pairs = _select(loose.index_select(0, graph.first), graph.first, graph.second)
+    return Graph(graph.sizes, graph.sums, loose, *pairs)
+
+
 def _nearest(means: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Find for each component that stands first in pairs the nearest of the others, of several the lowest: ``(M,)``."""
     squares = means.index_select(0, first).sub_(means.index_select(0, second)).square_()
@@ -253,11 +321,12 @@ def _label_in_parallel(labels: Tensor) -> Tensor:
     return (torch.cumsum(parent == index.flatten(), 0) - 1)[parent].view(labels.shape)
 
 
-def _are_largest(sizes: Tensor, image_of: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
+def _are_largest(sizes: Tensor, image_of: Tensor, wanted: Tensor) -> Tensor:
     """Mark the ``wanted`` largest components of each image, of equal ones the first: ``(M,)`` bool."""
     order = torch.argsort(sizes, descending=True, stable=True)
     order = order[torch.argsort(image_of[order], stable=True)]
     image_of = image_of[order]
+    counts = torch.bincount(image_of, minlength=len(wanted))
     rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[image_of]
     return torch.empty_like(order, dtype=torch.bool).scatter_(0, order, rank < wanted[image_of])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._untyped import slic
-from captum_superpixel.masks._components import label_components, merge_smallest
+from captum_superpixel.masks._components import has_specks, label_components, merge_smallest
 from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
 
@@ -21,7 +21,8 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
     """SLIC: k-means on color and position, by ``skimage.segmentation.slic``.
 
     Segments are connected, and there are exactly ``n_segments`` of them but for images of one color, which are one
-    segment. Images ``(N, C, H, W)`` and volumes ``(N, C, D, H, W)``.
+    segment; none is smaller than a tenth of the mean, unless the image leaves no choice. Images ``(N, C, H, W)`` and
+    volumes ``(N, C, D, H, W)``.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
@@ -94,5 +95,7 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
             )
             components = label_components(torch.from_numpy(clusters))
             if components.max() + 1 >= self.n_segments or centers == pixels:
-                return merge_smallest(components, torch.from_numpy(features), self.n_segments).numpy()
+                segments = merge_smallest(components, torch.from_numpy(features), self.n_segments)
+                if centers == pixels or not has_specks(segments, self.n_segments):
+                    return segments.numpy()
             centers = min(pixels, centers + (centers + 1) // 2)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks._components import keep_largest
+from captum_superpixel.masks._components import keep_largest, least_area
 from captum_superpixel.masks.grid import choose_cells
 from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import Clustering
@@ -21,8 +21,11 @@ from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 _CELLS = 0.8
 """Cells for each segment that is asked for: the other segments are connected components that k-means cuts off."""
 
-_ENOUGH = 0.9
+_ENOUGH = 0.8
 """The share of ``n_segments`` below which an image is segmented again from more cells."""
+
+_ENOUGH_IN_SMALL = 0.9
+"""The same where cells are so small that there is no blur: there more specks are merged, and to try again is cheap."""
 
 _DETAIL = 32
 """How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels."""
@@ -73,7 +76,9 @@ def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: A
             step = max(1, at_once.segmented // shrunk.images[:, 0].numel())
             for first in range(0, len(indices), step):
                 part = indices[first : first + step]
-                segments = _segment([settings[index] for index in part], shrunk, at_once.assigned)
+                chosen = [settings[index] for index in part]
+                areas = _block_areas(height, width, factor, shrunk.images.device) if factor > 1 else None
+                segments = _segment(chosen, shrunk, at_once.assigned, areas=areas)
                 if factor > 1:
                     segments = segments.repeat_interleave(factor, 2)[:, :, :height]
                     segments = segments.repeat_interleave(factor, 3)[..., :width]
@@ -81,7 +86,14 @@ def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: A
     return [found[index] for index in range(len(settings))]
 
 
-def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, cells: float = _CELLS) -> Tensor:
+def _segment(
+    settings: Sequence[Setting],
+    pixels: SharedPixels,
+    at_once: int,
+    *,
+    cells: float = _CELLS,
+    areas: Tensor | None = None,
+) -> Tensor:
     """Segment N images by G sorted settings.
 
     Those that differ in compactness alone move their centers as one batch, and the clusters of all are connected
@@ -92,13 +104,14 @@ def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, ce
         pixels: The images.
         at_once: How many pixels are compared with centers at the same time.
         cells: How many cells to start from for each segment; images in which these leave too few components get more.
+        areas: How many pixels of the original each of these stands for, ``(H, W)``; with None one.
 
     Returns:
         Shape ``(G, N, H, W)``.
     """
     count, channels, height, width = pixels.images.shape
     device = pixels.images.device
-    clusters, centers = [], []
+    clusters, centers, shares = [], [], []
     for (n_segments, iterations), group in groupby(settings, lambda setting: setting[:2]):
         rows, columns = _choose_cells(height, width, cells * n_segments)
         grids = [make_cells(height, width, (rows, columns), channels, setting.compactness, device) for setting in group]
@@ -107,17 +120,22 @@ def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, ce
         assigned, moved = clustering(pixels.colors(blurred=blurred))
         clusters.append(assigned.flatten(0, 1))
         centers.append(moved.flatten(0, 1)[..., :channels])
+        shares += len(grids) * [_ENOUGH if blurred else _ENOUGH_IN_SMALL]
     most = max(moved.shape[1] for moved in centers)
     colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
     wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
-    segments, counts = keep_largest(torch.cat(clusters), colors, wanted.repeat_interleave(count))
+    total = height * width if areas is None else int(areas.sum())
+    least = torch.tensor([least_area(total, setting.n_segments) for setting in settings], device=device)
+    wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
+    segments, counts = keep_largest(torch.cat(clusters), colors, wanted, least=least, areas=areas)
     segments = segments.view(len(settings), count, height, width)
-    enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
-    too_few = counts.view(len(settings), count) < enough[:, None]
+    enough = [math.ceil(share * setting.n_segments) for share, setting in zip(shares, settings, strict=True)]
+    too_few = counts.view(len(settings), count) < torch.tensor(enough, device=device)[:, None]
     for index in too_few.any(dim=1).nonzero().flatten().tolist():
         if math.prod(_choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
             chosen = pixels.select(too_few[index])
-            segments[index, too_few[index]] = _segment([settings[index]], chosen, at_once, 1.3 * cells)[0]
+            again = _segment([settings[index]], chosen, at_once, cells=1.3 * cells, areas=areas)
+            segments[index, too_few[index]] = again[0]
     return segments
 
 
@@ -130,6 +148,15 @@ def _choose_cells(height: int, width: int, count: float) -> tuple[int, int]:
 def _shrink_factor(side: float) -> int:
     """Say how many pixels wide the blocks are that are treated as one, where a segment is ``side`` pixels wide."""
     return 1 << max(0, math.floor(math.log2(side / _DETAIL)))
+
+
+def _block_areas(height: int, width: int, factor: int, device: torch.device) -> Tensor:
+    """Count the pixels in blocks of ``factor`` x ``factor``, of which those at the far edges may lack some."""
+    rows, columns = (
+        torch.tensor([min(factor, length - start) for start in range(0, length, factor)], device=device)
+        for length in (height, width)
+    )
+    return rows[:, None] * columns
 
 
 def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
