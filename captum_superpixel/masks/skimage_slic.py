@@ -43,8 +43,8 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         again from half as many centers more.
 
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. scikit-image then stretches the range of each image to [0, 1].
-        One channel is gray and segmented like the color image with three such channels.
+        [0, 1] by its own minimum and maximum, outliers clipped. scikit-image then stretches the range of each image to
+        [0, 1]. One channel is gray and segmented like the color image with three such channels.
 
     References:
         Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", IEEE TPAMI 34(11), 2012,

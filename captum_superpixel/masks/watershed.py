@@ -39,8 +39,8 @@ class Watershed(CountedMaskGenerator, PooledMaskGenerator):
         less: 100 segments at 224 pixels a side explain .54 of their variance against .74 here.
 
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. One channel is gray and segmented like the color image with three
-        such channels; channels that are not colors are compared as they are.
+        [0, 1] by its own minimum and maximum, outliers clipped. One channel is gray and segmented like the color image
+        with three such channels; channels that are not colors are compared as they are.
 
     References:
         Beucher and Meyer, "The Morphological Approach to Segmentation: The Watershed Transformation", in

@@ -38,7 +38,8 @@ class Slic(CountedMaskGenerator):
             lightness runs from 0 to 100; channels that are not colors are put on the same range.
         max_num_iter: The number of k-means iterations.
         denormalize: ``(mean, std)`` of the model's preprocessing, so that pixels are ``x * std + mean``, clipped to
-            [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum.
+            [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum; outliers such as a hot
+            pixel, farther from all other values than those are apart, are clipped.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
 
     Notes:
