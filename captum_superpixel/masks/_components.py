@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from captum_superpixel._untyped import label
 
@@ -27,6 +28,7 @@ def keep_largest(
     *,
     least: Tensor | None = None,
     areas: Tensor | None = None,
+    valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Turn the clusters of a batch of images into connected segments, all surplus components at a time.
 
@@ -45,6 +47,8 @@ def keep_largest(
             not so many components that are large enough.
         least: How large each segment of an image is at least, ``(N,)``, and at most the image; None for 1.
         areas: How much each element of an image counts, ``(*spatial)``, integers; None for 1.
+        valid: Which elements of the images are segmented, ``(*spatial)`` bool; None for all. The others get the number
+            of segments. A place that they cut off from all others keeps a segment, whatever its size.
 
     Returns:
         Segments ``(N, *spatial)``, int64, numbered from 0 without gaps in each image, in the reading order of the
@@ -56,6 +60,10 @@ def keep_largest(
         >>> keep_largest(clusters, colors, n_segments=2)[0].tolist()
         [[[0, 0, 1, 1], [0, 0, 1, 1]]]
     """
+    if valid is not None:
+        # One more cluster in each image.
+        clusters = torch.where(valid, clusters, colors.shape[1])
+        colors = pad(colors, (0, 0, 0, 1))
     count, per_image = colors.shape[:2]
     images = torch.arange(count, dtype=torch.int32, device=clusters.device)
     # One tall image, in which clusters of different images differ: components come out numbered image by image.
@@ -68,24 +76,36 @@ def keep_largest(
     if areas is not None:
         sizes = torch.bincount(flat, areas.expand(clusters.shape).flatten().double()).long()
     wanted = torch.as_tensor(n_segments, device=clusters.device).expand(count)
-    stay = _are_largest(sizes, image_of, wanted)
+    outside = torch.zeros_like(sizes, dtype=torch.bool)
+    if valid is not None:
+        outside = cluster_of % per_image == per_image - 1
+    stay = _are_largest(sizes.masked_fill(outside, -1), image_of, wanted)
     if least is not None:
         stay &= sizes >= least.index_select(0, image_of)
-    loose = ~stay
+    loose = ~(stay | outside)
     sums = colors.flatten(0, 1).long().index_select(0, cluster_of) * sizes[:, None]
     graph = Graph(sizes, sums, loose, *_touching(components, loose))
     segment_of = _number(sizes)
+    if valid is not None:
+        stay &= ~outside
+        pairs = _select(~outside.index_select(0, graph.second), graph.first, graph.second)
+        graph = Graph(sizes, sums, loose, *pairs)
     if least is not None and (lacking := wanted - torch.bincount(image_of[stay], minlength=count)).any():
         below = torch.where(lacking > 0, least, _LARGE)
-        graph, image_of, segment_of = _join(graph, image_of, segment_of, below)
+        graph, image_of, segment_of = _join(graph, image_of, segment_of, below, islands=valid is not None)
         graph = _let_largest_stay(graph, image_of, lacking)
-    _, image_of, segment_of = _join(graph, image_of, segment_of)
+    _, image_of, segment_of = _join(graph, image_of, segment_of, islands=valid is not None)
+    if valid is not None:
+        apart = torch.zeros_like(image_of, dtype=torch.bool).index_fill(0, segment_of[outside], True)
+        counts = torch.bincount(image_of[~apart], minlength=count)
+        number = torch.where(apart, counts[image_of], (~apart).cumsum(0) - 1 - (counts.cumsum(0) - counts)[image_of])
+        return number[segment_of].index_select(0, flat).view(clusters.shape), counts
     counts = torch.bincount(image_of, minlength=count)
     segment_of -= (counts.cumsum(0) - counts)[image_of][segment_of]
     return segment_of.index_select(0, flat).view(clusters.shape), counts
 
 
-def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Tensor:
+def merge_smallest(components: Tensor, features: Tensor, n_segments: int, *, valid: Tensor | None = None) -> Tensor:
     """Merge connected components of one image until ``n_segments`` are left, half of the surplus at a time.
 
     The smallest join the neighbor of the nearest mean (of several, the one with the lowest number); sizes and means are
@@ -95,10 +115,12 @@ def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Ten
         components: Shape ``(*spatial)``, int64, numbered from 0 without gaps.
         features: What the pixels are compared by, of shape ``(*spatial, F)``.
         n_segments: How many segments to leave, at least 1.
+        valid: Which pixels are segmented, ``(*spatial)`` bool; None for all. No component has both kinds.
 
     Returns:
         Segments ``(*spatial)``, int64, numbered from 0 without gaps in the order of the components: ``n_segments`` of
-        them, or all components if they are fewer.
+        them (not counting components that are not valid), or all components if they are fewer; more where the valid
+        pixels lie in more places, which have no neighbors.
 
     Examples:
         >>> values = torch.tensor([[0.0, 0.1, 0.9, 1.0, 1.0]])
@@ -110,12 +132,19 @@ def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Ten
     columns = features.flatten(0, -2).double().unbind(1)
     sums = torch.stack([torch.bincount(flat, column) for column in columns], dim=1)
     loose = torch.ones_like(sizes, dtype=torch.bool)
-    graph = Graph(sizes, sums, loose, *_touching(components[None], loose))
+    first, second = _touching(components[None], loose)
+    left = n_segments
+    if valid is not None:
+        outside = torch.zeros_like(loose).index_fill(0, flat[~valid.flatten()], True)
+        first, second = _select(~(outside[first] | outside[second]), first, second)
+        left += int(outside.sum())
+    graph = Graph(sizes, sums, loose, first, second)
     segment_of = _number(sizes)
-    while len(graph.sizes) > n_segments:
-        surplus = len(graph.sizes) - n_segments
-        joining = torch.zeros_like(graph.sizes, dtype=torch.bool)
-        joining[graph.sizes.argsort(stable=True)[: (surplus + 1) // 2]] = True
+    while len(graph.sizes) > left and len(graph.first):
+        surplus = len(graph.sizes) - left
+        alone = torch.ones_like(graph.loose).index_fill(0, graph.first, False)
+        smallest = graph.sizes.masked_fill(alone, _LARGE).argsort(stable=True)[: (surplus + 1) // 2]
+        joining = torch.zeros_like(graph.loose).index_fill(0, smallest, True) & ~alone
         graph, group, _ = merge_round(graph, joining, by_lowest=True)
         segment_of = group.index_select(0, segment_of)
     return segment_of.index_select(0, flat).view(components.shape)
@@ -220,7 +249,7 @@ def unite(partners: Tensor, *, by_lowest: bool = False) -> tuple[Tensor, Tensor]
 
 
 def _join(
-    graph: Graph, image_of: Tensor, segment_of: Tensor, below: Tensor | None = None
+    graph: Graph, image_of: Tensor, segment_of: Tensor, below: Tensor | None = None, *, islands: bool = False
 ) -> tuple[Graph, Tensor, Tensor]:
     """Let loose components join a neighbor, round by round, until none is left that does.
 
@@ -229,12 +258,13 @@ def _join(
         image_of: Which image each is in, ``(M,)``.
         segment_of: Which of them each component of the beginning has become a part of.
         below: Up to which size they join, exclusive, for each image ``(N,)``; None for any size.
+        islands: Whether some may have no neighbor, as where invalid pixels cut them off.
 
     Returns:
         The same three, of the groups that have formed.
     """
     while len(graph.first):
-        joining = graph.loose
+        joining = torch.zeros_like(graph.loose).index_fill(0, graph.first, True) if islands else graph.loose
         if below is not None:
             joining = joining & (graph.sizes < below.index_select(0, image_of))
             if not joining.any():

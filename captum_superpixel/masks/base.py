@@ -13,6 +13,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import check_finite, checked_choice, checked_denormalize, checked_integer
 from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
+from captum_superpixel.masks._valid import check_enough, checked_valid, fill_invalid, set_apart
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
 
@@ -53,20 +54,26 @@ class ImageMaskGenerator(ABC):
         object.__setattr__(self, "denormalize", checked_denormalize(self.denormalize))
         checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
-            inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite.
+            inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite where they are valid.
+            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool; None if all are. The others may be NaN. They
+                get one segment of their own in each image, the last, into which no other segment reaches, and they
+                decide nothing about the others.
 
         Returns:
             A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
 
         Raises:
-            TypeError: If the inputs are not a tensor of real numbers.
+            TypeError: If the inputs are not a tensor of real numbers, or the mask not a tensor.
             ValueError: If their shape is not that of a batch of images, or of one with channels last (a last dimension
-                of 1, 3 or 4 after longer ones alone), nothing is in them, or a pixel is not finite.
+                of 1, 3 or 4 after longer ones alone), nothing is in them, a pixel is not finite, or the mask is not
+                bool, does not fit, or leaves an image without valid pixels.
         """
+        if mask is not None:
+            return self._segment_valid(inputs, mask)
         self.check_inputs(inputs)
         return self.segment_together([self], *self.scale_pixels(inputs))[0]
 
@@ -85,6 +92,39 @@ class ImageMaskGenerator(ABC):
             bit for bit, as from that generator alone.
         """
 
+    @torch.no_grad()
+    def _segment_valid(self, inputs: Tensor, mask: object) -> Tensor:
+        """Segment the valid pixels of a batch, each image by itself; see ``__call__``."""
+        self._check_layout(inputs)
+        valid = checked_valid(mask, inputs)
+        inputs = inputs.detach()
+        self.check_inputs(torch.where(valid, inputs, torch.zeros((), dtype=inputs.dtype, device=inputs.device)))
+        self._check_valid(valid)
+        masks = []
+        for image, where in zip(inputs, valid[:, 0], strict=True):
+            if where.all():
+                masks.append(self(image[None]))
+                continue
+            pixels = image[:, where]
+            # As an image of one row: what is not valid has no part in the range.
+            scaled, flat = self.scale_pixels(pixels.view(1, len(pixels), *[1] * (where.ndim - 1), -1))
+            filled = fill_invalid(scaled.reshape(len(pixels), -1), where)[None]
+            labels = torch.zeros_like(where, dtype=torch.int64) if flat else self._label_valid(filled, where)
+            masks.append(set_apart(labels[None, None], where[None, None]))
+        return torch.cat(masks)
+
+    def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
+        """Label the valid pixels of a scaled image ``(1, C, *spatial)``, where ``valid`` ``(*spatial)`` is true.
+
+        The others have the values of the nearest valid ones. Their labels do not matter.
+        """
+        flat = torch.zeros(1, dtype=torch.bool, device=image.device)
+        return self.segment_together([self], image, flat)[0][0, 0]
+
+    def _check_valid(self, valid: Tensor) -> None:
+        """Raise ValueError if the valid pixels ``(N, 1, *spatial)`` are too few."""
+        return
+
     def __repr__(self) -> str:
         """Show n_segments and the settings that differ from their defaults."""
         shown = [
@@ -96,6 +136,10 @@ class ImageMaskGenerator(ABC):
 
     def check_inputs(self, inputs: Tensor) -> None:
         """Raise TypeError or ValueError unless the inputs are images that this generator can segment."""
+        self._check_layout(inputs)
+        self._check_finite(inputs)
+
+    def _check_layout(self, inputs: Tensor) -> None:
         if not isinstance(inputs, Tensor):
             raise TypeError(
                 f"inputs must be a tensor of shape (N, C, *spatial), but a {type(inputs).__name__} was passed"
@@ -121,7 +165,10 @@ class ImageMaskGenerator(ABC):
                     f"denormalize holds {len(values)} {statistic}, but the inputs of shape {shape} have {shape[1]} "
                     f"channels: pass one number, or {shape[1]}"
                 )
-        check_finite(inputs, "images", "pixels", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
+
+    def _check_finite(self, inputs: Tensor) -> None:
+        advice = "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0), or set them apart by mask=valid"
+        check_finite(inputs, "images", "pixels", advice)
 
     def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Bring images to float32 in [0, 1], three channels to the order red, green, blue.
@@ -187,6 +234,9 @@ class CountedMaskGenerator(ImageMaskGenerator):
                 f"n_segments={self.n_segments}, but an image of the inputs of shape {tuple(inputs.shape)} has only "
                 f"{pixels} pixels: ask for at most {pixels} segments"
             )
+
+    def _check_valid(self, valid: Tensor) -> None:
+        check_enough(valid, self.n_segments)
 
 
 @torch.no_grad()

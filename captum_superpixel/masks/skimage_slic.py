@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._untyped import slic
 from captum_superpixel.masks._components import has_specks, label_components, merge_smallest
-from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
+from captum_superpixel.masks._skimage import PooledMaskGenerator, label_connected, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
 
 
@@ -69,6 +70,9 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         object.__setattr__(self, "compactness", checked_number("compactness", self.compactness, exclusive=True))
         object.__setattr__(self, "sigma", checked_number("sigma", self.sigma))
         object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
+
+    def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
+        return label_connected(self, image, valid)
 
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
         """Segment one image.

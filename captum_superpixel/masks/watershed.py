@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from captum_superpixel._checks import checked_number
 from captum_superpixel._untyped import gaussian, label, local_minima, regular_grid, sobel, watershed
 from captum_superpixel.masks._components import has_specks, merge_smallest
-from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
+from captum_superpixel.masks._skimage import PooledMaskGenerator, label_connected, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
 
 
@@ -58,6 +59,9 @@ class Watershed(CountedMaskGenerator, PooledMaskGenerator):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "sigma", checked_number("sigma", self.sigma))
+
+    def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
+        return label_connected(self, image, valid)
 
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
         """Segment one image.

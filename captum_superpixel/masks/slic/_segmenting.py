@@ -86,6 +86,13 @@ def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: A
     return [found[index] for index in range(len(settings))]
 
 
+def segment_valid_pixels(setting: Setting, pixels: SharedPixels, at_once: AtOnce, valid: Tensor) -> Tensor:
+    """Segment the valid pixels ``(H, W)`` of one image by SLIC, without treating blocks as one: ``(H, W)``."""
+    cells = _CELLS * valid.numel() / int(valid.sum())
+    with _full_precision(pixels.images.device):
+        return _segment([setting], pixels, at_once.assigned, cells=cells, valid=valid)[0, 0]
+
+
 def _segment(
     settings: Sequence[Setting],
     pixels: SharedPixels,
@@ -93,6 +100,7 @@ def _segment(
     *,
     cells: float = _CELLS,
     areas: Tensor | None = None,
+    valid: Tensor | None = None,
 ) -> Tensor:
     """Segment N images by G sorted settings.
 
@@ -105,6 +113,7 @@ def _segment(
         at_once: How many pixels are compared with centers at the same time.
         cells: How many cells to start from for each segment; images in which these leave too few components get more.
         areas: How many pixels of the original each of these stands for, ``(H, W)``; with None one.
+        valid: Which pixels are to be segmented, ``(H, W)`` bool; with None all. The others get other labels.
 
     Returns:
         Shape ``(G, N, H, W)``.
@@ -125,16 +134,18 @@ def _segment(
     colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
     wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
     total = height * width if areas is None else int(areas.sum())
+    if valid is not None:
+        total = int(valid.sum())
     least = torch.tensor([least_area(total, setting.n_segments) for setting in settings], device=device)
     wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
-    segments, counts = keep_largest(torch.cat(clusters), colors, wanted, least=least, areas=areas)
+    segments, counts = keep_largest(torch.cat(clusters), colors, wanted, least=least, areas=areas, valid=valid)
     segments = segments.view(len(settings), count, height, width)
     enough = [math.ceil(share * setting.n_segments) for share, setting in zip(shares, settings, strict=True)]
     too_few = counts.view(len(settings), count) < torch.tensor(enough, device=device)[:, None]
     for index in too_few.any(dim=1).nonzero().flatten().tolist():
         if math.prod(_choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
             chosen = pixels.select(too_few[index])
-            again = _segment([settings[index]], chosen, at_once, cells=1.3 * cells, areas=areas)
+            again = _segment([settings[index]], chosen, at_once, cells=1.3 * cells, areas=areas, valid=valid)
             segments[index, too_few[index]] = again[0]
     return segments
 
