@@ -12,20 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks._components import keep_largest, least_area
+from captum_superpixel.masks._components import least_area
 from captum_superpixel.masks.grid import choose_cells
 from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import Clustering
+from captum_superpixel.masks.slic._largest import keep_largest
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
 _CELLS = 0.8
 """Cells for each segment that is asked for: the other segments are connected components that k-means cuts off."""
 
-_ENOUGH = 0.8
+_ENOUGH = 0.9
 """The share of ``n_segments`` below which an image is segmented again from more cells."""
-
-_ENOUGH_IN_SMALL = 0.9
-"""The same where cells are so small that there is no blur: there more specks are merged, and to try again is cheap."""
 
 _DETAIL = 32
 """How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels."""
@@ -120,16 +118,18 @@ def _segment(
     """
     count, channels, height, width = pixels.images.shape
     device = pixels.images.device
-    clusters, centers, shares = [], [], []
+    clusters, centers = [], []
+    compared: list[tuple[Tensor, float]] = []
     for (n_segments, iterations), group in groupby(settings, lambda setting: setting[:2]):
         rows, columns = _choose_cells(height, width, cells * n_segments)
         grids = [make_cells(height, width, (rows, columns), channels, setting.compactness, device) for setting in group]
         clustering = Clustering(grids, iterations=iterations, pixels_at_once=at_once, scratch=pixels.scratch)
         blurred = min(height // rows, width // columns) >= _BLURRED
-        assigned, moved = clustering(pixels.colors(blurred=blurred))
+        values = pixels.colors(blurred=blurred)
+        assigned, moved = clustering(values)
         clusters.append(assigned.flatten(0, 1))
         centers.append(moved.flatten(0, 1)[..., :channels])
-        shares += len(grids) * [_ENOUGH if blurred else _ENOUGH_IN_SMALL]
+        compared += [(values, grid.units) for grid in grids]
     most = max(moved.shape[1] for moved in centers)
     colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
     wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
@@ -138,16 +138,57 @@ def _segment(
         total = int(valid.sum())
     least = torch.tensor([least_area(total, setting.n_segments) for setting in settings], device=device)
     wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
-    segments, counts = keep_largest(torch.cat(clusters), colors, wanted, least=least, areas=areas, valid=valid)
+
+    def shades(rows: Tensor) -> Tensor:
+        chosen = [(*compared[row // count], row % count) for row in rows.tolist()]
+        return torch.stack([(values[image] * units).round_() for values, units, image in chosen])
+
+    segments, counts = keep_largest(
+        torch.cat(clusters), colors, wanted, least=least, areas=areas, valid=valid, shades=shades
+    )
     segments = segments.view(len(settings), count, height, width)
-    enough = [math.ceil(share * setting.n_segments) for share, setting in zip(shares, settings, strict=True)]
-    too_few = counts.view(len(settings), count) < torch.tensor(enough, device=device)[:, None]
+    enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
+    too_few = counts.view(len(settings), count) < enough[:, None]
     for index in too_few.any(dim=1).nonzero().flatten().tolist():
         if math.prod(_choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
             chosen = pixels.select(too_few[index])
             again = _segment([settings[index]], chosen, at_once, cells=1.3 * cells, areas=areas, valid=valid)
             segments[index, too_few[index]] = again[0]
+    fewer = (counts < wanted).nonzero().flatten()
+    if len(fewer):
+        flat = segments.flatten(0, 1)
+        flat[fewer] = _without_smaller(flat[fewer], shades(fewer), areas, valid)
     return segments
+
+
+def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, valid: Tensor | None) -> Tensor:
+    """Let grow or merge segments smaller than a tenth of the mean of those that there are, which are fewer than asked for.
+
+    Args:
+        segments: Shape ``(N, H, W)``, numbered from 0 in each image; where pixels are not valid, the number of segments.
+        shades: The colors of the pixels, ``(N, C, H, W)``.
+        areas: As for ``_segment``.
+        valid: As for ``_segment``.
+
+    Returns:
+        Segments numbered likewise, ``(N, H, W)``.
+    """
+    flat = segments.flatten(1)
+    weights = torch.ones_like(flat[0]) if areas is None else areas.flatten()
+    if valid is not None:
+        weights = weights * valid.flatten()
+    most = int(flat.max()) + 1
+    sizes = flat.new_zeros(len(flat), most).scatter_add_(1, flat, weights.expand_as(flat))
+    sums = sizes.new_zeros(*sizes.shape, shades.shape[1])
+    index = flat[..., None].expand(-1, -1, shades.shape[1])
+    sums.scatter_add_(1, index, shades.flatten(2).movedim(1, 2).long() * weights[:, None])
+    means = sums.div(sizes.clamp(min=1)[..., None], rounding_mode="floor").to(shades.dtype)
+    counts = (sizes > 0).sum(dim=1)
+    least = counts.new_tensor([least_area(int(weights.sum()), count) for count in counts.tolist()])
+    merged, left = keep_largest(
+        segments.int(), means, counts, least=least, areas=areas, valid=valid, shades=lambda rows: shades[rows]
+    )
+    return merged if torch.equal(left, counts) else _without_smaller(merged, shades, areas, valid)
 
 
 def _choose_cells(height: int, width: int, count: float) -> tuple[int, int]:

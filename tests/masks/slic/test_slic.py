@@ -310,7 +310,7 @@ def test_a_mirrored_photograph_has_about_the_mirrored_segments(size: int) -> Non
 def test_content_that_moves_by_whole_cells_takes_its_segments_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells of 8 pixels, on a plain background. At its edge the picture meets the same gray in both places."""
     # More cells, to come nearer to the number asked for, would be of another size.
-    monkeypatch.setattr(segmenting, "_ENOUGH_IN_SMALL", 0.0)
+    monkeypatch.setattr(segmenting, "_ENOUGH", 0.0)
     picture = all_photographs(64)[:4]
     first, second = torch.full((2, 4, 3, 128, 128), 0.5)
     first[..., 24:88, 24:88] = picture
