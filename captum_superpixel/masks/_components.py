@@ -146,7 +146,9 @@ def merge_round(graph: Graph, joining: Tensor, *, by_lowest: bool = False) -> tu
     first, second = graph.first, graph.second
     if joining is not graph.loose:
         first, second = select(joining.index_select(0, first), first, second)
-    group, names = unite(torch.where(joining, nearest_neighbors(means, first, second), numbers_of(means)), by_lowest=by_lowest)
+    group, names = unite(
+        torch.where(joining, nearest_neighbors(means, first, second), numbers_of(means)), by_lowest=by_lowest
+    )
     sizes, sums = (_add_up(values, group, len(names)) for values in (graph.sizes, graph.sums))
     loose = graph.loose.index_select(0, names)
     first, second = group.index_select(0, graph.first), group.index_select(0, graph.second)

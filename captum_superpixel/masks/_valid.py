@@ -18,7 +18,8 @@ def checked_valid(mask: object, inputs: Tensor) -> Tensor:
 
     Raises:
         TypeError: If the mask is not a tensor.
-        ValueError: If it is not bool, not of shape ``(1 or N, 1, *spatial)``, or an image has no valid pixel.
+        ValueError: If it is not bool, not of shape ``(1 or N, 1, *spatial)`` or ``(*spatial)``, or an image has no
+            valid pixel.
     """
     if not isinstance(mask, Tensor):
         raise TypeError(
@@ -29,6 +30,8 @@ def checked_valid(mask: object, inputs: Tensor) -> Tensor:
             f"mask has dtype {mask.dtype}, but must be bool, true where pixels are valid: pass for example mask > 0"
         )
     count, spatial = len(inputs), tuple(inputs.shape[2:])
+    if tuple(mask.shape) == spatial:
+        mask = mask[None, None]
     if tuple(mask.shape) not in ((1, 1, *spatial), (count, 1, *spatial)):
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}, but for inputs of shape {tuple(inputs.shape)} it must be "

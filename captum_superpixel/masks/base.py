@@ -13,21 +13,10 @@ from torch import Tensor
 
 from captum_superpixel._checks import check_finite, checked_choice, checked_denormalize, checked_integer
 from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
+from captum_superpixel.masks._scaling import are_flat, scale_by_range
 from captum_superpixel.masks._valid import check_enough, checked_valid, fill_invalid, set_apart
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
-
-_FLAT = 1e-6
-"""A channel that varies by less than this, relative to the largest magnitude, is constant but for rounding."""
-
-_OUTLIERS = 1000
-"""How many pixels an image has for each that may be an outlier, of which it may always have one."""
-
-_RUN = 128
-"""How many pixels long the runs are of which the bounds are looked at first for outliers."""
-
-_FEWEST = 64
-"""How many pixels an image has at least, for one of them to be an outlier."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -40,8 +29,7 @@ class ImageMaskGenerator(ABC):
         denormalize: ``(mean, std)`` of the model's preprocessing, each a number or one for each of the C channels, in
             the order of the channels. The pixels are then ``x * std + mean``, clipped to [0, 1]; for a network that
             takes values from 0 to 255, divide both by 255. With None, each image is scaled to [0, 1] by its own
-            minimum and maximum over all channels; outliers that would take most of that range are clipped, see
-            ``scale_pixels``.
+            minimum and maximum over all channels; outliers that would take most of that range are clipped.
         channel_order: The order of the channels in inputs that have three.
     """
 
@@ -175,11 +163,7 @@ class ImageMaskGenerator(ABC):
 
         Every image is scaled by itself and element by element, so it gets the same bits in any batch.
 
-        Without ``denormalize`` the range is from the minimum to the maximum, but for outliers: where some values are
-        farther above (or below) all others than those are apart, they are clipped to the largest (or least) of the
-        others. They may be as many as a thousandth of the pixels have, at least one pixel's; images with fewer than 64
-        pixels have none, nor have those that would be flat without. So a hot pixel does not flatten the rest, and
-        photographs, which have no such gap in their values, are scaled by their minimum and maximum to the last bit.
+        Without ``denormalize`` the range is from the minimum to the maximum, but for outliers; see ``scale_by_range``.
 
         Args:
             inputs: Checked images of shape ``(N, C, *spatial)``.
@@ -193,19 +177,11 @@ class ImageMaskGenerator(ABC):
             pixels = pixels.float()
         denormalize = checked_denormalize(self.denormalize)
         if denormalize is None:
-            run_lows, run_highs = _run_bounds(pixels)
-            lows, highs = run_lows.amin(dim=2), run_highs.amax(dim=2)
-            flat = _are_flat(lows, highs)
-            # Halved, because the range of a float32 image can be twice the largest float32.
-            low, high = (lows / 2).amin(dim=1), (highs / 2).amax(dim=1)
-            pixels = pixels / 2
-            low, high = _clip_outliers_(pixels, run_lows / 2, run_highs / 2, low, high)
-            low, high = (bound.view(-1, *[1] * (pixels.ndim - 1)) for bound in (low, high))
-            pixels = pixels.sub_(low).div_(torch.where(high > low, high - low, 1))
+            pixels, flat = scale_by_range(pixels)
         else:
             mean, std = (pixels.new_tensor(values).view(-1, *[1] * (pixels.ndim - 2)) for values in denormalize)
             pixels = (pixels * std).add_(mean).clamp_(0, 1)
-            flat = _are_flat(*_channel_bounds(pixels))
+            flat = are_flat(pixels)
         if self.channel_order == "bgr" and pixels.shape[1] == 3:
             pixels = pixels.flip(1)
         return pixels.float().contiguous(), flat
@@ -276,73 +252,3 @@ def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -
 def _engine(generator: ImageMaskGenerator) -> type:
     """Find the class whose ``segment_together`` a generator has."""
     return next(cls for cls in type(generator).__mro__ if "segment_together" in vars(cls))
-
-
-def _channel_bounds(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the least and the largest value of each channel of images ``(N, C, *spatial)``: both ``(N, C)``."""
-    flattened = pixels.flatten(2)
-    return flattened.amin(dim=2), flattened.amax(dim=2)
-
-
-def _clip_outliers_(
-    pixels: Tensor, run_lows: Tensor, run_highs: Tensor, low: Tensor, high: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Clip the outliers of images ``(N, C, *spatial)`` as ``scale_pixels`` says, and give the new bounds ``(N,)``.
-
-    A gap is wider than all other values are apart only if these, less as many at either end as may be outliers, take
-    less than half of the range. That is ruled out first, by the bounds of runs of pixels, ``(N, C, R)``.
-    """
-    flattened = pixels.flatten(2)
-    _, channels, size = flattened.shape
-    if size < _FEWEST:
-        return low, high
-    most = channels * max(1, size // _OUTLIERS)
-    # Most images are found to have none by the bounds of runs, and most others by counting: sorting is slow.
-    inner_low = -torch.topk(-run_lows.flatten(1), most + 1).values[:, -1]
-    inner_high = torch.topk(run_highs.flatten(1), most + 1).values[:, -1]
-    half = 0.52 * (high - low)
-    suspects = torch.nonzero(inner_high - inner_low < half).flatten()
-    if not len(suspects):
-        return low, high
-    values = flattened.flatten(1)[suspects]
-    above = (values >= (inner_low + half)[suspects, None]).sum(dim=1) > most
-    below = (values <= (inner_high - half)[suspects, None]).sum(dim=1) > most
-    left = torch.nonzero(~(above | below)).flatten()
-    if not len(left):
-        return low, high
-    suspects, values = suspects[left], values[left]
-    upper, lower = _largest_of_rest(values, most), -_largest_of_rest(-values, most)
-    flat = upper - lower <= _FLAT * torch.maximum(upper.abs(), lower.abs())
-    low = low.index_copy(0, suspects, torch.where(flat, low[suspects], lower))
-    high = high.index_copy(0, suspects, torch.where(flat, high[suspects], upper))
-    bounds = [bound.view(-1, *[1] * (pixels.ndim - 1)) for bound in (low, high)]
-    pixels.clamp_(*bounds)
-    return low, high
-
-
-def _largest_of_rest(values: Tensor, most: int) -> Tensor:
-    """Find the largest value of images ``(N, L)`` that is no outlier, of which there are at most ``most``: ``(N,)``."""
-    least = -torch.topk(-values, most + 1).values[:, -1:]
-    ascending = torch.topk(values, most + 1).values.flip(1)
-    gaps, ranges = ascending.diff(dim=1), ascending[:, :-1] - least
-    before = (gaps > ranges).cumsum(dim=1) == 0
-    return ascending.gather(1, before.sum(dim=1, keepdim=True)).squeeze(1)
-
-
-def _run_bounds(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the least and the largest value in R runs of pixels of images ``(N, C, *spatial)``: both ``(N, C, R)``."""
-    flattened = pixels.flatten(2)
-    length = max(1, min(_RUN, flattened.shape[2] // 16))
-    whole = flattened.shape[2] // length * length
-    runs, rest = flattened[..., :whole].reshape(*flattened.shape[:2], -1, length), flattened[..., whole:]
-    lows, highs = runs.amin(dim=3), runs.amax(dim=3)
-    if rest.shape[2]:
-        lows = torch.cat([lows, rest.amin(dim=2, keepdim=True)], dim=2)
-        highs = torch.cat([highs, rest.amax(dim=2, keepdim=True)], dim=2)
-    return lows, highs
-
-
-def _are_flat(lows: Tensor, highs: Tensor) -> Tensor:
-    """Say which images are of one color, from the bounds ``(N, C)`` of their channels: ``(N,)`` bool."""
-    tolerance = _FLAT * torch.maximum(lows.abs(), highs.abs()).amax(dim=1)
-    return (highs - lows).amax(dim=1) <= tolerance

@@ -10,7 +10,8 @@ from skimage.measure import label
 from torch import Tensor
 
 from captum_superpixel.masks import _components as components_module
-from captum_superpixel.masks._components import keep_largest, label_components, merge_smallest, unite
+from captum_superpixel.masks._components import label_components, merge_smallest, unite
+from captum_superpixel.masks.slic._largest import keep_largest
 
 Merge = Callable[[NDArray[np.integer], NDArray[np.floating], int], NDArray[np.integer]]
 

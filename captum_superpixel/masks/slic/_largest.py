@@ -1,4 +1,4 @@
-"""From clusters to connected segments: the largest components of each image stay, and none is a speck."""
+"""From clusters to connected segments: the largest components of each image stay, and specks grow or go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from captum_superpixel.masks.slic._growing import grow
 __all__ = ["Shades", "keep_largest"]
 
 Shades = Callable[[Tensor], Tensor]
-"""Gives the colors of the pixels of some images ``(R,)``, ``(R, C, *spatial)``, in the units of the clusters' colors."""
+"""From places of images ``(R,)`` in a batch to the colors of their pixels, ``(R, C, *spatial)``."""
 
 
 def keep_largest(
@@ -43,11 +43,12 @@ def keep_largest(
     round every other one joins the neighbor of the nearest color (of several, the one with the lowest number), which
     may be another such component. Colors are those of the clusters, and after a merger their mean by size.
 
-    Components below ``least``, specks, do not stay, even if they are among the largest. In images that have such ones
-    among the largest, as many specks as places are left grow first, if ``shades`` are given: those that would lose the
-    most, by the product of their size and their distance in color to the nearest neighbor. What they take may cut
-    other components, so components are then found anew. All that are still specks join a neighbor, round by round,
-    until none is left; of those that have formed, the largest stay. Other images are as without ``least``.
+    Segments below ``least`` are specks. With ``shades`` they grow by the elements around them that are most like them
+    (see ``grow``). That may cut other segments, so components are then found anew, and treated as without ``shades``:
+    components below ``least`` do not stay, even if they are among the largest. In images that have such ones among the
+    largest, all components below it join a neighbor first, round by round, until none is left; of those that have
+    formed, the largest then stay in the place of the ones that were too small. Images without specks are as without
+    ``least``.
 
     Args:
         clusters: Shape ``(N, *spatial)``, int32, numbers below K.
@@ -58,7 +59,7 @@ def keep_largest(
         areas: How much each element of an image counts, ``(*spatial)``, integers; None for 1.
         valid: Which elements of the images are segmented, ``(*spatial)`` bool; None for all. The others get the number
             of segments. A place that they cut off from all others keeps a segment, whatever its size.
-        shades: Gives the colors of pixels; None if no speck is to grow.
+        shades: Gives the colors of elements, in the units of ``colors``; None if no speck is to grow.
 
     Returns:
         Segments ``(N, *spatial)``, int64, numbered from 0 without gaps in each image, in the reading order of the

@@ -109,7 +109,7 @@ def _segment(
         settings: What to do.
         pixels: The images.
         at_once: How many pixels are compared with centers at the same time.
-        cells: How many cells to start from for each segment; images in which these leave too few components get more.
+        cells: How many cells to start from for each segment; images in which these leave too few segments get more.
         areas: How many pixels of the original each of these stands for, ``(H, W)``; with None one.
         valid: Which pixels are to be segmented, ``(H, W)`` bool; with None all. The others get other labels.
 
@@ -162,10 +162,10 @@ def _segment(
 
 
 def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, valid: Tensor | None) -> Tensor:
-    """Let grow or merge segments smaller than a tenth of the mean of those that there are, which are fewer than asked for.
+    """Let segments grow or join that are below a tenth of the mean size, where they are fewer than was asked for.
 
     Args:
-        segments: Shape ``(N, H, W)``, numbered from 0 in each image; where pixels are not valid, the number of segments.
+        segments: Shape ``(N, H, W)``, numbered from 0 in each image; at invalid pixels the number of segments.
         shades: The colors of the pixels, ``(N, C, H, W)``.
         areas: As for ``_segment``.
         valid: As for ``_segment``.

@@ -28,10 +28,9 @@ _MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
 class Slic(CountedMaskGenerator):
     """SLIC: k-means on color and position, for a whole batch of images ``(N, C, H, W)`` on its own device.
 
-    Segments are connected, and none is smaller than a tenth of the mean, the pixels of the image divided by
-    ``n_segments``. There are ``n_segments`` of them in most photographs, and up to a fifth fewer in images that have no
-    more of that size (plain ones, or ones with many specks such as stars); images of one color are one segment. On the
-    CPU each image gets the same mask in any batch, in any order and with any number of threads, bit for bit.
+    Segments are connected, and none is smaller than a tenth of their mean. There are ``n_segments`` of them in most
+    photographs, and up to a tenth fewer in some; images of one color are one segment. On the CPU each image gets the
+    same mask in any batch, in any order and with any number of threads, bit for bit.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
@@ -53,11 +52,12 @@ class Slic(CountedMaskGenerator):
 
         The paper makes clusters connected by merging connected components smaller than a quarter of a segment into any
         neighbor, which loses segments. Here the ``n_segments`` largest components stay, and the others are merged into
-        the neighbor of the nearest color. In images where some of the largest are below a tenth of the mean, all that
-        are so small are merged in this way first, and what has become large enough by it stays in their place; images
-        that are left with too few segments are segmented again from 1.3 times as many cells. Components are labeled by
-        scikit-image, on CUDA by torch, where nothing but a few counts leaves the device; on other devices (MPS) 4 bytes
-        per pixel go to the CPU for it, and 8 come back.
+        the neighbor of the nearest color. Segments that are then below a tenth of the mean, such as stars on a black
+        sky, take the most similar of the pixels around them until they are not; pixels that this cuts off from their
+        segment are merged by color. Images that are left with too few segments are segmented again from 1.3 times as
+        many cells. Components are labeled by scikit-image, on CUDA by torch; on other devices (MPS) 4 bytes per pixel
+        go to the CPU for it, and 8 come back. What too small segments take is found on the CPU, to which images that
+        have some send 20 bytes per pixel.
 
         Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.
