@@ -204,20 +204,21 @@ def numbers_of(values: Tensor) -> Tensor:
 def touching_pairs(components: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
     """List pairs of components ``(N, *spatial)`` that touch, of which the first is loose, some more than once."""
     flat = components.flatten()
-    moving = loose.index_select(0, flat)
-    firsts, seconds = [], []
-    for axis in range(1, components.ndim):
-        step = math.prod(components.shape[axis + 1 :])
-        border = torch.zeros_like(moving)
-        border[:-step] = (flat[:-step] != flat[step:]) & (moving[:-step] | moving[step:])
-        # The last pixels along an axis have no such neighbor.
-        border.view(components.shape).select(axis, -1).fill_(False)
-        place = places_of(border)
-        firsts.append(flat.index_select(0, place))
-        seconds.append(flat.index_select(0, place + step))
-    first, second = torch.cat(firsts + seconds), torch.cat(seconds + firsts)
-    first, second = select(loose.index_select(0, first), first, second)
-    return first, second
+    places = places_of(loose.index_select(0, flat))
+    own = flat.index_select(0, places)
+    firsts, seconds = [flat.new_empty(0)], [flat.new_empty(0)]
+    lines = places
+    for axis in range(components.ndim - 1, 0, -1):
+        length, step = components.shape[axis], math.prod(components.shape[axis + 1 :])
+        line_of = lines.div(length, rounding_mode="floor")
+        at, lines = lines - line_of * length, line_of
+        for edge, offset in ((0, -step), (length - 1, step)):
+            # Those at an edge, which lack this neighbor, are compared with themselves.
+            other = flat.index_select(0, torch.where(at == edge, places, places + offset))
+            pair = places_of(other != own)
+            firsts.append(own.index_select(0, pair))
+            seconds.append(other.index_select(0, pair))
+    return torch.cat(firsts), torch.cat(seconds)
 
 
 def _label_in_parallel(labels: Tensor) -> Tensor:
