@@ -6,9 +6,21 @@ from typing import Any
 
 import pytest
 import torch
+from captum.attr import InputXGradient
 from torch import Tensor
 
-from captum_superpixel.masks import Cached, Felzenszwalb, Grid, Precomputed, Quickshift, SkimageSlic, Slic, Watershed
+from captum_superpixel import SuperpixelGrouped, pool_segments
+from captum_superpixel.masks import (
+    Cached,
+    Felzenszwalb,
+    Grid,
+    Precomputed,
+    Quickshift,
+    SkimageSlic,
+    Slic,
+    Watershed,
+    multiscale,
+)
 
 CountComponents = Callable[..., int]
 Noise = Callable[..., Tensor]
@@ -53,6 +65,7 @@ def test_a_mask_of_all_pixels_changes_nothing_and_one_may_hold_for_all_images(
     half = whole.clone()
     half[..., :20] = False
     assert torch.equal(generator(images, mask=half), generator(images, mask=half.repeat(4, 1, 1, 1)))
+    assert torch.equal(generator(images, mask=half), generator(images, mask=half[0, 0]))
     some = torch.cat([whole, half, whole, half])
     assert torch.equal(generator(images, mask=some)[::2], generator(images)[::2])
 
@@ -145,7 +158,7 @@ def test_kept_masks_know_what_was_valid(photographs: Photographs) -> None:
     [
         (torch.ones(2, 1, 16, 16), ValueError, "mask has dtype torch.float32, but must be bool"),
         (torch.ones(2, 3, 16, 16).bool(), ValueError, "mask has shape (2, 3, 16, 16), but for inputs of shape (2, 3,"),
-        (torch.ones(16, 16).bool(), ValueError, "mask has shape (16, 16), but for inputs"),
+        (torch.ones(2, 16, 16).bool(), ValueError, "mask has shape (2, 16, 16), but for inputs"),
         (torch.ones(3, 1, 16, 16).bool(), ValueError, "it must be (2, 1, 16, 16), or (1, 1, 16, 16) for all images"),
         (torch.zeros(1, 1, 16, 16).bool(), ValueError, "mask has no valid pixel in 1 of 1 images (index 0)"),
         (torch.arange(2).view(2, 1, 1, 1).expand(2, 1, 16, 16) > 0, ValueError, "in 1 of 2 images (index 0)"),
@@ -166,3 +179,32 @@ def test_too_few_valid_pixels_and_nan_among_them(generator: Any, noise: Noise) -
     images[0, 0, 5, 5] = float("nan")
     with pytest.raises(ValueError, match=r"1 of 1 images \(index 0\) hold NaN"):
         generator(images[:1], mask=valid[:1])
+
+
+def test_an_ensemble_of_masks_with_holes_groups_what_a_network_says_of_filled_images(photographs: Photographs) -> None:
+    valid = disks(48)
+    tiles = torch.where(valid, photographs(48).float() / 255, torch.nan)
+    weights = torch.linspace(0.1, 1, 3 * 48 * 48).view(3, 48, 48)
+    method = InputXGradient(lambda images: (images.square() * weights).flatten(1).sum(1))
+    generators = multiscale((8, 16))
+    grouped = SuperpixelGrouped(method, generators)
+    with pytest.raises(ValueError, match=r"4 of 4 images .* or set them apart by mask=valid"):
+        grouped.attribute(tiles)
+    masks = [generator(tiles, mask=valid) for generator in generators]
+    maps = grouped.attribute(torch.where(valid, tiles, 0).requires_grad_(), feature_mask=masks)
+    plain = method.attribute(torch.where(valid, tiles, 0).requires_grad_())
+    torch.testing.assert_close(maps, torch.stack([pool_segments(plain, mask) for mask in masks]).mean(dim=0))
+    assert (maps.movedim(1, 3)[~valid[:, 0]] == 0).all()
+    assert (maps.movedim(1, 3)[valid[:, 0]] != 0).all()
+    # A network that makes NaN of NaN at the same place alone: it stays in the segment of the invalid pixels.
+    holes = grouped.attribute(tiles.requires_grad_(), feature_mask=masks).isnan()
+    assert torch.equal(holes, ~valid.expand_as(holes))
+
+
+@pytest.mark.parametrize("generator", GENERATORS[:-2])
+def test_the_advice_to_pass_a_mask_is_right(generator: Any, photographs: Photographs) -> None:
+    images, valid = photographs(48).float(), disks(48)
+    images[~valid.expand_as(images)] = torch.nan
+    with pytest.raises(ValueError, match=r"4 of 4 images .* set them apart by mask=valid"):
+        generator(images)
+    assert torch.equal(generator(images, mask=valid).flatten(1).amax(1), generator(images, mask=valid)[:, 0, 0, 0])

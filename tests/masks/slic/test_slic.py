@@ -17,6 +17,7 @@ from skimage.segmentation import slic
 from skimage.transform import resize
 from sklearn.datasets import load_sample_images
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from captum_superpixel.masks.base import segment_with_all
 from captum_superpixel.masks.slic import Slic
@@ -76,8 +77,8 @@ def test_segments_of_photographs_are_connected_consecutive_and_as_many_as_asked_
     assert mask.amax(dim=(1, 2, 3)).tolist() == [count - 1 for count in found]
     assert [count_components(image) for image in mask] == found
     assert max(found) <= n_segments
-    assert min(found) >= 0.8 * n_segments
-    assert np.median(found) >= 0.9 * n_segments
+    assert min(found) >= 0.9 * n_segments
+    assert np.median(found) == n_segments
 
 
 @pytest.mark.parametrize("size", [512, 1024])
@@ -87,20 +88,48 @@ def test_large_photographs_too(size: int, count_components: CountComponents) -> 
         found = counts(mask)
         assert found == [count_components(image) for image in mask]
         assert max(found) <= n_segments
-        assert min(found) >= 0.8 * n_segments
-        assert np.median(found) >= 0.9 * n_segments
+        assert min(found) >= 0.9 * n_segments
+        assert min(int(sizes.min()) for sizes in areas(mask)) >= size * size / (10 * min(found))
 
 
 def areas(mask: Tensor) -> list[Tensor]:
     return [image.flatten().bincount() for image in mask]
 
 
-@pytest.mark.parametrize("size", [32, 64, 224])
+def made_images(size: int) -> Tensor:
+    """Hard to divide evenly: noise, smooth noise, stars, a dot in one half, a ramp, boxes of two pixels, lines."""
+    generator = torch.Generator().manual_seed(size)
+    place = torch.arange(size)
+    smooth = torch.rand(3, size, size, generator=generator)
+    stars, half, lines = torch.zeros(3, size, size), torch.zeros(3, size, size), torch.ones(3, size, size)
+    stars[:, torch.rand(size, size, generator=generator) < 0.01] = 1
+    half[..., size // 2 :], half[:, size // 3, size // 3] = 1, 0.5
+    lines[:, ::7], lines[..., ::9] = 0, 0.3
+    ramp = torch.linspace(0, 1, size).expand(3, size, size)
+    boxes = ((place[:, None] // 2 + place // 2) % 2).float().expand(3, size, size)
+    blurred = avg_pool2d(smooth[None], 5, stride=1, padding=2)[0]
+    return torch.stack([smooth, blurred, stars, half, ramp, boxes, lines])
+
+
+@pytest.mark.parametrize(("size", "made"), [(32, 0.8), (64, 0.8), (224, 0.9)])
 @pytest.mark.parametrize("n_segments", [8, 60, 100, 200])
-def test_no_segment_is_smaller_than_a_tenth_of_the_mean(size: int, n_segments: int, noise: Noise) -> None:
-    images = torch.cat([all_photographs(size), noise(1, 3, size, size)])
-    least = size * size / (10 * n_segments)
-    assert min(int(sizes.min()) for sizes in areas(Slic(n_segments)(images))) >= least
+def test_no_segment_is_smaller_than_a_tenth_of_the_mean_of_those_there_are(
+    size: int, made: float, n_segments: int, count_components: CountComponents
+) -> None:
+    for images, share in ((all_photographs(size), 0.9), (made_images(size), made)):
+        masks = Slic(n_segments)(images)
+        for image, sizes in zip(masks, areas(masks), strict=True):
+            assert sizes.min() >= size * size / (10 * len(sizes))
+            assert share * n_segments <= len(sizes) <= n_segments
+            assert count_components(image) == len(sizes)
+
+
+def test_segments_of_a_star_field_show_the_stars(explained_variation: ExplainedVariation) -> None:
+    """Merged into the sky, stars smaller than a tenth of a segment leave .25 and .39 of what varies, not .40 and .51."""
+    image = all_photographs(224)[5:6]
+    for n_segments, least in ((100, 0.35), (200, 0.47)):
+        mask = Slic(n_segments)(image)[0, 0]
+        assert explained_variation(image[0].movedim(0, -1).numpy(), mask.numpy()) > least
 
 
 @pytest.mark.parametrize("compactness", [0.1, 5.0, 15.0])
