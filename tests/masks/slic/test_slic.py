@@ -125,7 +125,7 @@ def test_no_segment_is_smaller_than_a_tenth_of_the_mean_of_those_there_are(
 
 
 def test_segments_of_a_star_field_show_the_stars(explained_variation: ExplainedVariation) -> None:
-    """Merged into the sky, stars smaller than a tenth of a segment leave .25 and .39 of what varies, not .40 and .51."""
+    """Merged into the sky, stars below a tenth of a segment leave .25 and .38 of the variance, not .40 and .51."""
     image = all_photographs(224)[5:6]
     for n_segments, least in ((100, 0.35), (200, 0.47)):
         mask = Slic(n_segments)(image)[0, 0]
