@@ -11,58 +11,29 @@ from torch import Tensor
 
 from captum_superpixel._untyped import label
 
-__all__ = ["keep_largest", "label_components", "merge_smallest"]
+__all__ = [
+    "LARGE",
+    "Graph",
+    "has_specks",
+    "label_components",
+    "least_area",
+    "merge_round",
+    "merge_smallest",
+    "nearest_neighbors",
+    "numbers_of",
+    "places_of",
+    "select",
+    "touching_pairs",
+]
 
-_LARGE = 2**62
+_SPECK = 10
+"""How many times smaller than the mean a segment is from which on it is a speck."""
+
+LARGE = 2**62
 """Above every number of a component and every squared distance between two."""
 
 
-def keep_largest(clusters: Tensor, colors: Tensor, n_segments: int | Tensor) -> tuple[Tensor, Tensor]:
-    """Turn the clusters of a batch of images into connected segments, all surplus components at a time.
-
-    The ``n_segments`` largest connected components of each image stay, and the others are merged with them: in each
-    round every other one joins the neighbor of the nearest color (of several, the one with the lowest number), which
-    may be another such component. Colors are those of the clusters, and after a merger their mean by size.
-
-    Args:
-        clusters: Shape ``(N, *spatial)``, int32, numbers below K.
-        colors: Shape ``(N, K, C)``, whole numbers below 2**12 in magnitude.
-        n_segments: How many segments to leave in each image: one number, or ``(N,)``.
-
-    Returns:
-        Segments ``(N, *spatial)``, int64, numbered from 0 without gaps in each image, in the reading order of the
-        components that stay; and how many there are, ``(N,)``.
-
-    Examples:
-        >>> clusters = torch.tensor([[[0, 0, 1, 0], [0, 0, 2, 2]]], dtype=torch.int32)
-        >>> colors = torch.tensor([[[10.0], [50.0], [40.0]]])
-        >>> keep_largest(clusters, colors, n_segments=2)[0].tolist()
-        [[[0, 0, 1, 1], [0, 0, 1, 1]]]
-    """
-    count, per_image = colors.shape[:2]
-    images = torch.arange(count, dtype=torch.int32, device=clusters.device)
-    # One tall image, in which clusters of different images differ: components come out numbered image by image.
-    distinct = (clusters + (images * per_image).view(-1, *[1] * (clusters.ndim - 1))).flatten(0, 1)
-    components = label_components(distinct).view(clusters.shape)
-    flat = components.flatten()
-    sizes = torch.bincount(flat)
-    cluster_of = torch.empty_like(sizes).scatter_(0, flat, distinct.flatten().long())
-    image_of = cluster_of.div(per_image, rounding_mode="floor")
-    wanted = torch.as_tensor(n_segments, device=clusters.device).expand(count)
-    loose = ~_are_largest(sizes, image_of, torch.bincount(image_of, minlength=count), wanted)
-    sums = colors.flatten(0, 1).long().index_select(0, cluster_of) * sizes[:, None]
-    graph = Graph(sizes, sums, loose, *_touching(components, loose))
-    segment_of = _number(sizes)
-    while len(graph.first):
-        graph, group, names = merge_round(graph, graph.loose)
-        image_of = image_of.index_select(0, names)
-        segment_of = group.index_select(0, segment_of)
-    counts = torch.bincount(image_of, minlength=count)
-    segment_of -= (counts.cumsum(0) - counts)[image_of][segment_of]
-    return segment_of.index_select(0, flat).view(clusters.shape), counts
-
-
-def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Tensor:
+def merge_smallest(components: Tensor, features: Tensor, n_segments: int, *, valid: Tensor | None = None) -> Tensor:
     """Merge connected components of one image until ``n_segments`` are left, half of the surplus at a time.
 
     The smallest join the neighbor of the nearest mean (of several, the one with the lowest number); sizes and means are
@@ -72,10 +43,12 @@ def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Ten
         components: Shape ``(*spatial)``, int64, numbered from 0 without gaps.
         features: What the pixels are compared by, of shape ``(*spatial, F)``.
         n_segments: How many segments to leave, at least 1.
+        valid: Which pixels are segmented, ``(*spatial)`` bool; None for all. No component has both kinds.
 
     Returns:
         Segments ``(*spatial)``, int64, numbered from 0 without gaps in the order of the components: ``n_segments`` of
-        them, or all components if they are fewer.
+        them (not counting components that are not valid), or all components if they are fewer; more where the valid
+        pixels lie in more places, which have no neighbors.
 
     Examples:
         >>> values = torch.tensor([[0.0, 0.1, 0.9, 1.0, 1.0]])
@@ -87,15 +60,32 @@ def merge_smallest(components: Tensor, features: Tensor, n_segments: int) -> Ten
     columns = features.flatten(0, -2).double().unbind(1)
     sums = torch.stack([torch.bincount(flat, column) for column in columns], dim=1)
     loose = torch.ones_like(sizes, dtype=torch.bool)
-    graph = Graph(sizes, sums, loose, *_touching(components[None], loose))
-    segment_of = _number(sizes)
-    while len(graph.sizes) > n_segments:
-        surplus = len(graph.sizes) - n_segments
-        joining = torch.zeros_like(graph.sizes, dtype=torch.bool)
-        joining[graph.sizes.argsort(stable=True)[: (surplus + 1) // 2]] = True
+    first, second = touching_pairs(components[None], loose)
+    left = n_segments
+    if valid is not None:
+        outside = torch.zeros_like(loose).index_fill(0, flat[~valid.flatten()], True)
+        first, second = select(~(outside[first] | outside[second]), first, second)
+        left += int(outside.sum())
+    graph = Graph(sizes, sums, loose, first, second)
+    segment_of = numbers_of(sizes)
+    while len(graph.sizes) > left and len(graph.first):
+        surplus = len(graph.sizes) - left
+        alone = torch.ones_like(graph.loose).index_fill(0, graph.first, False)
+        smallest = graph.sizes.masked_fill(alone, LARGE).argsort(stable=True)[: (surplus + 1) // 2]
+        joining = torch.zeros_like(graph.loose).index_fill(0, smallest, True) & ~alone
         graph, group, _ = merge_round(graph, joining, by_lowest=True)
         segment_of = group.index_select(0, segment_of)
     return segment_of.index_select(0, flat).view(components.shape)
+
+
+def least_area(pixels: int, n_segments: int) -> int:
+    """Say how many pixels a segment has at least: a tenth of the mean, if there are ``n_segments`` of them."""
+    return math.ceil(pixels / (_SPECK * n_segments))
+
+
+def has_specks(segments: Tensor, n_segments: int) -> bool:
+    """Say whether a segment ``(*spatial)``, numbered from 0 without gaps, is smaller than ``least_area``."""
+    return bool(torch.bincount(segments.flatten()).min() < least_area(segments.numel(), n_segments))
 
 
 def label_components(labels: Tensor) -> Tensor:
@@ -155,13 +145,15 @@ def merge_round(graph: Graph, joining: Tensor, *, by_lowest: bool = False) -> tu
     means = graph.sums.div(graph.sizes[:, None], rounding_mode=rounding)
     first, second = graph.first, graph.second
     if joining is not graph.loose:
-        first, second = _select(joining.index_select(0, first), first, second)
-    group, names = unite(torch.where(joining, _nearest(means, first, second), _number(means)), by_lowest=by_lowest)
+        first, second = select(joining.index_select(0, first), first, second)
+    group, names = unite(
+        torch.where(joining, nearest_neighbors(means, first, second), numbers_of(means)), by_lowest=by_lowest
+    )
     sizes, sums = (_add_up(values, group, len(names)) for values in (graph.sizes, graph.sums))
     loose = graph.loose.index_select(0, names)
     first, second = group.index_select(0, graph.first), group.index_select(0, graph.second)
     apart = (first != second) & loose.index_select(0, first)
-    return Graph(sizes, sums, loose, *_select(apart, first, second)), group, names
+    return Graph(sizes, sums, loose, *select(apart, first, second)), group, names
 
 
 def unite(partners: Tensor, *, by_lowest: bool = False) -> tuple[Tensor, Tensor]:
@@ -176,56 +168,57 @@ def unite(partners: Tensor, *, by_lowest: bool = False) -> tuple[Tensor, Tensor]
         The group of each component ``(M,)``, numbered in the order of the components that they are named after; and
         these, ``(G,)``.
     """
-    itself = _number(partners)
+    itself = numbers_of(partners)
     # Nearest neighbors with ties to the lowest number form no cycle longer than two, of which the lower is the root.
     mutual = partners.index_select(0, partners) == itself
     name = _follow(torch.where(mutual & (itself < partners), itself, partners))
     if by_lowest:
         name = _least(itself, name, len(name)).index_select(0, name)
     is_name = name == itself
-    return (is_name.cumsum(0) - 1).index_select(0, name), _where(is_name)
+    return (is_name.cumsum(0) - 1).index_select(0, name), places_of(is_name)
 
 
-def _nearest(means: Tensor, first: Tensor, second: Tensor) -> Tensor:
+def nearest_neighbors(means: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Find for each component that stands first in pairs the nearest of the others, of several the lowest: ``(M,)``."""
     squares = means.index_select(0, first).sub_(means.index_select(0, second)).square_()
     # Column by column, so that the sums of floats round in one way.
     distances = sum(squares.unbind(1), start=squares.new_zeros(()))
     nearest = distances == _least(distances, first, len(means)).index_select(0, first)
-    first, second = _select(nearest, first, second)
+    first, second = select(nearest, first, second)
     return _least(second, first, len(means))
 
 
 def _least(values: Tensor, groups: Tensor, count: int) -> Tensor:
     """Find the least value of each group, of no values a large one: ``(count,)``."""
-    return values.new_full((count,), _LARGE).scatter_reduce_(0, groups, values, "amin")
+    return values.new_full((count,), LARGE).scatter_reduce_(0, groups, values, "amin")
 
 
 def _add_up(values: Tensor, groups: Tensor, count: int) -> Tensor:
     return values.new_zeros(count, *values.shape[1:]).index_add_(0, groups, values)
 
 
-def _number(values: Tensor) -> Tensor:
+def numbers_of(values: Tensor) -> Tensor:
     return torch.arange(len(values), device=values.device)
 
 
-def _touching(components: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
+def touching_pairs(components: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
     """List pairs of components ``(N, *spatial)`` that touch, of which the first is loose, some more than once."""
     flat = components.flatten()
-    moving = loose.index_select(0, flat)
-    firsts, seconds = [], []
-    for axis in range(1, components.ndim):
-        step = math.prod(components.shape[axis + 1 :])
-        border = torch.zeros_like(moving)
-        border[:-step] = (flat[:-step] != flat[step:]) & (moving[:-step] | moving[step:])
-        # The last pixels along an axis have no such neighbor.
-        border.view(components.shape).select(axis, -1).fill_(False)
-        place = _where(border)
-        firsts.append(flat.index_select(0, place))
-        seconds.append(flat.index_select(0, place + step))
-    first, second = torch.cat(firsts + seconds), torch.cat(seconds + firsts)
-    first, second = _select(loose.index_select(0, first), first, second)
-    return first, second
+    places = places_of(loose.index_select(0, flat))
+    own = flat.index_select(0, places)
+    firsts, seconds = [flat.new_empty(0)], [flat.new_empty(0)]
+    lines = places
+    for axis in range(components.ndim - 1, 0, -1):
+        length, step = components.shape[axis], math.prod(components.shape[axis + 1 :])
+        line_of = lines.div(length, rounding_mode="floor")
+        at, lines = lines - line_of * length, line_of
+        for edge, offset in ((0, -step), (length - 1, step)):
+            # Those at an edge, which lack this neighbor, are compared with themselves.
+            other = flat.index_select(0, torch.where(at == edge, places, places + offset))
+            pair = places_of(other != own)
+            firsts.append(own.index_select(0, pair))
+            seconds.append(other.index_select(0, pair))
+    return torch.cat(firsts), torch.cat(seconds)
 
 
 def _label_in_parallel(labels: Tensor) -> Tensor:
@@ -249,17 +242,8 @@ def _label_in_parallel(labels: Tensor) -> Tensor:
         parent.scatter_reduce_(0, torch.maximum(first, second), torch.minimum(first, second), "amin")
         parent = _follow(parent)
         first, second = parent.index_select(0, first), parent.index_select(0, second)
-        first, second = _select(first != second, first, second)
+        first, second = select(first != second, first, second)
     return (torch.cumsum(parent == index.flatten(), 0) - 1)[parent].view(labels.shape)
-
-
-def _are_largest(sizes: Tensor, image_of: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-    """Mark the ``wanted`` largest components of each image, of equal ones the first: ``(M,)`` bool."""
-    order = torch.argsort(sizes, descending=True, stable=True)
-    order = order[torch.argsort(image_of[order], stable=True)]
-    image_of = image_of[order]
-    rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[image_of]
-    return torch.empty_like(order, dtype=torch.bool).scatter_(0, order, rank < wanted[image_of])
 
 
 def _follow(parent: Tensor) -> Tensor:
@@ -269,14 +253,14 @@ def _follow(parent: Tensor) -> Tensor:
     return parent
 
 
-def _select(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+def select(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
     """Take the members of values ``(L,)`` where a mask ``(L,)`` is true."""
-    places = _where(mask)
+    places = places_of(mask)
     # Indexing by brackets would take four times as long.
     return tuple(value.index_select(0, places) for value in values)
 
 
-def _where(mask: Tensor) -> Tensor:
+def places_of(mask: Tensor) -> Tensor:
     """List the places where a mask ``(L,)`` is true; NumPy takes a tenth of the time of torch for it."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))

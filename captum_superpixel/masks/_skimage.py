@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,7 +17,8 @@ from torch import Tensor
 from captum_superpixel._checks import checked_integer
 from captum_superpixel._threads import available_cores, call_each, ignored_warnings, undivided_operations
 from captum_superpixel._untyped import rgb2lab
-from captum_superpixel.masks.base import ImageMaskGenerator
+from captum_superpixel.masks._components import label_components, merge_smallest
+from captum_superpixel.masks.base import CountedMaskGenerator, ImageMaskGenerator
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -78,6 +80,33 @@ class PooledMaskGenerator(ImageMaskGenerator):
         used = np.bincount(labels.ravel()) > 0
         mask: NDArray[np.int64] = (np.cumsum(used, dtype=np.int64) - 1)[labels]
         return mask
+
+
+def label_connected(generator: CountedMaskGenerator, image: Tensor, valid: Tensor) -> Tensor:
+    """Label the valid pixels of a scaled image, so that labels are connected there, and as many as asked for.
+
+    The whole image gets so many segments more that enough are in the valid part, whose components are then merged.
+
+    Args:
+        generator: A generator of this package that makes ``n_segments`` connected segments.
+        image: Shape ``(1, C, *spatial)``.
+        valid: Shape ``(*spatial)``, bool.
+
+    Returns:
+        Labels ``(*spatial)``, of which the ones that are not valid do not matter.
+    """
+    total, where = valid.numel(), valid.cpu()
+    pixels = image.cpu().expand(-1, 3 if image.shape[1] == 1 else -1, *image.shape[2:])
+    features = torch.from_numpy(to_features(pixels[0].movedim(0, -1).numpy()))
+    asked = math.ceil(generator.n_segments * total / int(where.sum()))
+    flat = torch.zeros(1, dtype=torch.bool)
+    while True:
+        more = replace(generator, n_segments=asked)
+        labels = more.segment_together([more], image, flat)[0][0, 0].cpu()
+        components = label_components(torch.where(where, labels, asked))
+        if torch.bincount(components[where]).count_nonzero() >= generator.n_segments or asked == total:
+            return merge_smallest(components, features, generator.n_segments, valid=where).to(image.device)
+        asked = min(total, asked + (asked + 1) // 2)
 
 
 def to_features(image: NDArray[np.float32]) -> NDArray[np.floating]:

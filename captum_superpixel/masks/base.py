@@ -13,11 +13,10 @@ from torch import Tensor
 
 from captum_superpixel._checks import check_finite, checked_choice, checked_denormalize, checked_integer
 from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
+from captum_superpixel.masks._scaling import are_flat, scale_by_range
+from captum_superpixel.masks._valid import check_enough, checked_valid, fill_invalid, set_apart
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
-
-_FLAT = 1e-6
-"""A channel that varies by less than this, relative to the largest magnitude, is constant but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -30,7 +29,7 @@ class ImageMaskGenerator(ABC):
         denormalize: ``(mean, std)`` of the model's preprocessing, each a number or one for each of the C channels, in
             the order of the channels. The pixels are then ``x * std + mean``, clipped to [0, 1]; for a network that
             takes values from 0 to 255, divide both by 255. With None, each image is scaled to [0, 1] by its own
-            minimum and maximum over all channels.
+            minimum and maximum over all channels; outliers that would take most of that range are clipped.
         channel_order: The order of the channels in inputs that have three.
     """
 
@@ -43,20 +42,26 @@ class ImageMaskGenerator(ABC):
         object.__setattr__(self, "denormalize", checked_denormalize(self.denormalize))
         checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
-            inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite.
+            inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite where they are valid.
+            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool; None if all are. The others may be NaN. They
+                get one segment of their own in each image, the last, into which no other segment reaches, and they
+                decide nothing about the others.
 
         Returns:
             A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
 
         Raises:
-            TypeError: If the inputs are not a tensor of real numbers.
+            TypeError: If the inputs are not a tensor of real numbers, or the mask not a tensor.
             ValueError: If their shape is not that of a batch of images, or of one with channels last (a last dimension
-                of 1, 3 or 4 after longer ones alone), nothing is in them, or a pixel is not finite.
+                of 1, 3 or 4 after longer ones alone), nothing is in them, a pixel is not finite, or the mask is not
+                bool, does not fit, or leaves an image without valid pixels.
         """
+        if mask is not None:
+            return self._segment_valid(inputs, mask)
         self.check_inputs(inputs)
         return self.segment_together([self], *self.scale_pixels(inputs))[0]
 
@@ -75,6 +80,39 @@ class ImageMaskGenerator(ABC):
             bit for bit, as from that generator alone.
         """
 
+    @torch.no_grad()
+    def _segment_valid(self, inputs: Tensor, mask: object) -> Tensor:
+        """Segment the valid pixels of a batch, each image by itself; see ``__call__``."""
+        self._check_layout(inputs)
+        valid = checked_valid(mask, inputs)
+        inputs = inputs.detach()
+        self.check_inputs(torch.where(valid, inputs, torch.zeros((), dtype=inputs.dtype, device=inputs.device)))
+        self._check_valid(valid)
+        masks = []
+        for image, where in zip(inputs, valid[:, 0], strict=True):
+            if where.all():
+                masks.append(self(image[None]))
+                continue
+            pixels = image[:, where]
+            # As an image of one row: what is not valid has no part in the range.
+            scaled, flat = self.scale_pixels(pixels.view(1, len(pixels), *[1] * (where.ndim - 1), -1))
+            filled = fill_invalid(scaled.reshape(len(pixels), -1), where)[None]
+            labels = torch.zeros_like(where, dtype=torch.int64) if flat else self._label_valid(filled, where)
+            masks.append(set_apart(labels[None, None], where[None, None]))
+        return torch.cat(masks)
+
+    def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
+        """Label the valid pixels of a scaled image ``(1, C, *spatial)``, where ``valid`` ``(*spatial)`` is true.
+
+        The others have the values of the nearest valid ones. Their labels do not matter.
+        """
+        flat = torch.zeros(1, dtype=torch.bool, device=image.device)
+        return self.segment_together([self], image, flat)[0][0, 0]
+
+    def _check_valid(self, valid: Tensor) -> None:
+        """Raise ValueError if the valid pixels ``(N, 1, *spatial)`` are too few."""
+        return
+
     def __repr__(self) -> str:
         """Show n_segments and the settings that differ from their defaults."""
         shown = [
@@ -86,6 +124,10 @@ class ImageMaskGenerator(ABC):
 
     def check_inputs(self, inputs: Tensor) -> None:
         """Raise TypeError or ValueError unless the inputs are images that this generator can segment."""
+        self._check_layout(inputs)
+        self._check_finite(inputs)
+
+    def _check_layout(self, inputs: Tensor) -> None:
         if not isinstance(inputs, Tensor):
             raise TypeError(
                 f"inputs must be a tensor of shape (N, C, *spatial), but a {type(inputs).__name__} was passed"
@@ -111,12 +153,17 @@ class ImageMaskGenerator(ABC):
                     f"denormalize holds {len(values)} {statistic}, but the inputs of shape {shape} have {shape[1]} "
                     f"channels: pass one number, or {shape[1]}"
                 )
-        check_finite(inputs, "images", "pixels", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
+
+    def _check_finite(self, inputs: Tensor) -> None:
+        advice = "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0), or set them apart by mask=valid"
+        check_finite(inputs, "images", "pixels", advice)
 
     def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Bring images to float32 in [0, 1], three channels to the order red, green, blue.
 
         Every image is scaled by itself and element by element, so it gets the same bits in any batch.
+
+        Without ``denormalize`` the range is from the minimum to the maximum, but for outliers; see ``scale_by_range``.
 
         Args:
             inputs: Checked images of shape ``(N, C, *spatial)``.
@@ -130,16 +177,11 @@ class ImageMaskGenerator(ABC):
             pixels = pixels.float()
         denormalize = checked_denormalize(self.denormalize)
         if denormalize is None:
-            lows, highs = _channel_bounds(pixels)
-            flat = _are_flat(lows, highs)
-            # Halved, because the range of a float32 image can be twice the largest float32.
-            low, high = (lows / 2).amin(dim=1), (highs / 2).amax(dim=1)
-            low, high = (bound.view(-1, *[1] * (pixels.ndim - 1)) for bound in (low, high))
-            pixels = (pixels / 2).sub_(low).div_(torch.where(high > low, high - low, 1))
+            pixels, flat = scale_by_range(pixels)
         else:
             mean, std = (pixels.new_tensor(values).view(-1, *[1] * (pixels.ndim - 2)) for values in denormalize)
             pixels = (pixels * std).add_(mean).clamp_(0, 1)
-            flat = _are_flat(*_channel_bounds(pixels))
+            flat = are_flat(pixels)
         if self.channel_order == "bgr" and pixels.shape[1] == 3:
             pixels = pixels.flip(1)
         return pixels.float().contiguous(), flat
@@ -168,6 +210,9 @@ class CountedMaskGenerator(ImageMaskGenerator):
                 f"n_segments={self.n_segments}, but an image of the inputs of shape {tuple(inputs.shape)} has only "
                 f"{pixels} pixels: ask for at most {pixels} segments"
             )
+
+    def _check_valid(self, valid: Tensor) -> None:
+        check_enough(valid, self.n_segments)
 
 
 @torch.no_grad()
@@ -207,15 +252,3 @@ def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -
 def _engine(generator: ImageMaskGenerator) -> type:
     """Find the class whose ``segment_together`` a generator has."""
     return next(cls for cls in type(generator).__mro__ if "segment_together" in vars(cls))
-
-
-def _channel_bounds(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the least and the largest value of each channel of images ``(N, C, *spatial)``: both ``(N, C)``."""
-    flattened = pixels.flatten(2)
-    return flattened.amin(dim=2), flattened.amax(dim=2)
-
-
-def _are_flat(lows: Tensor, highs: Tensor) -> Tensor:
-    """Say which images are of one color, from the bounds ``(N, C)`` of their channels: ``(N,)`` bool."""
-    tolerance = _FLAT * torch.maximum(lows.abs(), highs.abs()).amax(dim=1)
-    return (highs - lows).amax(dim=1) <= tolerance

@@ -19,6 +19,7 @@ from captum_superpixel._checks import checked_integer
 from captum_superpixel._files import read_signed, write_signed
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.masks._identity import identify
+from captum_superpixel.masks._valid import checked_valid
 
 
 class Cached:
@@ -48,7 +49,7 @@ class Cached:
 
     def __init__(
         self,
-        generator: Callable[[Tensor], Tensor],
+        generator: Callable[..., Tensor],
         directory: str | os.PathLike[str] | None = None,
         *,
         max_images: int | None = None,
@@ -71,11 +72,12 @@ class Cached:
         self._masks: dict[str, NDArray[np.integer]] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Segment a batch, or look up its masks.
 
         Args:
             inputs: What the generator takes, ``(N, C, *spatial)``.
+            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool, for generators that take it; None if all are.
 
         Returns:
             A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
@@ -87,19 +89,24 @@ class Cached:
         if not isinstance(inputs, Tensor) or inputs.ndim < 3 or inputs.numel() == 0:
             return self.generator(inputs)
         keys = [hash_tensor(image) for image in inputs.detach().cpu()]
+        valid = None if mask is None else checked_valid(mask, inputs)
+        if valid is not None:
+            keys = [f"{key}-{hash_tensor(image)}" for key, image in zip(keys, valid.cpu(), strict=True)]
         shape = tuple(inputs.shape[2:])
         folder = self._folder()
         masks: dict[str, NDArray[np.integer]] = {}
         missing: dict[str, int] = {}
         for index, key in enumerate(keys):
             if key not in masks and key not in missing:
-                mask = self._find(key, shape, folder)
-                if mask is None:
+                found = self._find(key, shape, folder)
+                if found is None:
                     missing[key] = index
                 else:
-                    masks[key] = mask
+                    masks[key] = found
         if missing:
-            made = self._segment(inputs if len(missing) == len(inputs) else inputs[list(missing.values())])
+            places = list(missing.values())
+            chosen = inputs if len(missing) == len(inputs) else inputs[places]
+            made = self._segment(chosen, None if valid is None else valid[places])
             for key, new in zip(missing, made, strict=True):
                 masks[key] = new
                 self._keep(key, new, folder)
@@ -138,9 +145,11 @@ class Cached:
         """Where the masks of this generator are; found anew each time, because an array in a field may have changed."""
         return None if self.directory is None else self.directory / identify(self.generator)
 
-    def _segment(self, inputs: Tensor) -> Sequence[NDArray[np.integer]]:
+    def _segment(self, inputs: Tensor, valid: Tensor | None) -> Sequence[NDArray[np.integer]]:
         """Segment images, and bring their masks to the smallest type that holds them."""
-        mask = self.generator(inputs)
+        # Generators of others may take the images alone.
+        options = {} if valid is None else {"mask": valid}
+        mask = self.generator(inputs, **options)
         if not isinstance(mask, Tensor) or mask.is_floating_point() or mask.is_complex() or mask.dtype == torch.bool:
             kind = f"a tensor of {mask.dtype}" if isinstance(mask, Tensor) else f"a {type(mask).__name__}"
             raise TypeError(f"{self.generator!r} returned {kind}: a mask is a tensor of integers")

@@ -31,9 +31,9 @@ class Felzenszwalb(PooledMaskGenerator):
 
     Notes:
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. One channel is gray and segmented like the color image with three
-        such channels; channels that are not colors are compared as they are, from 0 to 255. At the same number of
-        segments, CIELAB and the RGB of the paper explain the same part of the colors' variance.
+        [0, 1] by its own minimum and maximum, outliers clipped. One channel is gray and segmented like the color image
+        with three such channels; channels that are not colors are compared as they are, from 0 to 255. At the same
+        number of segments, CIELAB and the RGB of the paper explain the same part of the colors' variance.
 
     References:
         Felzenszwalb and Huttenlocher, "Efficient Graph-Based Image Segmentation", IJCV 59(2), 2004,

@@ -22,7 +22,8 @@ _ELONGATION = 0.22
 class Grid(CountedMaskGenerator):
     """Cells of equal size in rows and columns, numbered in raster order.
 
-    The mask depends on the shape of the inputs alone. Signals ``(N, C, L)``, images ``(N, C, H, W)`` and volumes
+    The mask depends on the shape of the inputs alone, whose values may be NaN. With ``mask=``, cells are cut to their
+    valid pixels, and those without any are left out. Signals ``(N, C, L)``, images ``(N, C, H, W)`` and volumes
     ``(N, C, D, H, W)``.
 
     Args:
@@ -41,6 +42,12 @@ class Grid(CountedMaskGenerator):
     """
 
     spatial_dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
+
+    def _check_finite(self, inputs: Tensor) -> None:
+        """Accept any values: they are not looked at."""
+
+    def _check_valid(self, valid: Tensor) -> None:
+        """Accept any number of valid pixels: cells without one are left out."""
 
     def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Leave the inputs ``(N, C, *spatial)`` as they are: only their shape matters."""

@@ -21,6 +21,7 @@ from captum_superpixel._checks import listed
 from captum_superpixel._files import replacing
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.feature_masks import MaskLike, as_integers, check_feature_mask, rank_rows
+from captum_superpixel.masks._valid import checked_valid, set_apart
 
 __all__ = ["Precomputed"]
 
@@ -131,11 +132,13 @@ class Precomputed:
                 keys=np.array(list(self._places), dtype=np.str_),
             )
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Look up the masks of a batch.
 
         Args:
             inputs: Images of shape ``(N, C, *spatial)``.
+            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool; None if all are. The others become one segment
+                of their own in each image, the last.
 
         Returns:
             A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
@@ -159,7 +162,8 @@ class Precomputed:
                 f"and shape {tuple(inputs.shape)}) are not among the {len(self._places)} that have masks: pass the "
                 "same pixels in the same dtype, without augmentation or noise, or feature_mask="
             )
-        return self._take([place for place in places if place is not None]).to(inputs.device)
+        masks = self._take([place for place in places if place is not None]).to(inputs.device)
+        return masks if mask is None else set_apart(masks, checked_valid(mask, inputs))
 
     def __getitem__(self, indices: SupportsIndex | slice | Sequence[int] | NDArray[np.integer] | Tensor) -> Tensor:
         """Take the masks at these places of the data set.

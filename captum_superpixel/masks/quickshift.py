@@ -39,8 +39,8 @@ class Quickshift(PooledMaskGenerator):
         stairs of ``side / max_side`` pixels.
 
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. One channel is gray and segmented like the color image with three
-        such channels.
+        [0, 1] by its own minimum and maximum, outliers clipped. One channel is gray and segmented like the color image
+        with three such channels.
 
     References:
         Vedaldi and Soatto, "Quick Shift and Kernel Methods for Mode Seeking", ECCV 2008,

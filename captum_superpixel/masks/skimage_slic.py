@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._untyped import slic
-from captum_superpixel.masks._components import label_components, merge_smallest
-from captum_superpixel.masks._skimage import PooledMaskGenerator, to_features
+from captum_superpixel.masks._components import has_specks, label_components, merge_smallest
+from captum_superpixel.masks._skimage import PooledMaskGenerator, label_connected, to_features
 from captum_superpixel.masks.base import CountedMaskGenerator
 
 
@@ -21,7 +22,8 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
     """SLIC: k-means on color and position, by ``skimage.segmentation.slic``.
 
     Segments are connected, and there are exactly ``n_segments`` of them but for images of one color, which are one
-    segment. Images ``(N, C, H, W)`` and volumes ``(N, C, D, H, W)``.
+    segment; none is smaller than a tenth of the mean, unless the image leaves no choice. Images ``(N, C, H, W)`` and
+    volumes ``(N, C, D, H, W)``.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
@@ -42,8 +44,8 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         again from half as many centers more.
 
         With ``denormalize=(mean, std)`` pixels are ``x * std + mean`` clipped to [0, 1], else each image is scaled to
-        [0, 1] by its own minimum and maximum. scikit-image then stretches the range of each image to [0, 1].
-        One channel is gray and segmented like the color image with three such channels.
+        [0, 1] by its own minimum and maximum, outliers clipped. scikit-image then stretches the range of each image to
+        [0, 1]. One channel is gray and segmented like the color image with three such channels.
 
     References:
         Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", IEEE TPAMI 34(11), 2012,
@@ -68,6 +70,9 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         object.__setattr__(self, "compactness", checked_number("compactness", self.compactness, exclusive=True))
         object.__setattr__(self, "sigma", checked_number("sigma", self.sigma))
         object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
+
+    def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
+        return label_connected(self, image, valid)
 
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
         """Segment one image.
@@ -94,5 +99,7 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
             )
             components = label_components(torch.from_numpy(clusters))
             if components.max() + 1 >= self.n_segments or centers == pixels:
-                return merge_smallest(components, torch.from_numpy(features), self.n_segments).numpy()
+                segments = merge_smallest(components, torch.from_numpy(features), self.n_segments)
+                if centers == pixels or not has_specks(segments, self.n_segments):
+                    return segments.numpy()
             centers = min(pixels, centers + (centers + 1) // 2)

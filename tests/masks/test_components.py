@@ -10,7 +10,8 @@ from skimage.measure import label
 from torch import Tensor
 
 from captum_superpixel.masks import _components as components_module
-from captum_superpixel.masks._components import keep_largest, label_components, merge_smallest, unite
+from captum_superpixel.masks._components import label_components, merge_smallest, unite
+from captum_superpixel.masks.slic._largest import keep_largest
 
 Merge = Callable[[NDArray[np.integer], NDArray[np.floating], int], NDArray[np.integer]]
 
@@ -211,6 +212,69 @@ def test_each_image_of_a_batch_may_keep_another_number() -> None:
     for index, n_segments in enumerate(wanted):
         alone = keep_largest(clusters[index : index + 1], colors[index : index + 1], n_segments)[0]
         assert torch.equal(segments[index : index + 1], alone)
+
+
+# None that is too small.
+
+
+def test_a_speck_among_the_largest_makes_room_for_what_has_formed() -> None:
+    clusters = draw(
+        "00000111",
+        "00200111",
+        "00000111",
+        "33444555",
+    )
+    colors = torch.tensor([[[0.0], [90.0], [1000.0], [50.0], [52.0], [400.0]]])
+    # Of 5 the largest are 0, 1, 4, 5 and 3, of 14, 9, 3, 3 and 2 pixels; the speck 2 goes to 0, or to 1 if it could.
+    assert (
+        keep_largest(clusters, colors, n_segments=5)[0].tolist()
+        == draw("00000111", "00000111", "00000111", "22333444").tolist()
+    )
+    # All below 4 join first: 3 and 4 each other, and are large enough; 5 joins 1, which is nearest to it, as 2 joins 0.
+    segments, counts = keep_largest(clusters, colors, n_segments=5, least=torch.tensor([4]))
+    assert segments.tolist() == draw("00000111", "00000111", "00000111", "22222111").tolist()
+    assert counts.tolist() == [3]
+
+
+def test_images_without_specks_among_the_largest_are_as_without_the_bound() -> None:
+    clusters, colors = random_clusters(4, (30, 31), 9)
+    least = torch.tensor([1, 4, 60, 9])
+    segments, counts = keep_largest(clusters, colors, 12, least=least)
+    plain, _ = keep_largest(clusters, colors, 12)
+    for index, bound in enumerate(least.tolist()):
+        sizes = segments[index].flatten().bincount()
+        assert sizes.min() >= bound
+        assert len(sizes) == counts[index] <= 12
+        components = np.bincount(components_of(clusters[index].numpy()).ravel())
+        if np.sort(components)[-12] >= bound:
+            assert torch.equal(segments[index], plain[index])
+        one = slice(index, index + 1)
+        assert torch.equal(keep_largest(clusters[one], colors[one], 12, least=least[one])[0], segments[one])
+
+
+@pytest.mark.parametrize("spatial", [(1, 40), (30, 41), (5, 7, 6)])
+@pytest.mark.parametrize("clusters", [2, 9])
+@pytest.mark.parametrize("n_segments", [1, 5, 30])
+@pytest.mark.parametrize("least", [1, 2, 7, 40])
+def test_segments_are_connected_and_large_enough(
+    spatial: tuple[int, ...], clusters: int, n_segments: int, least: int
+) -> None:
+    clusters_of, colors = random_clusters(2, spatial, clusters)
+    segments, counts = keep_largest(clusters_of, colors, n_segments, least=torch.tensor([least, 1]))
+    for image, count, bound in zip(segments.numpy(), counts.tolist(), (least, 1), strict=True):
+        assert np.bincount(image.ravel()).min() >= bound
+        assert len(np.unique(components_of(image))) == image.max() + 1 == count <= n_segments
+
+
+def test_elements_count_as_much_as_is_said() -> None:
+    clusters, colors = draw("0011222"), torch.tensor([[[0.0], [1.0], [9.0]]])
+    areas = torch.tensor([[1, 1, 3, 3, 1, 1, 1]])
+    least = torch.tensor([3])
+    assert keep_largest(clusters, colors, 3, least=least)[0].tolist() == draw("0000111").tolist()
+    assert keep_largest(clusters, colors, 3, least=least, areas=areas)[0].tolist() == draw("0000111").tolist()
+    assert (
+        keep_largest(clusters, colors, 3, least=torch.tensor([4]), areas=areas)[0].tolist() == draw("0000000").tolist()
+    )
 
 
 # The smallest first, half of the surplus at a time.

@@ -135,6 +135,8 @@ def test_segments_are_connected_and_exactly_as_many_as_asked_for(
     masks = cls(n_segments)(photographs(size))[:, 0].numpy()
     assert [int(mask.max()) + 1 for mask in masks] == [n_segments] * 4
     assert all(count_components(mask) == mask.max() + 1 for mask in masks)
+    # None is a speck, smaller than a tenth of the mean.
+    assert all(np.bincount(mask.ravel()).min() >= size * size / (10 * n_segments) for mask in masks)
 
 
 @pytest.mark.parametrize("cls", [SkimageSlic, Watershed])

@@ -145,7 +145,7 @@ def test_inputs_without_pixels(cls: type, shape: tuple[int, ...]) -> None:
         cls()(torch.rand(shape))
 
 
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("cls", ALL[:-1])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_pixels_that_are_not_finite(cls: type, value: float, dtype: torch.dtype) -> None:

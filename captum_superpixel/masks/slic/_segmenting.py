@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks._components import keep_largest
+from captum_superpixel.masks._components import least_area
 from captum_superpixel.masks.grid import choose_cells
 from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import Clustering
+from captum_superpixel.masks.slic._largest import keep_largest
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
 _CELLS = 0.8
@@ -73,7 +74,9 @@ def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: A
             step = max(1, at_once.segmented // shrunk.images[:, 0].numel())
             for first in range(0, len(indices), step):
                 part = indices[first : first + step]
-                segments = _segment([settings[index] for index in part], shrunk, at_once.assigned)
+                chosen = [settings[index] for index in part]
+                areas = _block_areas(height, width, factor, shrunk.images.device) if factor > 1 else None
+                segments = _segment(chosen, shrunk, at_once.assigned, areas=areas)
                 if factor > 1:
                     segments = segments.repeat_interleave(factor, 2)[:, :, :height]
                     segments = segments.repeat_interleave(factor, 3)[..., :width]
@@ -81,7 +84,22 @@ def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: A
     return [found[index] for index in range(len(settings))]
 
 
-def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, cells: float = _CELLS) -> Tensor:
+def segment_valid_pixels(setting: Setting, pixels: SharedPixels, at_once: AtOnce, valid: Tensor) -> Tensor:
+    """Segment the valid pixels ``(H, W)`` of one image by SLIC, without treating blocks as one: ``(H, W)``."""
+    cells = _CELLS * valid.numel() / int(valid.sum())
+    with _full_precision(pixels.images.device):
+        return _segment([setting], pixels, at_once.assigned, cells=cells, valid=valid)[0, 0]
+
+
+def _segment(
+    settings: Sequence[Setting],
+    pixels: SharedPixels,
+    at_once: int,
+    *,
+    cells: float = _CELLS,
+    areas: Tensor | None = None,
+    valid: Tensor | None = None,
+) -> Tensor:
     """Segment N images by G sorted settings.
 
     Those that differ in compactness alone move their centers as one batch, and the clusters of all are connected
@@ -91,7 +109,9 @@ def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, ce
         settings: What to do.
         pixels: The images.
         at_once: How many pixels are compared with centers at the same time.
-        cells: How many cells to start from for each segment; images in which these leave too few components get more.
+        cells: How many cells to start from for each segment; images in which these leave too few segments get more.
+        areas: How many pixels of the original each of these stands for, ``(H, W)``; with None one.
+        valid: Which pixels are to be segmented, ``(H, W)`` bool; with None all. The others get other labels.
 
     Returns:
         Shape ``(G, N, H, W)``.
@@ -99,26 +119,76 @@ def _segment(settings: Sequence[Setting], pixels: SharedPixels, at_once: int, ce
     count, channels, height, width = pixels.images.shape
     device = pixels.images.device
     clusters, centers = [], []
+    compared: list[tuple[Tensor, float]] = []
     for (n_segments, iterations), group in groupby(settings, lambda setting: setting[:2]):
         rows, columns = _choose_cells(height, width, cells * n_segments)
         grids = [make_cells(height, width, (rows, columns), channels, setting.compactness, device) for setting in group]
         clustering = Clustering(grids, iterations=iterations, pixels_at_once=at_once, scratch=pixels.scratch)
         blurred = min(height // rows, width // columns) >= _BLURRED
-        assigned, moved = clustering(pixels.colors(blurred=blurred))
+        values = pixels.colors(blurred=blurred)
+        assigned, moved = clustering(values)
         clusters.append(assigned.flatten(0, 1))
         centers.append(moved.flatten(0, 1)[..., :channels])
+        compared += [(values, grid.units) for grid in grids]
     most = max(moved.shape[1] for moved in centers)
     colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
     wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
-    segments, counts = keep_largest(torch.cat(clusters), colors, wanted.repeat_interleave(count))
+    total = height * width if areas is None else int(areas.sum())
+    if valid is not None:
+        total = int(valid.sum())
+    least = torch.tensor([least_area(total, setting.n_segments) for setting in settings], device=device)
+    wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
+
+    def shades(rows: Tensor) -> Tensor:
+        chosen = [(*compared[row // count], row % count) for row in rows.tolist()]
+        return torch.stack([(values[image] * units).round_() for values, units, image in chosen])
+
+    segments, counts = keep_largest(
+        torch.cat(clusters), colors, wanted, least=least, areas=areas, valid=valid, shades=shades
+    )
     segments = segments.view(len(settings), count, height, width)
     enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
     too_few = counts.view(len(settings), count) < enough[:, None]
     for index in too_few.any(dim=1).nonzero().flatten().tolist():
         if math.prod(_choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
             chosen = pixels.select(too_few[index])
-            segments[index, too_few[index]] = _segment([settings[index]], chosen, at_once, 1.3 * cells)[0]
+            again = _segment([settings[index]], chosen, at_once, cells=1.3 * cells, areas=areas, valid=valid)
+            segments[index, too_few[index]] = again[0]
+    fewer = (counts < wanted).nonzero().flatten()
+    if len(fewer):
+        flat = segments.flatten(0, 1)
+        flat[fewer] = _without_smaller(flat[fewer], shades(fewer), areas, valid)
     return segments
+
+
+def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, valid: Tensor | None) -> Tensor:
+    """Let segments grow or join that are below a tenth of the mean size, where they are fewer than was asked for.
+
+    Args:
+        segments: Shape ``(N, H, W)``, numbered from 0 in each image; at invalid pixels the number of segments.
+        shades: The colors of the pixels, ``(N, C, H, W)``.
+        areas: As for ``_segment``.
+        valid: As for ``_segment``.
+
+    Returns:
+        Segments numbered likewise, ``(N, H, W)``.
+    """
+    flat = segments.flatten(1)
+    weights = torch.ones_like(flat[0]) if areas is None else areas.flatten()
+    if valid is not None:
+        weights = weights * valid.flatten()
+    most = int(flat.max()) + 1
+    sizes = flat.new_zeros(len(flat), most).scatter_add_(1, flat, weights.expand_as(flat))
+    sums = sizes.new_zeros(*sizes.shape, shades.shape[1])
+    index = flat[..., None].expand(-1, -1, shades.shape[1])
+    sums.scatter_add_(1, index, shades.flatten(2).movedim(1, 2).long() * weights[:, None])
+    means = sums.div(sizes.clamp(min=1)[..., None], rounding_mode="floor").to(shades.dtype)
+    counts = (sizes > 0).sum(dim=1)
+    least = counts.new_tensor([least_area(int(weights.sum()), count) for count in counts.tolist()])
+    merged, left = keep_largest(
+        segments.int(), means, counts, least=least, areas=areas, valid=valid, shades=lambda rows: shades[rows]
+    )
+    return merged if torch.equal(left, counts) else _without_smaller(merged, shades, areas, valid)
 
 
 def _choose_cells(height: int, width: int, count: float) -> tuple[int, int]:
@@ -130,6 +200,15 @@ def _choose_cells(height: int, width: int, count: float) -> tuple[int, int]:
 def _shrink_factor(side: float) -> int:
     """Say how many pixels wide the blocks are that are treated as one, where a segment is ``side`` pixels wide."""
     return 1 << max(0, math.floor(math.log2(side / _DETAIL)))
+
+
+def _block_areas(height: int, width: int, factor: int, device: torch.device) -> Tensor:
+    """Count the pixels in blocks of ``factor`` x ``factor``, of which those at the far edges may lack some."""
+    rows, columns = (
+        torch.tensor([min(factor, length - start) for start in range(0, length, factor)], device=device)
+        for length in (height, width)
+    )
+    return rows[:, None] * columns
 
 
 def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._threads import call_each, undivided_operations
+from captum_superpixel.masks._components import label_components
 from captum_superpixel.masks.base import CountedMaskGenerator
-from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
+from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels, segment_valid_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
 _PIXELS_AT_ONCE = {"cpu": AtOnce(assigned=110_000, segmented=220_000)}
@@ -27,9 +28,9 @@ _MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
 class Slic(CountedMaskGenerator):
     """SLIC: k-means on color and position, for a whole batch of images ``(N, C, H, W)`` on its own device.
 
-    Segments are connected. There are ``n_segments`` of them, or up to a tenth fewer in images in which k-means finds no
-    more; images of one color are one segment. On the CPU each image gets the same mask in any batch, in any order
-    and with any number of threads, bit for bit.
+    Segments are connected, and none is smaller than a tenth of their mean. There are ``n_segments`` of them in most
+    photographs, and up to a tenth fewer in some; images of one color are one segment. On the CPU each image gets the
+    same mask in any batch, in any order and with any number of threads, bit for bit.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
@@ -37,7 +38,8 @@ class Slic(CountedMaskGenerator):
             lightness runs from 0 to 100; channels that are not colors are put on the same range.
         max_num_iter: The number of k-means iterations.
         denormalize: ``(mean, std)`` of the model's preprocessing, so that pixels are ``x * std + mean``, clipped to
-            [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum.
+            [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum; outliers such as a hot
+            pixel, farther from all other values than those are apart, are clipped.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
 
     Notes:
@@ -50,8 +52,12 @@ class Slic(CountedMaskGenerator):
 
         The paper makes clusters connected by merging connected components smaller than a quarter of a segment into any
         neighbor, which loses segments. Here the ``n_segments`` largest components stay, and the others are merged into
-        the neighbor of the nearest color. Components are labeled by scikit-image, on CUDA by torch, where nothing but a
-        few counts leaves the device; on other devices (MPS) 4 bytes per pixel go to the CPU for it, and 8 come back.
+        the neighbor of the nearest color. Segments that are then below a tenth of the mean, such as stars on a black
+        sky, take the most similar of the pixels around them until they are not; pixels that this cuts off from their
+        segment are merged by color. Images that are left with too few segments are segmented again from 1.3 times as
+        many cells. Components are labeled by scikit-image, on CUDA by torch; on other devices (MPS) 4 bytes per pixel
+        go to the CPU for it, and 8 come back. What too small segments take is found on the CPU, to which images that
+        have some send 20 bytes per pixel.
 
         Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.
@@ -76,20 +82,26 @@ class Slic(CountedMaskGenerator):
         object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
-            inputs: Images of shape ``(N, C, H, W)``, of any real dtype, finite.
+            inputs: Images of shape ``(N, C, H, W)``, of any real dtype, finite where they are valid.
+            mask: Which pixels are valid, ``(1 or N, 1, H, W)`` bool; None if all are. The others may be NaN. They get
+                one segment of their own in each image, the last, into which no other segment reaches; the mean size
+                and ``n_segments`` are then those of the valid part. Where that lies in several places, each has a
+                segment at least, however small or many they are.
 
         Returns:
             A feature mask ``(N, 1, H, W)``, int64, on the device of the inputs.
 
         Raises:
-            TypeError: If the inputs are not a tensor of real numbers.
+            TypeError: If the inputs are not a tensor of real numbers, or the mask not a tensor.
             ValueError: If their shape is not that of a batch of images, nothing is in them, an image has fewer than
-                ``n_segments`` pixels, or a pixel is not finite.
+                ``n_segments`` valid pixels, one of these is not finite, or the mask is not bool or does not fit.
         """
+        if mask is not None:
+            return self._segment_valid(inputs, mask)
         with _cores(inputs) as threads:
             self.check_inputs(inputs)
             # Scaled part by part, and not by the base class: the scaled batch would take memory, and one core's time.
@@ -101,6 +113,15 @@ class Slic(CountedMaskGenerator):
         """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)`` each; see the base class."""
         with _cores(images) as threads:
             return _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
+
+    def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
+        if self.n_segments == 1:
+            # One for each place, as for other numbers.
+            return label_components(valid)
+        setting = Setting(self.n_segments, self.max_num_iter, self.compactness)
+        with _cores(image):
+            pixels = SharedPixels(image.expand(-1, 3, -1, -1).contiguous() if image.shape[1] == 1 else image)
+            return segment_valid_pixels(setting, pixels, _pixels_at_once(image.device), valid)
 
 
 def _segment_parts(

@@ -17,10 +17,12 @@ from skimage.segmentation import slic
 from skimage.transform import resize
 from sklearn.datasets import load_sample_images
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from captum_superpixel.masks.base import segment_with_all
 from captum_superpixel.masks.slic import Slic
 from captum_superpixel.masks.slic import _color as color
+from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic import _shared_pixels as shared_pixels
 from captum_superpixel.masks.slic import slic as slic_module
 from captum_superpixel.masks.slic._segmenting import AtOnce
@@ -75,15 +77,78 @@ def test_segments_of_photographs_are_connected_consecutive_and_as_many_as_asked_
     assert mask.amax(dim=(1, 2, 3)).tolist() == [count - 1 for count in found]
     assert [count_components(image) for image in mask] == found
     assert max(found) <= n_segments
-    assert min(found) >= 0.8 * n_segments
-    assert np.median(found) >= 0.9 * n_segments
+    assert min(found) >= 0.9 * n_segments
+    assert np.median(found) == n_segments
 
 
 @pytest.mark.parametrize("size", [512, 1024])
 def test_large_photographs_too(size: int, count_components: CountComponents) -> None:
     for n_segments in (20, 200):
         mask = Slic(n_segments)(all_photographs(size)[:3])
-        assert counts(mask) == [count_components(image) for image in mask] == [n_segments] * 3
+        found = counts(mask)
+        assert found == [count_components(image) for image in mask]
+        assert max(found) <= n_segments
+        assert min(found) >= 0.9 * n_segments
+        assert min(int(sizes.min()) for sizes in areas(mask)) >= size * size / (10 * min(found))
+
+
+def areas(mask: Tensor) -> list[Tensor]:
+    return [image.flatten().bincount() for image in mask]
+
+
+def made_images(size: int) -> Tensor:
+    """Hard to divide evenly: noise, smooth noise, stars, a dot in one half, a ramp, boxes of two pixels, lines."""
+    generator = torch.Generator().manual_seed(size)
+    place = torch.arange(size)
+    smooth = torch.rand(3, size, size, generator=generator)
+    stars, half, lines = torch.zeros(3, size, size), torch.zeros(3, size, size), torch.ones(3, size, size)
+    stars[:, torch.rand(size, size, generator=generator) < 0.01] = 1
+    half[..., size // 2 :], half[:, size // 3, size // 3] = 1, 0.5
+    lines[:, ::7], lines[..., ::9] = 0, 0.3
+    ramp = torch.linspace(0, 1, size).expand(3, size, size)
+    boxes = ((place[:, None] // 2 + place // 2) % 2).float().expand(3, size, size)
+    blurred = avg_pool2d(smooth[None], 5, stride=1, padding=2)[0]
+    return torch.stack([smooth, blurred, stars, half, ramp, boxes, lines])
+
+
+@pytest.mark.parametrize(("size", "made"), [(32, 0.8), (64, 0.8), (224, 0.9)])
+@pytest.mark.parametrize("n_segments", [8, 60, 100, 200])
+def test_no_segment_is_smaller_than_a_tenth_of_the_mean_of_those_there_are(
+    size: int, made: float, n_segments: int, count_components: CountComponents
+) -> None:
+    for images, share in ((all_photographs(size), 0.9), (made_images(size), made)):
+        masks = Slic(n_segments)(images)
+        for image, sizes in zip(masks, areas(masks), strict=True):
+            assert sizes.min() >= size * size / (10 * len(sizes))
+            assert share * n_segments <= len(sizes) <= n_segments
+            assert count_components(image) == len(sizes)
+
+
+def test_segments_of_a_star_field_show_the_stars(explained_variation: ExplainedVariation) -> None:
+    """Merged into the sky, stars below a tenth of a segment leave .25 and .38 of the variance, not .40 and .51."""
+    image = all_photographs(224)[5:6]
+    for n_segments, least in ((100, 0.35), (200, 0.47)):
+        mask = Slic(n_segments)(image)[0, 0]
+        assert explained_variation(image[0].movedim(0, -1).numpy(), mask.numpy()) > least
+
+
+@pytest.mark.parametrize("compactness", [0.1, 5.0, 15.0])
+def test_nor_with_any_compactness(compactness: float) -> None:
+    images = all_photographs(96)
+    for n_segments in (20, 90):
+        masks = Slic(n_segments, compactness)(images)
+        assert min(int(sizes.min()) for sizes in areas(masks)) >= 96 * 96 / (10 * n_segments)
+
+
+@pytest.mark.parametrize("shape", [(1501, 1022), (700, 513)])
+def test_nor_where_blocks_of_pixels_are_one_and_the_last_of_them_are_cut(shape: tuple[int, int], noise: Noise) -> None:
+    """A bright frame of two pixels along the far edges, and specks of five pixels in noise."""
+    images = 0.2 * noise(2, 3, *shape)
+    images[..., -2:, :] = images[..., -2:] = 1
+    images[..., 100:105, 100:105] = 1
+    for n_segments in (5, 20):
+        masks = Slic(n_segments)(images)
+        assert min(int(sizes.min()) for sizes in areas(masks)) >= shape[0] * shape[1] / (10 * n_segments)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -215,7 +280,8 @@ def test_what_else_torch_is_set_to_does_not_matter() -> None:
 
 
 def test_centers_move_as_often_as_asked_for(explained_variation: ExplainedVariation) -> None:
-    photographs = all_photographs(64)
+    # Without the star field, of which all detail is smaller than a segment may be.
+    photographs = all_photographs(64)[[index for index in range(11) if index != 5]]
     masks = {count: Slic(40, max_num_iter=count)(photographs) for count in (1, 2, 10)}
     assert not torch.equal(masks[1], masks[2])
     assert not torch.equal(masks[2], masks[10])
@@ -270,8 +336,10 @@ def test_a_mirrored_photograph_has_about_the_mirrored_segments(size: int) -> Non
     assert np.mean(alike) > 1.5 * np.mean(unlike)
 
 
-def test_content_that_moves_by_whole_cells_takes_its_segments_along() -> None:
+def test_content_that_moves_by_whole_cells_takes_its_segments_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells of 8 pixels, on a plain background. At its edge the picture meets the same gray in both places."""
+    # More cells, to come nearer to the number asked for, would be of another size.
+    monkeypatch.setattr(segmenting, "_ENOUGH", 0.0)
     picture = all_photographs(64)[:4]
     first, second = torch.full((2, 4, 3, 128, 128), 0.5)
     first[..., 24:88, 24:88] = picture
