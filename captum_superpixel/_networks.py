@@ -13,7 +13,7 @@ from torch.nn import Module, MultiheadAttention
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["first_logits", "networks_of", "warn_in_training_mode"]
+__all__ = ["first_logits", "networks_of", "warn_caller", "warn_in_training_mode"]
 
 _OWN_PACKAGES = {"captum_superpixel", "captum", "torch"}
 
@@ -61,7 +61,7 @@ def warn_in_training_mode(forward_func: object) -> None:
     for network in networks_of(forward_func):
         layers = {_name_of(module): None for module in network.modules() if _trains(module)}
         if layers:
-            _warn(
+            warn_caller(
                 f"the network {_name_of(network)} is in training mode and holds {', '.join(list(layers)[:3])}: its "
                 "outputs depend on chance or on the other images of the batch, and calls may change its running "
                 "statistics; call network.eval() first"
@@ -107,7 +107,7 @@ def _name_of(module: Module) -> str:
     return str(getattr(module, "original_name", type(module).__name__))
 
 
-def _warn(message: str) -> None:
+def warn_caller(message: str) -> None:
     """Warn at the line outside of this package, Captum and torch that led here."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None:

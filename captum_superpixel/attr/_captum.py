@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import torch
+from captum._utils.common import _expand_additional_forward_args, _expand_target, _run_forward
 from captum._utils.gradient import compute_layer_gradients_and_eval
 from captum._utils.models.linear_model import SkLearnLasso as SkLearnLasso
 from captum.attr import (
@@ -109,6 +110,19 @@ def describe(method: Attribution) -> str:
 def is_kernel_shap(method: Attribution) -> bool:
     """Whether the method is KernelShap itself, which cannot weigh a single feature."""
     return isinstance(method, KernelShap)
+
+
+def run_forward(
+    forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], target: Any, additional: object, times: int
+) -> Tensor:
+    """Run a network on inputs ``(times * N, *)`` with the targets and further arguments of N examples."""
+    further = additional if additional is None or isinstance(additional, tuple) else (additional,)
+    return cast(
+        Tensor,
+        _run_forward(
+            forward_func, inputs, _expand_target(target, times), _expand_additional_forward_args(further, times)
+        ),
+    )
 
 
 def examples(batch_size: int, *arguments: object) -> Iterator[tuple[object, ...]]:

@@ -10,7 +10,7 @@ from captum.attr import Attribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel._networks import warn_in_training_mode
+from captum_superpixel._networks import warn_caller, warn_in_training_mode
 from captum_superpixel.attr._captum import (
     AttributeCall,
     describe,
@@ -30,6 +30,7 @@ from captum_superpixel.attr.grouping import (
     checked_negative_weight,
     group_maps,
 )
+from captum_superpixel.attr.hooks import missing_hooks
 from captum_superpixel.attr.laid_out import ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.masks import Slic
 
@@ -46,7 +47,8 @@ class SuperpixelGrouped(Wrapper):
     Methods that perturb features (those whose ``attribute`` takes ``feature_mask``: FeatureAblation, KernelShap, Lime,
     ShapleyValueSampling …) are handed the mask instead, so that they perturb whole superpixels; their maps are
     constant inside the segments as they come. A warning says where ``n_samples`` of Lime and KernelShap, by default
-    Captum's, is below the number of segments. Maps of a spatial layer are interpolated to the size of the input first.
+    Captum's, is below the number of segments; and another one where GuidedBackprop or Deconvolution finds no module
+    ``ReLU``, whose gradient it would change. Maps of a spatial layer are interpolated to the size of the input first.
 
     Args:
         attribution_method: An instance of any attribution class of Captum, or of your own. Its network returns a
@@ -160,6 +162,8 @@ class SuperpixelGrouped(Wrapper):
             raise ValueError(f"return_convergence_delta=True, but {self!r} has none: {self._why_no_delta()}")
         ensemble = self._masks(tensors, by_position if feature_mask is None else feature_mask)
         warn_in_training_mode(self.forward_func)
+        if text := missing_hooks(self.attribution_method):
+            warn_caller(text)
 
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))

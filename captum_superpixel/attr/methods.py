@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_output, signature_of
 from captum_superpixel.attr._lasso import ScaledLasso
 from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE, too_few_samples
+from captum_superpixel.attr.shapley import ExactShapleyValues
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.pooling import Reduction
 
@@ -32,8 +34,16 @@ __all__ = [
     "warn_of_samples",
 ]
 
-_ORDERS = 6
-"""Segments whose orders can all be tried: 7 would be 5040 orders."""
+Setting = Literal["n_steps", "n_samples", "baseline"]
+
+_COALITIONS_OF = 12
+"""Segments whose coalitions can all be evaluated: 4,096."""
+_DRAWS = 25
+"""Noisy copies of SmoothGrad and samples of GradientShap unless the caller says how many."""
+_FROM: tuple[Setting, ...] = ("baseline",)
+_STEPS_FROM: tuple[Setting, ...] = ("n_steps", "baseline")
+_SAMPLES: tuple[Setting, ...] = ("n_samples",)
+_SAMPLES_FROM: tuple[Setting, ...] = ("n_samples", "baseline")
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,15 @@ class MethodSettings:
 
     Args:
         n_steps: Steps of IntegratedGradients and of what else follows a path.
-        n_samples: Noisy copies of each image for SmoothGrad, samples for GradientShap.
+        n_samples: Noisy copies of each image for SmoothGrad, samples for GradientShap, orders of the segments for
+            ShapleyValueSampling, coalitions for Lime and KernelShap; None for 25, 25, 10, and five per segment, but no
+            fewer than 500.
         noise: Standard deviation of SmoothGrad's noise, in units of the network's input; None for 15 % of the range of
             the inputs, as its authors advise.
         baseline: What all pixels of IntegratedGradients' baseline are, in units of the network's input.
-        images_at_once: How many images, steps and noisy copies counted in, the network is given at once; for
-            IntegratedGradients and SmoothGrad never fewer than are explained together.
+        images_at_once: How many images, steps, noisy copies and perturbations counted in, the network is given at once;
+            never fewer than are explained together. GradientShap's samples, DeepLiftShap's baselines and DeepLift's
+            one come on top.
         signed: Whether Saliency keeps the signs that Captum takes from it by default.
 
     References:
@@ -56,7 +69,7 @@ class MethodSettings:
     """
 
     n_steps: int = 50
-    n_samples: int = 25
+    n_samples: int | None = None
     noise: float | None = None
     baseline: float = 0.0
     images_at_once: int = 16
@@ -74,6 +87,8 @@ class Scene:
         segments: The largest number of segments of a mask.
         baselines: A distribution of baselines ``(B, C, H, W)`` for the methods that need one; None where there is none.
         layer_size: Height and width of the layer's output; None without a layer.
+        baseline: ``(N, C, H, W)``, what the methods with a single baseline replace pixels by; None for
+            ``settings.baseline`` for IntegratedGradients and 0 for the others.
     """
 
     inputs: Tensor
@@ -82,6 +97,7 @@ class Scene:
     segments: int = 1
     baselines: Tensor | None = None
     layer_size: tuple[int, int] | None = None
+    baseline: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,9 @@ class Method:
             ``"activation"``, which speaks of no class.
         make: Makes it for a network; None for the class of ``captum.attr`` of that name.
         own_segments: Whether it has segments of its own, and is therefore not handed a mask, although it takes one.
+        takes: What of the settings, and of the scene's baseline, its map depends on.
+        alone: Whether images are to be explained one by one: because each would meet other random draws beside others,
+            or because the steps or perturbations of one already fill a batch.
     """
 
     options: Callable[[Scene], dict[str, Any]] = lambda _: {}
@@ -110,15 +129,21 @@ class Method:
     quantity: Literal["attribution", "magnitude", "effect", "activation"] = "attribution"
     make: Callable[[nn.Module], Attribution] | None = None
     own_segments: bool = False
+    takes: tuple[Setting, ...] = ()
+    alone: bool = False
 
 
 def _path(scene: Scene) -> dict[str, Any]:
     at_once = max(len(scene.inputs), scene.settings.images_at_once)
-    return {"n_steps": scene.settings.n_steps, "internal_batch_size": at_once}
+    return {"n_steps": scene.settings.n_steps, "internal_batch_size": at_once, **_baseline(scene)}
 
 
 def _path_from_baseline(scene: Scene) -> dict[str, Any]:
-    return {**_path(scene), "baselines": scene.settings.baseline}
+    return {"baselines": scene.settings.baseline, **_path(scene)}
+
+
+def _baseline(scene: Scene) -> dict[str, Any]:
+    return {} if scene.baseline is None else {"baselines": scene.baseline}
 
 
 def _saliency(scene: Scene) -> dict[str, Any]:
@@ -128,11 +153,12 @@ def _saliency(scene: Scene) -> dict[str, Any]:
 def _smooth_grad(scene: Scene) -> dict[str, Any]:
     settings, inputs = scene.settings, scene.inputs.detach()
     noise = 0.15 * float(inputs.max() - inputs.min()) if settings.noise is None else settings.noise
+    samples = settings.n_samples or _DRAWS
     return {
         "abs": False,
         "nt_type": "smoothgrad",
-        "nt_samples": settings.n_samples,
-        "nt_samples_batch_size": min(settings.n_samples, max(1, settings.images_at_once // len(inputs))),
+        "nt_samples": samples,
+        "nt_samples_batch_size": min(samples, max(1, settings.images_at_once // len(inputs))),
         "stdevs": noise,
     }
 
@@ -142,11 +168,15 @@ def _from_distribution(scene: Scene) -> dict[str, Any]:
 
 
 def _drawn_from_distribution(scene: Scene) -> dict[str, Any]:
-    return {**_from_distribution(scene), "n_samples": scene.settings.n_samples}
+    return {**_from_distribution(scene), "n_samples": scene.settings.n_samples or _DRAWS}
 
 
 def _evaluations(scene: Scene) -> dict[str, Any]:
-    return {"perturbations_per_eval": scene.settings.images_at_once}
+    return {"perturbations_per_eval": max(1, scene.settings.images_at_once // len(scene.inputs))}
+
+
+def _ablations(scene: Scene) -> dict[str, Any]:
+    return {**_evaluations(scene), **_baseline(scene)}
 
 
 def _occlusion(scene: Scene) -> dict[str, Any]:
@@ -154,25 +184,26 @@ def _occlusion(scene: Scene) -> dict[str, Any]:
     channels, *sides = scene.inputs.shape[1:]
     window = [max(1, side // 8) for side in sides]
     strides = [max(1, side // 2) for side in window]
-    return {"sliding_window_shapes": (channels, *window), "strides": (channels, *strides), **_evaluations(scene)}
+    return {"sliding_window_shapes": (channels, *window), "strides": (channels, *strides), **_ablations(scene)}
 
 
 def _permutations(scene: Scene) -> dict[str, Any]:
-    return {"n_samples": 10, **_evaluations(scene)}
+    return {"n_samples": scene.settings.n_samples or 10, **_ablations(scene)}
 
 
 def _coalitions(scene: Scene) -> dict[str, Any]:
     """Samples for a linear model over the segments: five per coefficient, and no fewer than 500."""
-    return {"n_samples": max(500, SAMPLES_PER_FEATURE * scene.segments), **_evaluations(scene)}
+    samples = scene.settings.n_samples or max(500, SAMPLES_PER_FEATURE * scene.segments)
+    return {"n_samples": samples, **_ablations(scene)}
 
 
-def _orders(scene: Scene) -> dict[str, Any]:
-    if scene.segments > _ORDERS:
+def _all_coalitions(scene: Scene) -> dict[str, Any]:
+    if scene.segments > _COALITIONS_OF:
         raise InputError(
-            f"ShapleyValues tries all orders of the segments, too many for {scene.segments}: pass masks with at most "
-            f"{_ORDERS}, such as grid:{_ORDERS}, or use ShapleyValueSampling."
+            f"ShapleyValues evaluates all coalitions of the segments, 2**{scene.segments} for {scene.segments}: pass "
+            f"masks with at most {_COALITIONS_OF}, such as grid:{_COALITIONS_OF}, or use ShapleyValueSampling."
         )
-    return _evaluations(scene)
+    return _ablations(scene)
 
 
 def _layer_places(scene: Scene) -> dict[str, Any]:
@@ -182,36 +213,47 @@ def _layer_places(scene: Scene) -> dict[str, Any]:
     return {"layer_mask": places, **_evaluations(scene)}
 
 
+def _make_smooth_grad(model: nn.Module) -> Attribution:
+    return NoiseTunnel(Saliency(model))
+
+
+def _make_lime(model: nn.Module) -> Attribution:
+    return Lime(model, interpretable_model=ScaledLasso())
+
+
+_effect = functools.partial(Method, quantity="effect")
+_of_layer = functools.partial(Method, layer=True)
+
 METHODS: Mapping[str, Method] = {
     "Saliency": Method(_saliency, quantity="magnitude"),
-    "SmoothGrad": Method(_smooth_grad, reduction="abs_mean", make=lambda model: NoiseTunnel(Saliency(model))),
-    "IntegratedGradients": Method(_path_from_baseline),
+    "SmoothGrad": Method(_smooth_grad, "abs_mean", make=_make_smooth_grad, takes=_SAMPLES, alone=True),
+    "IntegratedGradients": Method(_path_from_baseline, takes=_STEPS_FROM, alone=True),
     "InputXGradient": Method(),
-    "DeepLift": Method(),
-    "DeepLiftShap": Method(_from_distribution),
-    "GradientShap": Method(_drawn_from_distribution),
+    "DeepLift": Method(_baseline, takes=_FROM),
+    "DeepLiftShap": Method(_from_distribution, alone=True),
+    "GradientShap": Method(_drawn_from_distribution, takes=_SAMPLES, alone=True),
     "GuidedBackprop": Method(reduction="abs_mean"),
     "Deconvolution": Method(reduction="abs_mean"),
     "LRP": Method(),
-    "XRAI": Method(_path, make=XRAI, own_segments=True),
-    "Occlusion": Method(_occlusion, quantity="effect"),
-    "FeatureAblation": Method(_evaluations, quantity="effect"),
-    "ShapleyValueSampling": Method(_permutations, quantity="effect"),
-    "ShapleyValues": Method(_orders, quantity="effect"),
-    "Lime": Method(_coalitions, quantity="effect"),
-    "KernelShap": Method(_coalitions, quantity="effect"),
-    "GuidedGradCam": Method(reduction="abs_mean", layer=True),
-    "LayerGradCam": Method(layer=True),
-    "LayerActivation": Method(layer=True, quantity="activation"),
-    "LayerGradientXActivation": Method(layer=True),
-    "LayerIntegratedGradients": Method(_path, layer=True),
-    "LayerConductance": Method(_path, layer=True),
-    "InternalInfluence": Method(_path, layer=True),
-    "LayerDeepLift": Method(layer=True),
-    "LayerDeepLiftShap": Method(_from_distribution, layer=True),
-    "LayerGradientShap": Method(_drawn_from_distribution, layer=True),
-    "LayerLRP": Method(layer=True),
-    "LayerFeatureAblation": Method(_layer_places, layer=True, channels="mean", quantity="effect"),
+    "XRAI": Method(_path, make=XRAI, own_segments=True, takes=_STEPS_FROM, alone=True),
+    "Occlusion": _effect(_occlusion, takes=_FROM, alone=True),
+    "FeatureAblation": _effect(_ablations, takes=_FROM, alone=True),
+    "ShapleyValueSampling": _effect(_permutations, takes=_SAMPLES_FROM, alone=True),
+    "ShapleyValues": _effect(_all_coalitions, make=ExactShapleyValues, takes=_FROM, alone=True),
+    "Lime": _effect(_coalitions, make=_make_lime, takes=_SAMPLES_FROM, alone=True),
+    "KernelShap": _effect(_coalitions, takes=_SAMPLES_FROM, alone=True),
+    "GuidedGradCam": _of_layer(reduction="abs_mean"),
+    "LayerGradCam": _of_layer(),
+    "LayerActivation": _of_layer(quantity="activation"),
+    "LayerGradientXActivation": _of_layer(),
+    "LayerIntegratedGradients": _of_layer(_path, takes=_STEPS_FROM, alone=True),
+    "LayerConductance": _of_layer(_path, takes=_STEPS_FROM, alone=True),
+    "InternalInfluence": _of_layer(_path, takes=_STEPS_FROM, alone=True),
+    "LayerDeepLift": _of_layer(_baseline, takes=_FROM),
+    "LayerDeepLiftShap": _of_layer(_from_distribution, alone=True),
+    "LayerGradientShap": _of_layer(_drawn_from_distribution, takes=_SAMPLES, alone=True),
+    "LayerLRP": _of_layer(),
+    "LayerFeatureAblation": _of_layer(_layer_places, channels="mean", quantity="effect", alone=True),
 }
 """Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
 
@@ -219,15 +261,10 @@ METHODS: Mapping[str, Method] = {
 def make_method(name: str, model: nn.Module, layer: nn.Module | None = None) -> Attribution:
     """Make a method of ``METHODS`` for a network, and its layer where it needs one.
 
-    Lime has a penalty that fits the scale of the outputs, be they logits or probabilities.
+    Lime has a penalty that fits the scale of the outputs, be they logits or probabilities, and ShapleyValues evaluates
+    each coalition once.
     """
-    if name == "SmoothGrad":
-        return NoiseTunnel(Saliency(model))
-    if name == "XRAI":
-        return XRAI(model)
-    if name == "Lime":
-        return Lime(model, interpretable_model=ScaledLasso())
-    make: Callable[..., Attribution] = getattr(captum.attr, name)
+    make: Callable[..., Attribution] = METHODS[name].make or getattr(captum.attr, name)
     return make(model) if layer is None else make(model, layer)
 
 

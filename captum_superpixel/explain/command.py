@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from captum_superpixel._checks import listed
+from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.explain.baselines import BASELINES
 from captum_superpixel.explain.photographs import FORMATS
 from captum_superpixel.masks import GENERATORS, is_counted
 from captum_superpixel.study.command import add_preprocessing_options
@@ -40,6 +42,8 @@ examples:
   captum-superpixel explain cat.jpg --model mynet:load --weights mynet.safetensors --labels classes.txt --out cat.html
   captum-superpixel explain cat.jpg --model mynet:load --target "tiger cat" --method LayerGradCam --layer features.12
   captum-superpixel explain photos/ --model my-vit/ --method SmoothGrad --masks multiscale --format png --format html
+  captum-superpixel explain cat.jpg --model mynet:load --method Saliency --method IntegratedGradients --out cat.html
+  captum-superpixel explain cat.jpg --model mynet:load --method IntegratedGradients --baseline blur --steps 200
   captum-superpixel explain cat.jpg --model caffenet:load --size 227 --scale 1 --mean 104 117 123 --std 1 1 1 \\
       --channel-order bgr
 
@@ -49,8 +53,8 @@ load() in mynet.py of the current folder. It maps images (1, 3, H, W) to logits 
 methods:
   without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), IntegratedGradients, InputXGradient, DeepLift,
     DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
-  that perturb superpixels: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (6 superpixels at
-    most)
+  that perturb superpixels: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (12 superpixels
+    at most)
   of a layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
     LayerConductance, InternalInfluence, LayerDeepLift, LayerDeepLiftShap, LayerGradientShap, LayerLRP,
     LayerFeatureAblation
@@ -58,11 +62,18 @@ methods:
   XRAI makes a map of regions of its own, which is averaged like any other. The channels of a layer's map are summed,
   but for LayerFeatureAblation averaged: each of them holds the whole effect of a place.
   Equal scores share a rank, and regions without a score, or of a map that is zero, have none (0 in .npz).
-  The baseline is 0 in the network's units, the mean color; DeepLiftShap and GradientShap have five grays, from black
-  to white.
+  GuidedBackprop, Deconvolution, GuidedGradCam: a warning says where the network has no torch.nn.ReLU that they could
+  change; IntegratedGradients, DeepLift, DeepLiftShap, LRP: where a map does not add up to what the output changes by.
+
+{settings}
 
 masks:
 {masks}
+
+files:
+  cat.jpg becomes cat.png, cat.html or cat.npz in the folder --out. With several methods the page holds all of them, and
+  of pictures and arrays there is one for each: cat.Saliency.png. A folder that gets several files gets index.html too,
+  a gallery with thumbnails, predictions and links (200 photographs a page; further ones are index-2.html and so on).
 
 exit status: 0; 1 if some photographs could not be explained, which does not stop the others; 2 if the options cannot
 be used, and then nothing is written. Nothing but --out is ever written."""
@@ -83,7 +94,10 @@ def add_demo(commands: Any) -> None:
 
 def add_explain(commands: Any) -> None:
     """Add ``explain`` to the commands of an ``argparse`` parser."""
-    summary, examples = "explain a network of yours on photographs of yours", _EXPLAIN_EXAMPLES.format(masks=_masks())
+    summary, examples = (
+        "explain a network of yours on photographs of yours",
+        _EXPLAIN_EXAMPLES.format(masks=_masks(), settings=_settings()),
+    )
     parser = _add(commands, "explain", _explain, summary, _EXPLAIN, examples)
     parser.add_argument(
         "photographs",
@@ -114,7 +128,13 @@ def add_explain(commands: Any) -> None:
     explained.add_argument(
         "--target", metavar="CLASS", help="index or name of the class to explain (default: the predicted one)"
     )
-    explained.add_argument("--method", default="IntegratedGradients", help="see below (default: %(default)s)")
+    explained.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="see below; may be given again, for several on one page (default: IntegratedGradients)",
+    )
     explained.add_argument(
         "--layer",
         metavar="NAME",
@@ -127,6 +147,32 @@ def add_explain(commands: Any) -> None:
         choices=("mean", "abs_mean", "sum", "max"),
         help="of the pixels of a superpixel (default: abs_mean for SmoothGrad, GuidedBackprop, Deconvolution and "
         "GuidedGradCam, whose signs cancel, else mean)",
+    )
+    explained.add_argument(
+        "--steps",
+        type=_integer(1, 100_000),
+        metavar="N",
+        help="along the path from the baseline, of the methods that follow one (default: 50)",
+    )
+    explained.add_argument(
+        "--samples",
+        type=_integer(1, 10_000_000),
+        metavar="N",
+        help="noisy copies for SmoothGrad, draws for GradientShap (default: 25 each), orders of the superpixels for "
+        "ShapleyValueSampling (10), coalitions of them for Lime and KernelShap (5 for each superpixel, at least 500)",
+    )
+    explained.add_argument(
+        "--baseline",
+        choices=BASELINES,
+        help="what the methods that have a baseline replace pixels by, see below (default: 0; for XRAI two of its own)",
+    )
+    explained.add_argument(
+        "--batch-size",
+        type=_integer(1, 100_000),
+        default=16,
+        metavar="N",
+        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; fewer take "
+        "less memory, more are faster on a GPU (default: %(default)s)",
     )
     explained.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of methods that draw at random (default: 0)"
@@ -203,6 +249,22 @@ def _masks() -> str:
         "the network's input."
     )
     return textwrap.fill(text, 119, initial_indent="  ", subsequent_indent="  ")
+
+
+def _settings() -> str:
+    """Say what each baseline is, and which methods take which setting."""
+    baselines = (
+        "baseline: 0, zero in the network's units, which is the mean color that the preprocessing takes away, a gray "
+        "for most networks; mean, the mean color of the photograph; blur, the photograph blurred by a Gaussian whose "
+        "standard deviation is a tenth of the shorter side; segment-mean, each superpixel's own mean color (of several "
+        "segmentations each has a map of its own, and their mean is shown). DeepLiftShap and GradientShap, and those "
+        "of layers, have five grays instead, from black to white."
+    )
+    lines = [baselines]
+    for option, setting in (("--steps", "n_steps"), ("--samples", "n_samples"), ("--baseline", "baseline")):
+        names = [name for name, method in METHODS.items() if setting in method.takes]
+        lines.append(f"{option} is for {', '.join(names)}.")
+    return "\n".join(textwrap.fill(line, 119, initial_indent="  ", subsequent_indent="    ") for line in lines)
 
 
 def _size(text: str) -> int | tuple[int, int]:

@@ -1,31 +1,23 @@
-"""The explanation of one photograph: prediction, maps by pixel and by superpixel, and the table of regions."""
+"""Explanations of photographs: predictions, maps by pixel and by superpixel, and tables of regions, batch by batch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
-from captum.attr import Attribution
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
-from captum_superpixel._region_table import name_score
-from captum_superpixel._seeds import seeded
-from captum_superpixel._threads import ignored_warnings
-from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
-from captum_superpixel.attr.methods import (
-    METHODS,
-    Scene,
-    has_layer_output,
-    method_options,
-    perturbs_segments,
-    warn_of_samples,
-)
+from captum_superpixel._threads import available_cores, call_each
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.ensemble_regions import ensemble_regions
+from captum_superpixel.explain.attributing import Attributed, ChosenMethod
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.photographs import open_photograph
@@ -33,9 +25,10 @@ from captum_superpixel.models.classifying import classify
 from captum_superpixel.pooling import Reduction, reduce_channels
 from captum_superpixel.regions import RegionTable, region_table
 
-__all__ = ["Explainer", "Explanation"]
+__all__ = ["Explainer", "Explanation", "Outcome"]
 
-_GRAYS = (0, 64, 128, 191, 255)
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -55,8 +48,9 @@ class Explanation:
         method: Name of the method.
         reduction: How the map was pooled.
         masks_option: The text of ``--masks``.
+        baseline: What the method replaces pixels by, in words; empty if it has no such thing.
         remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
-        warning: What to know before the scores are believed; mostly empty.
+        warnings: What to know before the scores are believed; mostly none.
     """
 
     photograph: Path
@@ -71,8 +65,9 @@ class Explanation:
     method: str
     reduction: Reduction
     masks_option: str
+    baseline: str = ""
     remarks: tuple[str, ...] = ()
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def how(self) -> str:
@@ -87,113 +82,213 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Explainer:
-    """Explains photographs, one by one, all in the same way.
+class Outcome:
+    """What became of one photograph.
 
     Attributes:
-        model: From inputs ``(1, 3, H, W)`` to logits ``(1, classes)``.
+        photograph: The file.
+        remarks: What is in its files but not in the explanations, or hardly to be seen; also where it has failed.
+        explanations: By the methods that did not fail, in their order.
+        failures: Why others did, or why there is no explanation at all.
+    """
+
+    photograph: Path
+    remarks: tuple[str, ...]
+    explanations: tuple[Explanation, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A photograph that was read: ``(3, H, W)`` uint8 of the size of the input, its own height and width, remarks."""
+
+    path: Path
+    picture: Tensor
+    size: tuple[int, int]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A photograph that the network has seen: ``(1, C, H, W)``, its classes, and ``(1, 1, H, W)`` per segmentation."""
+
+    opened: _Opened
+    inputs: Tensor
+    predictions: list[Prediction]
+    masks: list[Tensor]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains photographs, all in the same way, by one or several methods.
+
+    Photographs are decoded, seen by the network and segmented ``batch_size`` at a time. So they are attributed to by
+    methods of one pass of the network, Saliency, InputXGradient, DeepLift, GuidedBackprop, Deconvolution, LRP and those
+    of layers that are like them, whose results are those of one by one, but for rounding. The other methods take one
+    photograph after the other: steps, draws or perturbations of one fill a batch, and what is drawn at random for a
+    photograph must not depend on its neighbors; the seed holds for each anew. Where one photograph of a batch fails, or
+    a network takes one at a time or treats the photographs of a batch differently, each is done by itself. No more than
+    a batch is held in memory.
+
+    Attributes:
+        model: From inputs ``(N, 3, H, W)`` to logits ``(N, classes)``.
         preprocessing: From photographs to inputs.
-        name: Of the method, in ``attr.methods.METHODS``.
-        method: The method.
-        reduction: How maps are pooled.
+        methods: What explains them.
         segmenter: Makes the superpixels.
         names: Of the classes, or None.
         target: The class to explain; None for the predicted one.
         device: Where the model is.
         seed: Of everything random, for each photograph anew.
-        layer_size: Height and width of the layer's output, or None.
+        batch_size: How many photographs are worked on together.
     """
 
     model: nn.Module
     preprocessing: Preprocessing
-    name: str
-    method: Attribution
-    reduction: Reduction
+    methods: tuple[ChosenMethod, ...]
     segmenter: Segmenter
     names: list[str] | None
     target: int | None
     device: torch.device
     seed: int
-    layer_size: tuple[int, int] | None
+    batch_size: int = 1
 
-    @property
-    def perturbs(self) -> bool:
-        """Whether the method perturbs superpixels, so that it has no map by pixel."""
-        return perturbs_segments(self.name, self.method)
-
-    @property
-    def score_name(self) -> str:
-        """What the score of a region is."""
-        quantity = METHODS[self.name].quantity
-        if self.perturbs:
-            return quantity if self.reduction == "mean" else f"magnitude of the {quantity}"
-        return name_score(self.reduction, quantity)
-
-    def __call__(self, path: Path) -> Explanation:
-        """Explain one photograph.
+    def __call__(self, path: Path) -> tuple[Explanation, ...]:
+        """Explain one photograph by each of the methods.
 
         Raises:
-            InputError: If it cannot be read, or the network, the method or the masks fail on it.
+            InputError: If it cannot be read, or the network, a method or the masks fail on it.
         """
+        (outcome,) = self.explain([path])
+        if outcome.failures:
+            raise InputError(outcome.failures[0])
+        return outcome.explanations
+
+    def explain(self, paths: Iterable[Path]) -> Iterator[Outcome]:
+        """Explain photographs, batch by batch, and say what became of each, in their order."""
+        rest = iter(paths)
+        while batch := list(islice(rest, self.batch_size)):
+            opened = call_each(self._open, batch, available_cores())
+            done = self._explain_batch([each for each in opened if isinstance(each, _Opened)])
+            yield from (next(done) if isinstance(each, _Opened) else each for each in opened)
+
+    def _open(self, path: Path) -> _Opened | Outcome:
         remarks: list[str] = []
-        photograph = open_photograph(path, remarks.append)
-        picture = self.preprocessing.fit(photograph)
-        inputs = self.preprocessing.from_uint8(picture[None]).to(self.device)
-        predictions = rank_classes(classify(self.model, inputs), self.names)
-        index = predictions[0].index if self.target is None else self.target
-        masks = self.segmenter(inputs, (photograph.height, photograph.width), remarks.append)
-        segments = max(len(torch.unique(mask)) for mask in masks)
-        scene = Scene(inputs, index, segments=segments, baselines=self._grays(), layer_size=self.layer_size)
-        options = method_options(self.name, self.method, scene)
-        warning = warn_of_samples(self.name, self.method, options, segments)
-        grouped, pixels = self._attribute(inputs, masks, options)
+        try:
+            photograph = open_photograph(path, remarks.append)
+            picture = self.preprocessing.fit(photograph)
+        except (InputError, OSError) as error:
+            return Outcome(path, tuple(remarks), (), (_one_line(error),))
+        return _Opened(path, picture, (photograph.height, photograph.width), tuple(remarks))
+
+    def _explain_batch(self, opened: Sequence[_Opened]) -> Iterator[Outcome]:
+        looked = list(_all_or_each(self._look, opened, len(opened) > 1 and self._takes_batches))
+        seen = [each for each in looked if isinstance(each, _Seen)]
+        # Each is an iterator: what is done one by one is done when its photograph has its turn.
+        by_method = [
+            _all_or_each(
+                partial(self._attribute, method), seen, method.together and len(seen) > 1 and self._takes_batches
+            )
+            for method in self.methods
+        ]
+        for before, each in zip(opened, looked, strict=True):
+            if isinstance(each, InputError):
+                yield Outcome(before.path, before.remarks, (), (_one_line(each),))
+                continue
+            made = [next(results) for results in by_method]
+            explanations = tuple(one for one in made if isinstance(one, Explanation))
+            failures = tuple(_one_line(one) for one in made if isinstance(one, InputError))
+            yield Outcome(before.path, each.remarks, explanations, failures)
+
+    @cached_property
+    def _takes_batches(self) -> bool:
+        """Whether the network gives each picture of a batch what it gives it alone; asked where there is a batch."""
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randint(0, 256, (2, 3, *self.preprocessing.shape), generator=generator).to(torch.uint8)
+        inputs = self.preprocessing.from_uint8(pixels).to(self.device)
+        try:
+            together = classify(self.model, inputs)
+            alone = torch.cat([classify(self.model, one) for one in torch.split(inputs, 1)])
+        except InputError:
+            return False
+        return torch.allclose(together, alone, rtol=1e-3, atol=1e-3 * float(alone.abs().max()))
+
+    def _look(self, opened: Sequence[_Opened]) -> list[_Seen]:
+        """Let the network see photographs, and segment them."""
+        inputs = self.preprocessing.from_uint8(torch.stack([each.picture for each in opened])).to(self.device)
+        logits = classify(self.model, inputs)
+        remarks: list[list[str]] = [list(each.remarks) for each in opened]
+        sizes, reports = [each.size for each in opened], [each.append for each in remarks]
+        masks = self.segmenter.segment(inputs, sizes, reports)
+        return [
+            _Seen(
+                each,
+                inputs[n : n + 1],
+                rank_classes(logits[n : n + 1], self.names),
+                [mask[n : n + 1] for mask in masks],
+                tuple(remarks[n]),
+            )
+            for n, each in enumerate(opened)
+        ]
+
+    def _attribute(self, method: ChosenMethod, seen: Sequence[_Seen]) -> list[Explanation | InputError]:
+        """Explain photographs by a method; one whose map has no scores is an error, the others are not."""
+        targets = [each.predictions[0].index if self.target is None else self.target for each in seen]
+        masks = [torch.cat(of_member) for of_member in zip(*(each.masks for each in seen), strict=True)]
+        attributed = method(torch.cat([each.inputs for each in seen]), targets, masks, self.seed)
+        return [self._explanation(method, *each) for each in zip(seen, targets, attributed, strict=True)]
+
+    def _explanation(
+        self, method: ChosenMethod, seen: _Seen, target: int, attributed: Attributed
+    ) -> Explanation | InputError:
+        shown = show(attributed.grouped, method.reduction)[None]
+        masks = [mask.cpu() for mask in seen.masks]
         # What an ensemble's map shows are the segments of none of its members.
-        mask = masks[0] if len(masks) == 1 else ensemble_regions(show(grouped, self.reduction)[None], masks)
-        table = replace(_list_regions(grouped, mask.cpu(), self.reduction), score_name=self.score_name)
+        mask = masks[0] if len(masks) == 1 else ensemble_regions(shown, masks)
+        table = _list_regions(attributed.grouped, mask, method.reduction)
+        table = replace(table, score_name=method.score_name)
         if all(math.isnan(region.score) for region in table):
-            raise InputError(f"{self.name} has no scores: all of its regions hold NaN or infinite values.")
+            return InputError(f"{method.name} has no scores: all of its regions hold NaN or infinite values.")
         return Explanation(
-            photograph=path,
-            picture=picture,
-            grouped=grouped,
-            pixels=pixels,
-            masks=torch.cat(masks)[:, 0].cpu(),
-            mask=mask[0, 0].cpu(),
+            photograph=seen.opened.path,
+            picture=seen.opened.picture,
+            grouped=attributed.grouped,
+            pixels=attributed.pixels,
+            masks=torch.cat(masks)[:, 0],
+            mask=mask[0, 0],
             table=table,
-            target=next(prediction for prediction in predictions if prediction.index == index),
-            predictions=predictions,
-            method=self.name,
-            reduction=self.reduction,
+            target=next(prediction for prediction in seen.predictions if prediction.index == target),
+            predictions=seen.predictions,
+            method=method.name,
+            reduction=method.reduction,
             masks_option=self.segmenter.text,
-            remarks=tuple(remarks),
-            warning=warning,
+            baseline=method.describe_baseline(self.preprocessing),
+            remarks=seen.remarks,
+            warnings=attributed.warnings,
         )
 
-    def _attribute(self, inputs: Tensor, masks: list[Tensor], options: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """The map by superpixel, and the one by pixel that it was made of, ``(C, H, W)`` each."""
-        method: Any = self.method
-        # Networks that a method cannot handle make it fail in as many ways as there are networks.
-        try:
-            with seeded(self.seed), ignored_warnings(UserWarning):
-                if self.perturbs:
-                    wrapped = SuperpixelGrouped(method, None, reduction=self.reduction)
-                    return wrapped.attribute(inputs, feature_mask=masks, **options)[0].detach().cpu(), None
-                maps: Tensor = method.attribute(inputs.clone().requires_grad_(), **options).detach()
-        except Exception as error:  # any method on any network may raise anything
-            raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
-        if has_layer_output(method):
-            # Made one first: hundreds of channels, each of the size of the photograph, would show no more.
-            whole = METHODS[self.name].channels == "mean"
-            maps = maps.mean(dim=1, keepdim=True) if whole else maps.sum(dim=1, keepdim=True)
-            maps = lay_over(maps, inputs.shape[2:])
-        if self.reduction == "abs_mean":
-            maps = maps.abs()
-        return group_maps(maps, masks, self.reduction)[0].cpu(), maps[0].cpu()
 
-    def _grays(self) -> Tensor:
-        """A distribution of baselines that does not depend on any data: five even grays, from black to white."""
-        levels = torch.tensor(_GRAYS, dtype=torch.uint8).view(-1, 1, 1, 1)
-        return self.preprocessing.from_uint8(levels.expand(-1, 3, *self.preprocessing.shape)).to(self.device)
+def _all_or_each(
+    function: Callable[[Sequence[_Item]], Sequence[_Result | InputError]], items: Sequence[_Item], together: bool
+) -> Iterator[_Result | InputError]:
+    """Work on items together; one by one if that is not wanted or fails, so that none takes the others down with it."""
+    if together:
+        try:
+            results = function(items)
+        except InputError:
+            pass
+        else:
+            yield from results
+            return
+    for item in items:
+        try:
+            yield from function([item])
+        except InputError as error:
+            yield error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def show(grouped: Tensor, reduction: Reduction) -> Tensor:

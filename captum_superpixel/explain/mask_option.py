@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,28 @@ class Segmenter:
                     )
             return [torch.from_numpy(fitted)[None, None].to(inputs.device)]
         return segment_images(self.source, inputs)
+
+    def segment(
+        self, inputs: Tensor, photograph_sizes: Sequence[tuple[int, int]], reports: Sequence[Report]
+    ) -> list[Tensor]:
+        """Segment a batch of photographs, each as it would be alone.
+
+        Args:
+            inputs: ``(N, 3, H, W)``, what the network is given.
+            photograph_sizes: Height and width of each.
+            reports: Called with the remarks on each.
+
+        Returns:
+            Ids ``(N, 1, H, W)`` int64, one mask per member of an ensemble.
+
+        Raises:
+            InputError: If ids from a file do not fit one of them.
+        """
+        if not isinstance(self.source, np.ndarray):
+            # A generator may return one mask for all.
+            return [mask.expand(len(inputs), -1, -1, -1) for mask in segment_images(self.source, inputs)]
+        each = zip(torch.split(inputs, 1), photograph_sizes, reports, strict=True)
+        return [torch.cat([self(*one)[0] for one in each])]
 
     def _fit(self, ids: npt.NDArray[np.int64], photograph_size: tuple[int, int]) -> npt.NDArray[np.int64]:
         height, width = self.preprocessing.shape

@@ -1,16 +1,17 @@
-"""``--method``: from its text to a method of ``attr.methods``, or the reason why it cannot be used."""
+"""``--method`` and its settings: methods of ``attr.methods`` and what they take, or why that cannot be used."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 
 import captum.attr
 
 from captum_superpixel._checks import InputError
-from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.attr.methods import METHODS, MethodSettings
 
-__all__ = ["REFUSED", "find_method"]
+__all__ = ["REFUSED", "find_method", "find_methods", "read_settings"]
 
 _BATCHWISE = "it exchanges features between the images of a batch, and photographs are explained one by one"
 _TEXT = "it explains text"
@@ -61,3 +62,49 @@ def find_method(name: str) -> str:
     if found in REFUSED:
         raise InputError(f"--method {found} cannot be used here: {REFUSED[found]}.")
     return found
+
+
+def find_methods(names: Sequence[str]) -> list[str]:
+    """Find methods by their names, each once however often it was named.
+
+    Args:
+        names: What the user wrote; none for IntegratedGradients.
+
+    Raises:
+        InputError: If one of them cannot be used.
+
+    Examples:
+        >>> find_methods(["saliency", "Lime", "Saliency"]), find_methods([])
+        (['Saliency', 'Lime'], ['IntegratedGradients'])
+    """
+    return list(dict.fromkeys(map(find_method, names))) or ["IntegratedGradients"]
+
+
+def read_settings(options: Namespace, methods: Sequence[str]) -> MethodSettings:
+    """Settle how much work the methods do.
+
+    Args:
+        options: Of the command line.
+        methods: Their names, in ``METHODS``.
+
+    Raises:
+        InputError: If an option was given that none of the methods takes.
+    """
+    if options.layer is not None and not any(METHODS[name].layer for name in methods):
+        need = "needs" if len(methods) == 1 else "need"
+        raise InputError(
+            f"--layer {options.layer}: {', '.join(methods)} {need} no layer; leave it out, or use such as LayerGradCam."
+        )
+    for option, setting in (("steps", "n_steps"), ("samples", "n_samples"), ("baseline", "baseline")):
+        value = getattr(options, option)
+        if value is None or any(setting in METHODS[name].takes for name in methods):
+            continue
+        takers = [name for name, method in METHODS.items() if setting in method.takes]
+        have = f"{', '.join(methods)} {'has' if len(methods) == 1 else 'have'} no"
+        reason = f"{have} {'single baseline' if option == 'baseline' else option}"
+        raise InputError(f"--{option} {value}: {reason}; leave it out, or use one of {', '.join(takers)}.")
+    return MethodSettings(
+        n_steps=options.steps or MethodSettings.n_steps,
+        n_samples=options.samples,
+        images_at_once=options.batch_size,
+    )

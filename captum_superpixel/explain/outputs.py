@@ -27,7 +27,7 @@ from captum_superpixel._texts import cut, fold
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explainer import Explanation
+from captum_superpixel.explain.explainer import Explanation, Outcome
 from captum_superpixel.regions import RegionTable
 from captum_superpixel.visualization import save_html, visualize_superpixels, visualize_top_regions
 
@@ -41,11 +41,11 @@ _TITLE = 100
 """Letters that a line of a picture's title has room for."""
 
 
-def save(explanation: Explanation, path: Path, top: int) -> None:
-    """Write an explanation, whole or not at all.
+def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
+    """Write the explanations of a photograph, whole or not at all.
 
     Args:
-        explanation: What to write.
+        explanations: What to write: one for a picture or arrays, those of all methods for a page.
         path: A file that ends in ``.png``, ``.html`` or ``.npz``; its folder is made if it is not there.
         top: How many regions a picture numbers and shows.
 
@@ -55,23 +55,40 @@ def save(explanation: Explanation, path: Path, top: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.lower()
     if kind == ".png":
-        save_figure(draw(explanation, top), path)
+        save_figure(draw(explanations[0], top), path)
     elif kind == ".html":
-        save_html(
-            path,
-            explanation.picture,
-            {explanation.method: explanation.shown},
-            explanation.mask,
-            pixel_attributions=None if explanation.pixels is None else {explanation.method: explanation.pixels},
-            title=readable(f"{explanation.photograph.name}: {explanation.how}"),
-            class_name=readable(explanation.target.name),
-            probability=explanation.target.probability,
-            score_name=explanation.table.score_name,
-        )
+        _save_page(explanations, path)
     else:
-        arrays = _arrays(explanation)
+        arrays = _arrays(explanations[0])
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
+
+
+def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
+    first = explanations[0]
+    methods = ", ".join(each.method for each in explanations)
+    how = first.how if len(explanations) == 1 else f"{methods} over {first.masks_option}"
+    pixels = {each.method: each.pixels for each in explanations if each.pixels is not None}
+    warnings_of = [
+        f"{each.method}: {warning}" if len(explanations) > 1 else f"warning: {warning}"
+        for each in explanations
+        for warning in each.warnings
+    ]
+    other = first.predictions[0] if first.predictions[0].index != first.target.index else None
+    save_html(
+        path,
+        first.picture,
+        {each.method: each.shown for each in explanations},
+        {each.method: each.mask for each in explanations},
+        pixel_attributions=pixels or None,
+        title=readable(f"{first.photograph.name}: {how}"),
+        class_name=readable(first.target.name),
+        probability=first.target.probability,
+        predicted_name=None if other is None else readable(other.name),
+        predicted_probability=None if other is None else other.probability,
+        remarks=[readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)],
+        score_name={each.method: each.table.score_name for each in explanations},
+    )
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -148,39 +165,49 @@ def _name(prediction: Prediction) -> str:
     return f"{cut(readable(prediction.name), _TITLE - 10)}{chance}"
 
 
-def summarize(explanation: Explanation, outputs: Sequence[Path], top: int) -> str:
-    """Say what the network sees in a photograph, and where.
+def summarize(outcome: Outcome, outputs: Sequence[Path], top: int) -> str:
+    """Say what the network sees in a photograph, and where by each method.
 
     Args:
-        explanation: What to say.
+        outcome: What to say.
         outputs: The files that were written.
         top: How many regions to list.
 
     Returns:
         Several lines.
     """
+    lines = [readable(outcome.photograph)]
+    for remark in outcome.remarks:
+        lines += _wrap(f"note: {readable(remark)}.")
+    if outcome.explanations:
+        lines += _list_classes(outcome.explanations[0])
+    for explanation in outcome.explanations:
+        lines += _wrap(f"{readable(explanation.how)} ({len(explanation.table)} regions)")
+        lines += _wrap(f"baseline: {explanation.baseline}") if explanation.baseline else []
+        for warning in explanation.warnings:
+            lines += _wrap(f"warning: {readable(warning)}")
+        activation = METHODS[explanation.method].quantity == "activation"
+        name = None if activation else cut(readable(explanation.target.name), _CLASS)
+        lines.append(textwrap.indent(_tabulate(explanation.table, top, name), "  "))
+    for failure in outcome.failures:
+        lines += _wrap(f"not explained: {readable(failure)}")
+    return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
+
+
+def _list_classes(explanation: Explanation) -> list[str]:
     target, predictions = explanation.target, explanation.predictions
-    lines = [readable(explanation.photograph)]
-    for remark in explanation.remarks:
-        lines += textwrap.wrap(
-            f"note: {readable(remark)}.", _COLUMNS, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-        )
+    lines = []
     for number, prediction in enumerate(predictions[:3]):
         lines.append(_cut(f"  {'' if number else 'predicted':9}  {_describe(prediction)}"))
     if target.index != predictions[0].index:
         lines.append(_cut(f"  explained  {_describe(target)}"))
-    lines += textwrap.wrap(
-        f"{readable(explanation.how)} ({len(explanation.table)} regions)",
-        _COLUMNS,
-        initial_indent="  ",
-        subsequent_indent="  ",
+    return lines
+
+
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _COLUMNS, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False, break_long_words=True
     )
-    if explanation.warning:
-        text = f"warning: {explanation.warning}"
-        lines += textwrap.wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="  ")
-    name = None if METHODS[explanation.method].quantity == "activation" else cut(readable(target.name), _CLASS)
-    lines.append(textwrap.indent(_tabulate(explanation.table, top, name), "  "))
-    return "\n".join([*lines, *(f"  wrote {readable(path)}" for path in outputs)])
 
 
 def list_failures(failures: Sequence[tuple[Path, str]], total: int) -> str:
@@ -219,7 +246,11 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         "method": np.array(explanation.method),
         "masks_option": np.array(explanation.masks_option),
         "reduction": np.array(explanation.reduction),
+        "baseline": np.array(explanation.baseline),
         "score_name": np.array(explanation.table.score_name),
+        # Without the type, none would be an array of numbers.
+        "remarks": np.array(explanation.remarks, dtype=np.str_),
+        "warnings": np.array(explanation.warnings, dtype=np.str_),
     }
     if explanation.pixels is not None:
         arrays["pixel_map"] = explanation.pixels.numpy()

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -17,13 +18,36 @@ from captum_superpixel.datasets.photographs import RefusedImage, Report, Unreada
 from captum_superpixel.datasets.pixel_range import describe_flatness
 from captum_superpixel.datasets.unreadable import describe_groups
 
-__all__ = ["FORMATS", "find_photographs", "open_photograph", "plan_outputs"]
+__all__ = ["FORMATS", "PER_PAGE", "Output", "Plan", "find_photographs", "open_photograph", "plan_outputs"]
 
 FORMATS = ("png", "html", "npz")
+PER_PAGE = 200
+"""Photographs on a page of the gallery: with its thumbnails it has about two megabytes."""
 # A folder may be called run-1.2, but hardly cat.jpg.
 _OTHER_SUFFIXES = re.compile(r"\.(bmp|csv|gif|htm|jpe?g|json|npy|pdf|svg|tiff?|webp)", re.IGNORECASE)
-# Of the 255 bytes that file systems take, less a number and a suffix.
-_LONGEST = 240
+# Of the 255 bytes that file systems take, less a number, the name of a method and a suffix.
+_LONGEST = 215
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file to write, and the names of the methods whose explanations it holds."""
+
+    path: Path
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written.
+
+    Attributes:
+        files: For each photograph the files that its explanations go to.
+        gallery: The pages of the gallery, each for ``PER_PAGE`` photographs in turn; none where there is no gallery.
+    """
+
+    files: dict[Path, list[Output]]
+    gallery: tuple[Path, ...] = ()
 
 
 def find_photographs(
@@ -100,65 +124,87 @@ def open_photograph(path: Path, report: Report | None = None) -> Image.Image:
 
 
 def plan_outputs(
-    photographs: Sequence[Path], out: Path, formats: Sequence[str], folders: Sequence[Path] = ()
-) -> dict[Path, list[Path]]:
+    photographs: Sequence[Path],
+    out: Path,
+    formats: Sequence[str],
+    folders: Sequence[Path] = (),
+    methods: Sequence[str] = ("",),
+) -> Plan:
     """Settle the files to write.
+
+    A page holds the explanations of all methods. Pictures and arrays hold one each: of several methods, those of
+    ``cat.jpg`` are called ``cat.Saliency.png`` and so on. A folder that gets several files gets a gallery too.
 
     Args:
         photographs: As ``find_photographs`` lists them.
         out: A file that ends in one of ``FORMATS``, for a single photograph; or a folder, which need not exist, for one
-            file per photograph and format. Of photographs with the same name, the second is called ``name-2``.
+            file per photograph and format. Of photographs with the same name, the second is called ``name-2``; so is
+            one whose page would be the gallery.
         formats: Of the files in a folder; none for ``png``.
         folders: Folders that were named. What belongs to a photograph in a folder of one of these lies in a folder of
             that name in ``out``.
-
-    Returns:
-        For each photograph the files that its explanation goes to.
+        methods: Their names, each once.
 
     Raises:
         InputError: If ``out`` cannot be used, or a photograph would be replaced.
     """
+    gallery: tuple[Path, ...] = ()
     if out.is_dir() or out.suffix.lower() not in {f".{known}" for known in FORMATS}:
         if _OTHER_SUFFIXES.fullmatch(out.suffix) and not out.is_dir():
             raise InputError(f"--out {out} ends in {out.suffix}; write .png, .html or .npz, or name a folder.")
         check_output_folder(out, "--out")
         kinds = list(dict.fromkeys(formats)) or ["png"]
-        places: dict[str, list[Path]] = {}
+        if len(photographs) > 1 or len(kinds) > 1 or (len(methods) > 1 and kinds != ["html"]):
+            pages = range(1, 2 + (len(photographs) - 1) // PER_PAGE)
+            gallery = tuple(out / f"index{'' if page == 1 else f'-{page}'}.html" for page in pages)
+        taken = [page.stem for page in gallery] if "html" in kinds else []
+        places: dict[Path, list[Path]] = {}
         for photograph in photographs:
-            places.setdefault(str(_place_below(photograph, folders)), []).append(photograph)
+            places.setdefault(_place_below(photograph, folders), []).append(photograph)
         named: dict[Path, Path] = {}
         for place, those in places.items():
-            for photograph, name in zip(those, _different_names(those), strict=True):
+            for photograph, name in zip(those, _different_names(those, () if place.parts else taken), strict=True):
                 named[photograph] = out / place / name
         planned = {
-            photograph: [named[photograph].with_name(f"{named[photograph].name}.{kind}") for kind in kinds]
-            for photograph in photographs
+            each: [one for kind in kinds for one in _outputs(named[each], kind, methods)] for each in photographs
         }
     else:
-        _check_single_file(out, len(photographs), formats)
-        planned = {photographs[0]: [out]}
+        _check_single_file(out, len(photographs), formats, methods)
+        planned = {photographs[0]: [Output(out, tuple(methods))]}
     own = {path.resolve() for path in photographs}
-    for path in (path for outputs in planned.values() for path in outputs):
+    for path in (*gallery, *(output.path for outputs in planned.values() for output in outputs)):
         if path.resolve() in own:
             raise InputError(f"--out {out} would replace the photograph {path}; pass another.")
         if path.is_dir():
             raise InputError(f"--out {out}: {path} is a folder, and a file is to be written.")
-    return planned
+    return Plan(planned, gallery)
 
 
-def _check_single_file(out: Path, count: int, formats: Sequence[str]) -> None:
+def _outputs(place: Path, kind: str, methods: Sequence[str]) -> list[Output]:
+    """The files of one kind of a photograph, whose name without its ending is given."""
+    if kind == "html" or len(methods) == 1:
+        return [Output(place.with_name(f"{place.name}.{kind}"), tuple(methods))]
+    return [Output(place.with_name(f"{place.name}.{method}.{kind}"), (method,)) for method in methods]
+
+
+def _check_single_file(out: Path, count: int, formats: Sequence[str], methods: Sequence[str]) -> None:
     if count > 1:
         raise InputError(f"--out {out} is one file for {count} photographs; name a folder, and --format if not png.")
     if formats:
         raise InputError(f"--out {out} says which kind of file; leave out --format, or name a folder.")
+    if len(methods) > 1 and out.suffix.lower() != ".html":
+        raise InputError(
+            f"--out {out} holds one method, and there are {len(methods)}; write {out.stem}.html, which holds all of "
+            f"them, or name a folder, for one {out.suffix.lower()} for each."
+        )
     check_output_file(out, "--out")
 
 
-def _different_names(photographs: Sequence[Path]) -> list[str]:
+def _different_names(photographs: Sequence[Path], not_these: Sequence[str] = ()) -> list[str]:
     """Name each photograph's files; file systems may take names for equal that differ in case alone."""
     stems = [_short_stem(path) for path in photographs]
-    taken = {stem.casefold() for stem in stems}
-    seen: Counter[str] = Counter()
+    taken = {stem.casefold() for stem in stems} | set(not_these)
+    seen = Counter(not_these)
     names = []
     for stem in stems:
         name, key = stem, stem.casefold()

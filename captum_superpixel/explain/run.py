@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, readable
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.methods import METHODS, make_method
 from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.explain.attributing import ChosenMethod
+from captum_superpixel.explain.baselines import even_grays
 from captum_superpixel.explain.classes import choose_names, find_target
-from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.explainer import Explainer, Outcome
+from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, find_layer, list_layers
 from captum_superpixel.explain.mask_option import parse_masks
-from captum_superpixel.explain.methods import find_method
+from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.outputs import list_failures, save, summarize
-from captum_superpixel.explain.photographs import find_photographs, plan_outputs
+from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
 from captum_superpixel.models.classifying import classify
 from captum_superpixel.models.device import choose_device
 from captum_superpixel.models.loading import load_model
@@ -51,27 +54,49 @@ def run(options: Namespace) -> int:
         options.photographs, recursive=options.recursive, out=options.out, report=left_out.append
     )
     folders = options.photographs if options.recursive else []
-    planned = plan_outputs(photographs, options.out, options.format, folders)
+    names = find_methods(options.method)
+    plan = plan_outputs(photographs, options.out, options.format, folders, names)
     explainer = make_explainer(options, tqdm.write)
     for line in left_out:
         sys.stderr.write(f"captum-superpixel: {line}\n")
     failures: list[tuple[Path, str]] = []
     # disable=None: a bar on a terminal, and nothing in a log.
-    bar = tqdm(planned.items(), desc="explaining", unit="photograph", disable=None if len(planned) > 1 else True)
-    for photograph, outputs in bar:
-        try:
-            explanation = explainer(photograph)
-            for path in outputs:
-                save(explanation, path, options.top)
-        except (InputError, OSError) as error:
-            failures.append((photograph, " ".join(str(error).split())))
-            continue
-        tqdm.write(summarize(explanation, outputs, options.top))
-        # Lines are to be seen while the work goes on, through a pipe too.
-        sys.stdout.flush()
+    bar = tqdm(
+        total=len(plan.files), desc="explaining", unit="photograph", disable=None if len(plan.files) > 1 else True
+    )
+    with bar, Gallery.of(plan, options.top) as gallery:
+        for outcome in explainer.explain(plan.files):
+            written, wrong = _write(outcome, plan.files[outcome.photograph], options.top)
+            failures += [(outcome.photograph, message) for message in wrong]
+            if written or outcome.remarks:
+                tqdm.write(summarize(outcome, written, options.top))
+            # Lines are to be seen while the work goes on, through a pipe too.
+            sys.stdout.flush()
+            bar.update()
+            gallery.add(outcome, written, wrong)
+    if gallery.error:
+        sys.stderr.write(f"captum-superpixel: error: {gallery.error}\n")
+    elif gallery.path is not None:
+        tqdm.write(f"wrote {readable(gallery.path)}")
     if failures:
-        sys.stderr.write(f"captum-superpixel: error: {list_failures(failures, len(planned))}\n")
-    return 1 if failures else 0
+        sys.stderr.write(f"captum-superpixel: error: {list_failures(failures, len(plan.files))}\n")
+    return 1 if failures or gallery.error else 0
+
+
+def _write(outcome: Outcome, outputs: Sequence[Output], top: int) -> tuple[list[Path], list[str]]:
+    """Write the files of a photograph whose methods did not fail, and list these files and what went wrong."""
+    written, wrong = [], list(outcome.failures)
+    for output in outputs:
+        held = [each for each in outcome.explanations if each.method in output.methods]
+        if not held:
+            continue
+        try:
+            save(held, output.path, top)
+        except (InputError, OSError) as error:
+            wrong.append(" ".join(str(error).split()))
+        else:
+            written.append(output.path)
+    return written, wrong
 
 
 def make_explainer(options: Namespace, report: Callable[[str], object]) -> Explainer:
@@ -84,23 +109,30 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     Raises:
         InputError: If an option cannot be used.
     """
-    name = find_method(options.method)
-    if options.layer is not None and not METHODS[name].layer:
-        raise InputError(f"--layer {options.layer}: {name} needs no layer; leave it out, or use such as LayerGradCam.")
+    chosen = find_methods(options.method)
+    settings = read_settings(options, chosen)
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
     model, preprocessing, whose, inputs = load_network(options)
     segmenter = parse_masks(options.masks, preprocessing)
     classes = classify(model, inputs, hint="--size sets their height and width").shape[1]
     names = choose_names(model, classes, labels, options.labels)
-    layer = find_layer(model, options.layer, name, inputs) if METHODS[name].layer else None
-    # Methods check the network, and the wrapper the reduction.
-    try:
-        method = make_method(name, model) if layer is None else layer.lay_out(make_method(name, model, layer.module))
-        reduction = options.reduction or METHODS[name].reduction
-        if not METHODS[name].own_segments:
-            SuperpixelGrouped(method, None, reduction=reduction)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"--method {name}: {error}.") from error
+    grays = preprocessing.from_uint8(even_grays(preprocessing.shape)).to(inputs.device)
+    layered = next((name for name in chosen if METHODS[name].layer), None)
+    layer = None if layered is None else find_layer(model, options.layer, layered, inputs)
+    methods = []
+    for name in chosen:
+        own = layer if METHODS[name].layer else None
+        # Methods check the network, and the wrapper the reduction.
+        try:
+            method = make_method(name, model) if own is None else own.lay_out(make_method(name, model, own.module))
+            reduction = options.reduction or METHODS[name].reduction
+            if not METHODS[name].own_segments:
+                SuperpixelGrouped(method, None, reduction=reduction)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"--method {name}: {error}.") from error
+        baseline = options.baseline if "baseline" in METHODS[name].takes else None
+        size = None if own is None else own.size
+        methods.append(ChosenMethod(name, method, reduction, settings, grays, size, baseline))
     target = find_target(options.target, names, classes)
     report(f"preprocessing: {whose}\n{preprocessing.describe()}")
     if layer is not None:
@@ -108,15 +140,13 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     return Explainer(
         model=model,
         preprocessing=preprocessing,
-        name=name,
-        method=method,
-        reduction=reduction,
+        methods=tuple(methods),
         segmenter=segmenter,
         names=names,
         target=target,
         device=inputs.device,
         seed=options.seed,
-        layer_size=None if layer is None else layer.size,
+        batch_size=options.batch_size,
     )
 
 

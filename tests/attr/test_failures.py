@@ -174,7 +174,8 @@ def test_one_mask_for_all_images_of_the_second_input(images) -> None:
 @pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
 @pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 def test_one_warning_about_the_training_mode(images) -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(), nn.AdaptiveAvgPool2d(1))
+    net.append(nn.Flatten())
     maps = images.detach()
     calls = [
         *(lambda m=m: SuperpixelGrouped(m(net), Grid(9)).attribute(images, target=1) for m in (Saliency, DeepLift)),

@@ -1,5 +1,8 @@
 """Methods by their names, and what they are given."""
 
+import dataclasses
+from inspect import signature
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,11 +10,13 @@ from torch import Tensor, nn
 from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr.methods import (
+    METHODS,
     MethodSettings,
     Scene,
     attribute_pixels,
     make_method,
     method_options,
+    perturbs_segments,
 )
 
 
@@ -81,8 +86,43 @@ def test_lime_of_a_constant_output_is_zero() -> None:
     assert not method.attribute(image, feature_mask=mask, target=0, n_samples=50).any()
 
 
-def test_too_many_segments_for_all_orders(net: nn.Module) -> None:
+def test_too_many_segments_for_all_coalitions(net: nn.Module) -> None:
     method, inputs = make_method("ShapleyValues", net), torch.zeros(1, 3, 4, 4)
-    assert method_options("ShapleyValues", method, Scene(inputs, 0, segments=6))["target"] == 0
-    with pytest.raises(InputError, match=r"tries all orders of the segments, too many for 7: .* at most 6"):
-        method_options("ShapleyValues", method, Scene(inputs, 0, segments=7))
+    assert method_options("ShapleyValues", method, Scene(inputs, 0, segments=12))["target"] == 0
+    with pytest.raises(InputError, match=r"evaluates all coalitions of the segments, 2\*\*13 for 13: .* at most 12"):
+        method_options("ShapleyValues", method, Scene(inputs, 0, segments=13))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_take_what_they_say_and_nothing_else(name: str, net: nn.Module) -> None:
+    """What changes with a setting is the arguments of ``attribute``, and they are arguments that it has."""
+    method = make_method(name, net, net.conv2 if METHODS[name].layer else None)
+    inputs = torch.zeros(2, 3, 16, 16)
+    plain = Scene(inputs, 0, segments=4, layer_size=(8, 8))
+    changed = {
+        "n_steps": dataclasses.replace(plain, settings=MethodSettings(n_steps=7)),
+        "n_samples": dataclasses.replace(plain, settings=MethodSettings(n_samples=7)),
+        "baseline": dataclasses.replace(plain, baseline=torch.ones_like(inputs)),
+    }
+    before = method_options(name, method, plain)
+    for setting, scene in changed.items():
+        after = method_options(name, method, scene)
+        differs = {
+            key for key in after if after[key] is not before.get(key) and not torch.is_tensor(before.get(key))
+        } - {key for key in after if not torch.is_tensor(after[key]) and after[key] == before.get(key)}
+        assert bool(differs) == (setting in METHODS[name].takes), (setting, differs)
+        innermost = getattr(method, "attribution_method", method)
+        known = {*signature(method.attribute).parameters, *signature(innermost.attribute).parameters}
+        assert differs <= known
+
+
+@pytest.mark.parametrize("name", ["FeatureAblation", "Occlusion", "ShapleyValueSampling", "ShapleyValues"])
+def test_the_network_is_given_no_more_at_once_than_is_said(name: str, net: nn.Module) -> None:
+    sizes: list[int] = []
+    net.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
+    inputs, mask = torch.rand(2, 3, 16, 16), torch.arange(256).view(1, 1, 16, 16) // 64
+    method = make_method(name, net)
+    options = method_options(name, method, Scene(inputs, 0, MethodSettings(n_samples=9, images_at_once=6), segments=4))
+    masks = {"feature_mask": mask} if perturbs_segments(name, method) else {}
+    method.attribute(inputs, **options, **masks)
+    assert max(sizes) == 6

@@ -14,6 +14,7 @@ from captum_superpixel._checks import InputError
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
+from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
 from captum_superpixel.explain.outputs import draw, save
@@ -37,24 +38,26 @@ def explainer(name: str, *arguments: str) -> Explainer:
 
 
 def explain(name: str, *arguments: str) -> Explanation:
-    return explainer(name, *arguments)(Path("cat.png"))
+    (explanation,) = explainer(name, *arguments)(Path("cat.png"))
+    return explanation
 
 
 def wrapped(explaining: Explainer, explanation: Explanation, reduction: Reduction, seed: int = 0) -> Tensor:
     """What the wrapper gives with the same generators, as a user of the library would call it."""
+    chosen: ChosenMethod = explaining.methods[0]
     inputs = explaining.preprocessing.from_uint8(explanation.picture[None]).requires_grad_()
     segments = max(len(mask.unique()) for mask in explanation.masks)
     scene = Scene(
         inputs,
         explanation.target.index,
         segments=segments,
-        baselines=explaining._grays(),
-        layer_size=explaining.layer_size,
+        baselines=chosen.grays,
+        layer_size=chosen.layer_size,
     )
-    grouped = SuperpixelGrouped(explaining.method, explaining.segmenter.source, reduction=reduction)
+    grouped = SuperpixelGrouped(chosen.method, explaining.segmenter.source, reduction=reduction)
     with seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        maps: Tensor = grouped.attribute(inputs, **method_options(explaining.name, explaining.method, scene))
+        maps: Tensor = grouped.attribute(inputs, **method_options(chosen.name, chosen.method, scene))
     return maps[0].detach()
 
 
@@ -77,7 +80,7 @@ def test_every_method_explains(name: str) -> None:
 def test_maps_are_those_of_the_wrapper(name: str) -> None:
     """Of a layer's, the channels become one; what draws at random draws alike."""
     explaining = explainer(name, "--target", "1", "--masks", "grid:6", "--reduction", "mean", "--seed", "4")
-    explanation = explaining(Path("cat.png"))
+    (explanation,) = explaining(Path("cat.png"))
     expected = wrapped(explaining, explanation, "mean", seed=4)
     if METHODS[name].layer and name != "GuidedGradCam":
         # Every channel of a layer that is ablated place by place holds the whole effect.
@@ -90,7 +93,7 @@ def test_maps_are_those_of_the_wrapper(name: str) -> None:
 @pytest.mark.parametrize("masks", ["slic:9", "multiscale"])
 def test_a_map_that_is_computed_once_is_grouped_as_by_the_wrapper(reduction: Reduction, masks: str) -> None:
     explaining = explainer("InputXGradient", "--masks", masks, "--reduction", reduction)
-    explanation = explaining(Path("cat.png"))
+    (explanation,) = explaining(Path("cat.png"))
     assert torch.equal(explanation.grouped, wrapped(explaining, explanation, reduction))
 
 
@@ -98,7 +101,7 @@ def test_a_map_that_is_computed_once_is_grouped_as_by_the_wrapper(reduction: Red
 def test_every_effect_counts_once(masks: str) -> None:
     """A region's score is what the logit loses without it, whatever the number of channels."""
     explaining = explainer("FeatureAblation", "--masks", masks)
-    explanation = explaining(Path("cat.png"))
+    (explanation,) = explaining(Path("cat.png"))
     inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
     for region in explanation.table:
         without = inputs * (explanation.mask != region.id)
@@ -109,7 +112,7 @@ def test_every_effect_counts_once(masks: str) -> None:
 def test_the_effects_of_the_places_of_a_layer_count_once() -> None:
     """One region is the whole picture: its score is the mean over the places of what the logit loses without each."""
     explaining = explainer("LayerFeatureAblation", "--masks", "grid:1")
-    explanation = explaining(Path("cat.png"))
+    (explanation,) = explaining(Path("cat.png"))
     network = explaining.model
     with torch.no_grad():
         inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
@@ -143,7 +146,7 @@ def test_scores_are_means_of_what_is_shown(reduction: Reduction, masks: str) -> 
 
 def test_with_sums_the_scores_of_integrated_gradients_add_up() -> None:
     explaining = explainer("IntegratedGradients", "--reduction", "sum")
-    explanation = explaining(Path("cat.png"))
+    (explanation,) = explaining(Path("cat.png"))
     inputs = explaining.preprocessing.from_uint8(explanation.picture[None])
     change = (explaining.model(inputs) - explaining.model(inputs * 0))[0, explanation.target.index].item()
     assert sum(region.score for region in explanation.table) == pytest.approx(change, rel=0.02)
@@ -167,7 +170,7 @@ def test_with_sums_the_scores_of_integrated_gradients_add_up() -> None:
 def test_scores_say_what_they_are(arguments: list[str], expected: str) -> None:
     explanation = explain(*arguments)
     assert explanation.table.score_name == expected
-    save(explanation, Path("out.html"), 3)
+    save([explanation], Path("out.html"), 3)
     assert f'"scoreName":"{expected}"' in Path("out.html").read_text(encoding="utf-8")
     legends = [axis.get_legend() for axis in draw(explanation, 3).axes]
     (heading,) = [legend.get_title().get_text() for legend in legends if legend is not None]
@@ -268,16 +271,16 @@ def test_magnitudes_are_pooled_where_signs_would_cancel() -> None:
 
 def test_baselines_are_five_grays_from_black_to_white() -> None:
     explaining = explainer("DeepLiftShap", "--mean", ".5", ".5", ".5", "--std", ".5", ".5", ".5")
-    grays = explaining._grays()
+    grays = explaining.methods[0].grays
     assert grays.shape == (5, 3, 16, 16)
     levels = torch.tensor([-1, -0.498, 0.004, 0.498, 1]).view(5, 1, 1, 1).expand_as(grays)
     torch.testing.assert_close(grays, levels, atol=1e-3, rtol=0)
 
 
-def test_too_many_segments_for_all_orders(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--model", "explain_net:load", "--size", "16", "--method", "ShapleyValues", "--masks", "grid:9"]
+def test_too_many_segments_for_all_coalitions(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--model", "explain_net:load", "--size", "16", "--method", "ShapleyValues", "--masks", "grid:16"]
     assert main(["explain", "cat.png", *arguments]) == 1
-    assert "ShapleyValues tries all orders of the segments, too many for 9: pass" in capsys.readouterr().err
+    assert "ShapleyValues evaluates all coalitions of the segments, 2**16 for 16: pass" in capsys.readouterr().err
 
 
 def test_reductions_that_a_method_does_not_have() -> None:

@@ -1,14 +1,26 @@
 """Which photographs are explained, and which files are written."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from captum_superpixel._checks import InputError
-from captum_superpixel.explain.photographs import find_photographs, open_photograph, plan_outputs
+from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.explain.photographs import PER_PAGE, find_photographs, open_photograph, plan_outputs
+
+
+def planned(
+    photographs: list[Path], out: str, *options: Any, methods: Sequence[str] = ("Saliency",)
+) -> list[list[str]]:
+    """The files of each photograph."""
+    plan = plan_outputs(photographs, Path(out), *(options or ([],)), methods=methods)
+    assert list(plan.files) == photographs
+    return [[output.path.as_posix() for output in outputs] for outputs in plan.files.values()]
 
 
 def test_folders_are_listed_by_name_and_files_once(folder: Path) -> None:
@@ -49,30 +61,77 @@ def test_what_is_no_photograph(folder: Path) -> None:
 
 def test_a_file_for_one_photograph_and_a_folder_for_several() -> None:
     one, two = Path("a/cat.jpg"), Path("dog.png")
-    assert plan_outputs([one], Path("x.HTML"), []) == {one: [Path("x.HTML")]}
-    assert plan_outputs([one, two], Path("out"), ["npz", "png", "npz"]) == {
-        one: [Path("out/cat.npz"), Path("out/cat.png")],
-        two: [Path("out/dog.npz"), Path("out/dog.png")],
-    }
-    assert plan_outputs([one], Path("run-1.2"), []) == {one: [Path("run-1.2/cat.png")]}
+    assert planned([one], "x.HTML") == [["x.HTML"]]
+    assert planned([one, two], "out", ["npz", "png", "npz"]) == [
+        ["out/cat.npz", "out/cat.png"],
+        ["out/dog.npz", "out/dog.png"],
+    ]
+    assert planned([one], "run-1.2") == [["run-1.2/cat.png"]]
 
 
 def test_names_as_long_as_the_system_takes(folder: Path) -> None:
     letters = [Path("n" * 250 + end + ".png") for end in "ab"]
-    umlauts, short = Path("\u00fc" * 125 + ".png"), Path("n" * 240 + ".png")
-    planned = plan_outputs([*letters, umlauts, short], Path("out"), ["html"])
-    (first,), (second,), (third,), (fourth,) = planned.values()
-    assert (first.name, second.name, fourth.name) == ("n" * 240 + ".html", "n" * 240 + "-2.html", "n" * 240 + "-3.html")
-    assert third.name == "\u00fc" * 120 + ".html"
-    for path in (first, second, third, fourth):
-        (folder / path.name).touch()
+    umlauts, short = Path("\u00fc" * 125 + ".png"), Path("n" * 215 + ".png")
+    longest = max(METHODS, key=len)
+    plan = plan_outputs([*letters, umlauts, short], Path("out"), ["html", "npz"], methods=["Lime", longest])
+    (first, *_), (second, *_), (third, *_), (fourth, *_) = plan.files.values()
+    names = [output.path.name for output in (first, second, fourth)]
+    assert names == ["n" * 215 + ".html", "n" * 215 + "-2.html", "n" * 215 + "-3.html"]
+    assert third.path.name == "\u00fc" * 107 + ".html"
+    for output in (output for outputs in plan.files.values() for output in outputs):
+        (folder / output.path.name).touch()
 
 
 def test_names_that_collide_do_not_replace_one_another() -> None:
     names = ["a/cat.jpg", "b/Cat.jpg", "cat-2.jpg", "cat.tif", "dog.jpg", "c/cat-2.png"]
-    written = [path.name for (path,) in plan_outputs([Path(name) for name in names], Path("out"), []).values()]
-    assert written == ["cat.png", "Cat-3.png", "cat-2.png", "cat-4.png", "dog.png", "cat-2-2.png"]
+    written = [name for (name,) in planned([Path(name) for name in names], "out")]
+    expected = ["cat.png", "Cat-3.png", "cat-2.png", "cat-4.png", "dog.png", "cat-2-2.png"]
+    assert written == [f"out/{name}" for name in expected]
     assert len({name.lower() for name in written}) == len(names)
+
+
+def test_a_page_holds_all_methods_and_other_files_one_each() -> None:
+    cat, methods = Path("cat.jpg"), ("Saliency", "Lime")
+    plan = plan_outputs([cat], Path("out"), ["html", "png", "npz"], methods=methods)
+    assert [(output.path.name, output.methods) for output in plan.files[cat]] == [
+        ("cat.html", methods),
+        ("cat.Saliency.png", ("Saliency",)),
+        ("cat.Lime.png", ("Lime",)),
+        ("cat.Saliency.npz", ("Saliency",)),
+        ("cat.Lime.npz", ("Lime",)),
+    ]
+    assert planned([cat], "x.html", methods=methods) == [["x.html"]]
+    # Whatever the photographs are called, no two of their files are.
+    both = planned([Path("cat.jpg"), Path("cat.Saliency.jpg")], "out", ["png", "html"], methods=methods)
+    assert len({name for names in both for name in names}) == 6
+    for name in ("x.png", "x.npz"):
+        with pytest.raises(InputError, match=rf"--out {name} holds one method, and there are 2; write x\.html, which"):
+            plan_outputs([cat], Path(name), [], methods=methods)
+
+
+def test_several_files_in_a_folder_have_a_gallery() -> None:
+    cat, dog = Path("cat.jpg"), Path("dog.jpg")
+
+    def pages(photographs: list[Path], formats: list[str], methods: Sequence[str] = ("Lime",), out: str = "out") -> int:
+        plan = plan_outputs(photographs, Path(out), formats, methods=methods)
+        assert plan.gallery[:1] == ((Path("out/index.html"),) if plan.gallery else ())
+        return len(plan.gallery)
+
+    assert pages([cat], ["png"]) == pages([cat], ["html"], ("Lime", "Saliency")) == pages([cat], [], out="x.png") == 0
+    assert pages([cat, dog], []) == pages([cat], ["png", "npz"]) == pages([cat], [], ("Lime", "Saliency")) == 1
+    many = [Path(f"{number}.jpg") for number in range(2 * PER_PAGE + 1)]
+    plan = plan_outputs(many, Path("out"), ["npz"])
+    assert [path.name for path in plan.gallery] == ["index.html", "index-2.html", "index-3.html"]
+    assert pages(many[:PER_PAGE], []) == 1
+
+
+def test_a_photograph_called_index_does_not_replace_the_gallery() -> None:
+    photographs = [Path("INDEX.jpg"), Path("a/index.png"), Path("index-2.png")]
+    assert planned(photographs, "out", ["html"]) == [["out/INDEX-3.html"], ["out/index-4.html"], ["out/index-2.html"]]
+    assert planned(photographs[:1], "out", ["html"]) == [["out/INDEX.html"]]
+    assert planned(photographs[:1], "out", ["npz", "png"]) == [["out/INDEX.npz", "out/INDEX.png"]]
+    below = plan_outputs(photographs[:2], Path("out"), ["html"], [Path("a"), Path()])
+    assert [output.path.name for (output,) in below.files.values()] == ["INDEX-2.html", "index.html"]
 
 
 @pytest.mark.parametrize(
@@ -138,11 +197,11 @@ def test_folders_of_folders(folder: Path) -> None:
 def test_outputs_of_folders_lie_in_folders_of_the_same_names() -> None:
     names = ["x/cat.jpg", "x/a/cat.jpg", "x/a/cat.png", "y/a/cat.jpg", "z/dog.png"]
     photographs = [Path(name) for name in names]
-    planned = plan_outputs(photographs, Path("out"), [], [Path("x"), Path("y"), Path("x/a")])
-    written = [str(path.relative_to("out")) for (path,) in planned.values()]
-    assert written == [str(Path(name)) for name in ("cat.png", "a/cat.png", "a/cat-2.png", "a/cat-3.png", "dog.png")]
-    flat = [path.name for (path,) in plan_outputs(photographs, Path("out"), []).values()]
-    assert flat == ["cat.png", "cat-2.png", "cat-3.png", "cat-4.png", "dog.png"]
+    written = planned(photographs, "out", [], [Path("x"), Path("y"), Path("x/a")])
+    names = ["cat.png", "a/cat.png", "a/cat-2.png", "a/cat-3.png", "dog.png"]
+    assert written == [[f"out/{name}"] for name in names]
+    flat = ["cat.png", "cat-2.png", "cat-3.png", "cat-4.png", "dog.png"]
+    assert planned(photographs, "out") == [[f"out/{name}"] for name in flat]
 
 
 def test_remarks_on_photographs(folder: Path) -> None:

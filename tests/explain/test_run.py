@@ -1,8 +1,7 @@
 """The command as it is typed, from photographs to files, messages and the exit status."""
 
-import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from PIL import Image
 
 from captum_superpixel import ensemble_regions
-from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.explain import explainer
@@ -98,9 +96,10 @@ def test_several_photographs_and_a_broken_one(folder: Path, files: Files, capsys
     arguments = ["explain", "cat.png", "photos", "none.png", *NETWORK, *QUICK, "--format", "npz", "--format", "html"]
     assert main(arguments) == 1
     assert [name for name in files() if name.startswith("explanations/")] == [
-        f"explanations/{name}.{kind}" for name in ("cat-2", "cat", "dog") for kind in ("html", "npz")
+        *(f"explanations/{name}.{kind}" for name in ("cat-2", "cat", "dog") for kind in ("html", "npz")),
+        "explanations/index.html",
     ]
-    assert len(files()) == before + 7
+    assert len(files()) == before + 8
     captured = capsys.readouterr()
     assert captured.out.count("predicted") == 3
     assert captured.err.splitlines() == [
@@ -167,7 +166,18 @@ def test_target_and_prediction_are_both_printed(capsys: Captured) -> None:
 def test_preprocessing_reaches_the_network(options: list[str], channel: int) -> None:
     """The network adds up its first channel: the gradient is 1 there, and the logit that of the picture's channel."""
     scale = ["--scale", "1", "--mean", "0", "0", "0", "--std", "1", "1", "1"]
-    arguments = ["explain", "cat.png", "--model", "explain_net:red", "--size", "8x12", *QUICK, *scale, *options]
+    arguments = [
+        "explain",
+        "cat.png",
+        "--model",
+        "explain_net:red",
+        "--size",
+        "8x12",
+        "--masks",
+        "grid:9",
+        *scale,
+        *options,
+    ]
     assert main([*arguments, "--method", "InputXGradient", "--target", "1", "--out", "out.npz"]) == 0
     with np.load("out.npz") as arrays:
         assert arrays["map"].shape == (3, 8, 12)
@@ -203,13 +213,13 @@ def test_the_networks_own_preprocessing(folder: Path, capsys: Captured) -> None:
 
 def test_defaults_belong_to_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Preprocessing] = []
-    original = explainer.Explainer.__call__
+    original = explainer.Explainer.explain
 
-    def spy(self: explainer.Explainer, path: Path) -> explainer.Explanation:
+    def spy(self: explainer.Explainer, paths: Iterable[Path]) -> Iterator[explainer.Outcome]:
         seen.append(self.preprocessing)
-        return original(self, path)
+        return original(self, paths)
 
-    monkeypatch.setattr(explainer.Explainer, "__call__", spy)
+    monkeypatch.setattr(explainer.Explainer, "explain", spy)
     assert main(["explain", "cat.png", *NETWORK, *QUICK, "--channel-order", "bgr", "--out", "out.npz"]) == 0
     mean = seen[0].mean
     assert isinstance(mean, tuple)
@@ -324,14 +334,16 @@ def test_lime_finds_regions_in_probabilities(capsys: Captured) -> None:
         assert str(arrays["score_name"]) == "effect"
 
 
-def test_too_few_samples_are_said(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = dataclasses.replace(METHODS["KernelShap"], options=lambda scene: {"n_samples": 5})
-    monkeypatch.setitem(METHODS, "KernelShap", few)  # type: ignore[arg-type]
-    arguments = [*NETWORK, "--method", "KernelShap", "--masks", "grid:9", "--out", "out.npz"]
-    assert main(["explain", "cat.png", *arguments]) == 0
-    out = capsys.readouterr().out
-    assert "  warning: KernelShap fits 9 features to n_samples=5, too few" in out
-    assert max(map(len, out.splitlines())) <= 80
+def test_too_few_samples_are_said(capsys: Captured) -> None:
+    for count, expected in (("5", True), ("500", False)):
+        arguments = [*NETWORK, "--method", "KernelShap", "--masks", "grid:9", "--samples", count, "--out", "out.npz"]
+        assert main(["explain", "cat.png", *arguments]) == 0
+        out = capsys.readouterr().out
+        warning = "warning: KernelShap fits 9 features to n_samples=5, too few to tell them apart"
+        assert (warning in " ".join(out.split())) == expected
+        assert max(map(len, out.splitlines())) <= 80
+        with np.load("out.npz") as arrays:
+            assert [str(text).partition(" fits")[0] for text in arrays["warnings"]] == ["KernelShap"] * expected
 
 
 def test_a_flat_photograph_has_one_region(capsys: Captured) -> None:
@@ -365,6 +377,8 @@ def test_folders_of_folders(folder: Path, files: Files, capsys: Captured) -> Non
     for _ in range(2):
         assert main(arguments) == 0
         written = [name for name in files() if name.startswith("photos/maps/")]
-        assert written == ["photos/maps/cat.npz", "photos/maps/old", "photos/maps/old/cat.npz"]
+        assert written == [
+            *("photos/maps/cat.npz", "photos/maps/index.html", "photos/maps/old", "photos/maps/old/cat.npz")
+        ]
     assert capsys.readouterr().err == ""
     assert main(["explain", "photos/old", *NETWORK, *QUICK, "--recursive", "--out", "one.npz"]) == 0

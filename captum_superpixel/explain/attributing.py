@@ -1,0 +1,198 @@
+"""A method that was chosen, and what it makes of a batch of photographs: maps, and warnings about these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from captum.attr import Attribution
+from torch import Tensor
+
+from captum_superpixel._checks import InputError
+from captum_superpixel._region_table import name_score
+from captum_superpixel._seeds import seeded
+from captum_superpixel._threads import ignored_warnings
+from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
+from captum_superpixel.attr.completeness import COMPLETE, Completeness, check_completeness
+from captum_superpixel.attr.hooks import missing_hooks
+from captum_superpixel.attr.methods import (
+    METHODS,
+    MethodSettings,
+    Scene,
+    has_layer_output,
+    method_options,
+    perturbs_segments,
+    warn_of_samples,
+)
+from captum_superpixel.datasets.preprocessing import Preprocessing
+from captum_superpixel.explain.baselines import describe_baseline, make_baseline
+from captum_superpixel.pooling import Reduction
+
+__all__ = ["Attributed", "ChosenMethod", "describe_missed"]
+
+_TOLERANCE = 0.1
+"""How much of the change of the output a map may miss before it is said."""
+_REMEDIES = {
+    "IntegratedGradients": "take more --steps",
+    "LRP": "what biases and sums of branches contribute is not in it; compare with another method",
+}
+_NON_LINEAR = (
+    "DeepLift in Captum knows non-linearities that are modules, such as torch.nn.ReLU, each used once, and max-pooling "
+    "only roughly; make the others modules, or compare with IntegratedGradients"
+)
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What a method made of one photograph, on the CPU.
+
+    Attributes:
+        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer.
+        pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
+        warnings: What to know before the scores are believed; mostly none.
+    """
+
+    grouped: Tensor
+    pixels: Tensor | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ChosenMethod:
+    """A method with all that was settled about it.
+
+    Attributes:
+        name: In ``attr.methods.METHODS``.
+        method: The method.
+        reduction: How its maps are pooled.
+        settings: How much work it does.
+        grays: ``(B, C, H, W)``, the baselines of the methods that have a distribution of them.
+        layer_size: Height and width of the layer's output; None without a layer.
+        baseline: One of ``baselines.BASELINES``; None for the method's own.
+    """
+
+    name: str
+    method: Attribution
+    reduction: Reduction
+    settings: MethodSettings
+    grays: Tensor
+    layer_size: tuple[int, int] | None = None
+    baseline: str | None = None
+
+    @property
+    def together(self) -> bool:
+        """Whether photographs are explained several at a time, as one by one but for rounding."""
+        return not METHODS[self.name].alone
+
+    @property
+    def perturbs(self) -> bool:
+        """Whether the method perturbs superpixels, so that it has no map by pixel."""
+        return perturbs_segments(self.name, self.method)
+
+    @property
+    def score_name(self) -> str:
+        """What the score of a region is."""
+        quantity = METHODS[self.name].quantity
+        if self.perturbs:
+            return quantity if self.reduction == "mean" else f"magnitude of the {quantity}"
+        return name_score(self.reduction, quantity)
+
+    def describe_baseline(self, preprocessing: Preprocessing) -> str:
+        """Say what the method replaces pixels by; empty if it has no such thing."""
+        if self.name in ("DeepLiftShap", "GradientShap", "LayerDeepLiftShap", "LayerGradientShap"):
+            return "five grays, from black to white"
+        if self.name == "XRAI" and self.baseline is None:
+            return "the photograph's smallest and largest value"
+        return describe_baseline(self.baseline or "0", preprocessing) if "baseline" in METHODS[self.name].takes else ""
+
+    def __call__(self, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor], seed: int) -> list[Attributed]:
+        """Attribute to the superpixels of photographs.
+
+        Args:
+            inputs: ``(N, C, H, W)``.
+            targets: The class to explain of each.
+            masks: Segments ``(N, 1, H, W)``, of an ensemble one for each member.
+            seed: Of everything random.
+
+        Raises:
+            InputError: If the method or the network fails on them, or there are too many segments.
+        """
+        if self.baseline == "segment-mean" and len(masks) > 1:
+            # Each segmentation has means of its own, and so a map of its own, also by pixel.
+            return _average([self._attribute(inputs, targets, [mask], seed) for mask in masks])
+        return self._attribute(inputs, targets, masks, seed)
+
+    def _attribute(
+        self, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor], seed: int
+    ) -> list[Attributed]:
+        target = targets[0] if len(targets) == 1 else torch.tensor(targets, device=inputs.device)
+        segments = max(len(torch.unique(mask)) for of_member in masks for mask in of_member)
+        baseline = None if self.baseline is None else make_baseline(self.baseline, inputs, masks)
+        scene = Scene(inputs, target, self.settings, segments, self.grays, self.layer_size, baseline)
+        options = method_options(self.name, self.method, scene)
+        said = [warn_of_samples(self.name, self.method, options, segments), missing_hooks(self.method)]
+        # Networks that a method cannot handle make it fail in as many ways as there are networks.
+        try:
+            with seeded(seed), ignored_warnings(UserWarning):
+                if self.perturbs:
+                    wrapped = SuperpixelGrouped(self.method, None, reduction=self.reduction)
+                    grouped = wrapped.attribute(inputs, feature_mask=list(masks), **options).detach().cpu()
+                    return [Attributed(one, None, tuple(filter(None, said))) for one in grouped]
+                method: Any = self.method
+                maps: Tensor = method.attribute(inputs.clone().requires_grad_(), **options).detach()
+            missed = self._missed(inputs, maps, options)
+        except Exception as error:  # any method on any network may raise anything
+            raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
+        if has_layer_output(self.method):
+            # Made one first: hundreds of channels, each of the size of the photograph, would show no more.
+            whole = METHODS[self.name].channels == "mean"
+            maps = maps.mean(dim=1, keepdim=True) if whole else maps.sum(dim=1, keepdim=True)
+            maps = lay_over(maps, inputs.shape[2:])
+        if self.reduction == "abs_mean":
+            maps = maps.abs()
+        grouped = group_maps(maps, masks, self.reduction).cpu()
+        return [
+            Attributed(one, pixels, tuple(filter(None, [*said, text])))
+            for one, pixels, text in zip(grouped, maps.cpu(), missed, strict=True)
+        ]
+
+    def _missed(self, inputs: Tensor, maps: Tensor, options: dict[str, Any]) -> list[str]:
+        """What to say of the completeness of each map, mostly nothing."""
+        if self.name not in COMPLETE:
+            return [""] * len(inputs)
+        return [
+            describe_missed(self.name, each)
+            for each in check_completeness(self.name, self.method, inputs, maps, options)
+        ]
+
+
+def describe_missed(name: str, found: Completeness) -> str:
+    """Say that a map does not add up to the change of the output, and what to do; empty if it does, nearly.
+
+    Examples:
+        >>> describe_missed("IntegratedGradients", Completeness(total=2.0, change=4.0))
+        'the map adds up to 2, but the output changes by 4 from the baseline, 50 % off: take more --steps'
+        >>> describe_missed("IntegratedGradients", Completeness(total=3.9, change=4.0))
+        ''
+    """
+    if not math.isfinite(found.total) or found.missed <= _TOLERANCE:
+        return ""
+    what = f"the output is {found.change:.3g}" if name == "LRP" else f"the output changes by {found.change:.3g} from"
+    base = "" if name == "LRP" else " the baselines on average" if name == "DeepLiftShap" else " the baseline"
+    off = f", {100 * found.missed:.0f} % off" if math.isfinite(found.missed) else ""
+    return f"the map adds up to {found.total:.3g}, but {what}{base}{off}: {_REMEDIES.get(name, _NON_LINEAR)}"
+
+
+def _average(by_mask: Sequence[list[Attributed]]) -> list[Attributed]:
+    """Average what was made of each photograph over several segmentations."""
+    return [
+        Attributed(
+            torch.stack([each.grouped for each in those]).mean(dim=0),
+            None if those[0].pixels is None else torch.stack([p for e in those if (p := e.pixels) is not None]).mean(0),
+            tuple(dict.fromkeys(text for each in those for text in each.warnings)),
+        )
+        for those in zip(*by_mask, strict=True)
+    ]
