@@ -1,4 +1,4 @@
-"""What networks bring along, whoever calls them: objects as outputs, and a training mode that was forgotten."""
+"""What networks bring along: objects as outputs, errors of many lines, and a training mode that was forgotten."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 from torch.nn import Module, MultiheadAttention
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["first_logits", "networks_of", "warn_caller", "warn_in_training_mode"]
+from captum_superpixel._checks import InputError
+
+__all__ = [
+    "acts_as_in_training",
+    "describe_error",
+    "first_logits",
+    "guarded",
+    "logits_of_images",
+    "networks_of",
+    "warn_caller",
+    "warn_in_training_mode",
+]
 
 _OWN_PACKAGES = {"captum_superpixel", "captum", "torch"}
 
@@ -52,6 +65,76 @@ def first_logits(output: object) -> Tensor:
     )
 
 
+def logits_of_images(output: object, count: int) -> object:
+    """Bring what a network returned for a batch of images to a tensor of logits ``(N, classes)``, where it can be.
+
+    Args:
+        output: What :func:`first_logits` takes, or anything else, which stays as it is.
+        count: N, the number of images. One output each may come as ``(N,)``; for a single image, as one number. What
+            comes as ``(N, classes, 1, 1)``, from a network of convolutions alone, loses its places.
+
+    Examples:
+        >>> import torch
+        >>> logits_of_images({"logits": torch.zeros(2, 3)}, 2).shape, logits_of_images(torch.zeros(2), 2).shape
+        (torch.Size([2, 3]), torch.Size([2, 1]))
+    """
+    try:
+        logits = first_logits(output)
+    except ValueError:
+        return output
+    if logits.ndim > 2 and logits.shape[0] == count and set(logits.shape[2:]) == {1}:
+        return logits.flatten(1)
+    alone = logits.ndim == 0 and count == 1
+    return logits.reshape(count, 1) if alone or logits.shape == (count,) else logits
+
+
+def describe_error(error: BaseException, limit: int = 300) -> str:
+    r"""Name an error's class and message in one line that is not too long.
+
+    Of an error in TorchScript, whose message holds the program, what went wrong stands in the last line.
+
+    Args:
+        error: Any error.
+        limit: How many letters of the message are kept.
+
+    Examples:
+        >>> describe_error(ValueError("two\nlines")), describe_error(KeyError("a" * 9), 5)
+        ('ValueError: two lines', "KeyError: 'aaaa ...")
+    """
+    lines = str(error).strip().splitlines() or [""]
+    name, text = type(error).__name__, " ".join(" ".join(lines).split())
+    if any("Traceback of TorchScript" in line for line in lines):
+        name, _, text = lines[-1].partition(": ") if ": " in lines[-1] else (name, "", lines[-1])
+    text = text if len(text) <= limit else f"{text[:limit]} ..."
+    return f"{name}: {text}" if text else name
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Turn whatever a user's network raises into an InputError that says what was being done.
+
+    Args:
+        doing: The beginning of the message.
+
+    Examples:
+        >>> with guarded("The network cannot be moved"):
+        ...     raise KeyError("device")
+        Traceback (most recent call last):
+        captum_superpixel._checks.InputError: The network cannot be moved (KeyError: 'device').
+    """
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a user's network may raise anything, whatever it is asked for
+        raise InputError(f"{doing} ({describe_error(error)}).") from error
+
+
+def acts_as_in_training(network: Module) -> list[str]:
+    """Name the classes of the layers that act in another way than in evaluation, each once."""
+    return list({_name_of(module): None for module in network.modules() if _trains(module)})
+
+
 def warn_in_training_mode(forward_func: object) -> None:
     """Warn where a network in training mode holds layers that act differently in it, as BatchNorm and Dropout do.
 
@@ -59,10 +142,10 @@ def warn_in_training_mode(forward_func: object) -> None:
         forward_func: A network, its bound method, or a function that has networks among its variables.
     """
     for network in networks_of(forward_func):
-        layers = {_name_of(module): None for module in network.modules() if _trains(module)}
+        layers = acts_as_in_training(network)
         if layers:
             warn_caller(
-                f"the network {_name_of(network)} is in training mode and holds {', '.join(list(layers)[:3])}: its "
+                f"the network {_name_of(network)} is in training mode and holds {', '.join(layers[:3])}: its "
                 "outputs depend on chance or on the other images of the batch, and calls may change its running "
                 "statistics; call network.eval() first"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 import captum_superpixel
 from captum_superpixel._checks import InputError, readable
 from captum_superpixel.explain.command import add_demo, add_explain
-from captum_superpixel.study.command import add_study
+from captum_superpixel.study.command import CommandParser, add_study
 
 __all__ = ["main"]
 
@@ -50,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"interrupted{_KEPT}", 130)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     """The parser with all commands, each of which sets ``run`` to the function that its options go to."""
     description = "Explanations of image classifiers, averaged within superpixels."
-    parser = argparse.ArgumentParser(prog="captum-superpixel", description=description)
+    parser = CommandParser(prog="captum-superpixel", description=description)
     parser.add_argument("--version", action="version", version=f"%(prog)s {captum_superpixel.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (add_demo, add_explain, add_study):

@@ -18,7 +18,10 @@ from captum_superpixel.datasets.photographs import PhotographWarning, to_rgb
 
 __all__ = ["CIFAR10", "IMAGENET", "Preprocessing"]
 
-Triple: TypeAlias = tuple[float, float, float]
+Statistics: TypeAlias = tuple[float, ...]
+
+_LUMA = (19595, 38470, 7471)
+"""What red, green and blue are to the luma, in units of 2**-16, as Pillow has them."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +33,25 @@ class Preprocessing:
     Args:
         size: Height and width of the input in pixels, at least 1: one number for a square, or ``(height, width)``.
         mean: A number, or one for each channel, **in the units of pixels * scale and in the order of the network's
-            channels**: of blue, green and red with ``channel_order="bgr"``.
+            channels**: of blue, green and red with ``channel_order="bgr"``, of one with ``"gray"``.
         std: As ``mean``; above 0.
         scale: What pixels are multiplied by, above 0: 1/255 for a network that was trained on [0, 1] (torchvision,
             transformers), 1 for one trained on 0 to 255 (Caffe).
-        channel_order: The order of the network's channels, ``"rgb"`` or ``"bgr"``.
+        channel_order: The order of the network's channels, ``"rgb"`` or ``"bgr"``; or ``"gray"`` for a network with one
+            channel, which is given the luma of a photograph (ITU-R BT.601, as Pillow's mode L).
         resize: ``"crop"`` cuts the largest rectangle of the input's aspect out of the middle and resizes that;
             ``"stretch"`` resizes the whole photograph and distorts it. Both with Pillow's antialiased bilinear filter;
             a photograph that has the size already keeps its pixels.
 
     Attributes:
         size: ``(height, width)``.
-        mean: Three numbers.
-        std: Three numbers.
+        mean: A number for each channel.
+        std: Likewise.
 
     Raises:
         TypeError: If a number is not a number, or the size not one or two integers.
-        ValueError: If a number is out of its range or not finite, there are not one or three of them, or there is no
-            such choice.
+        ValueError: If a number is out of its range or not finite, there is neither one of them nor one for each
+            channel, or there is no such choice.
 
     Examples:
         >>> from PIL import Image
@@ -69,15 +73,15 @@ class Preprocessing:
     mean: float | Sequence[float]
     std: float | Sequence[float]
     scale: float = 1 / 255
-    channel_order: Literal["rgb", "bgr"] = "rgb"
+    channel_order: Literal["rgb", "bgr", "gray"] = "rgb"
     resize: Literal["crop", "stretch"] = "crop"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", _checked_size(self.size))
-        object.__setattr__(self, "mean", _checked_triple("mean", self.mean, minimum=-math.inf))
-        object.__setattr__(self, "std", _checked_triple("std", self.std, minimum=0.0))
+        checked_choice("channel_order", self.channel_order, ("rgb", "bgr", "gray"))
+        object.__setattr__(self, "mean", _checked_statistics("mean", self.mean, self.channels, minimum=-math.inf))
+        object.__setattr__(self, "std", _checked_statistics("std", self.std, self.channels, minimum=0.0))
         object.__setattr__(self, "scale", checked_number("scale", self.scale, exclusive=True))
-        checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
         checked_choice("resize", self.resize, ("crop", "stretch"))
 
     @property
@@ -86,11 +90,17 @@ class Preprocessing:
         return cast(tuple[int, int], self.size)
 
     @property
-    def denormalize(self) -> tuple[Triple, Triple]:
+    def channels(self) -> int:
+        """How many channels the input has: 1 or 3."""
+        return 1 if self.channel_order == "gray" else 3
+
+    @property
+    def denormalize(self) -> tuple[Statistics, Statistics]:
         """``(mean, std)`` for mask generators and plots: ``input * std + mean`` is the photograph in [0, 1].
 
         In the order of the network's channels, as ``captum_superpixel.masks`` takes it together with
-        ``channel_order``. For a scale of 1/255 these are ``mean`` and ``std``, for a scale of 1 both divided by 255.
+        ``channel_order`` unless that is "gray". For a scale of 1/255 these are ``mean`` and ``std``, for a scale of 1
+        both divided by 255.
 
         Examples:
             >>> from captum_superpixel.masks import Slic
@@ -101,7 +111,7 @@ class Preprocessing:
         """
         white = 255 * self.scale
         mean, std = self._statistics()
-        return (mean[0] / white, mean[1] / white, mean[2] / white), (std[0] / white, std[1] / white, std[2] / white)
+        return tuple(value / white for value in mean), tuple(value / white for value in std)
 
     def replaced(self, **given: Any) -> Preprocessing:
         """What the network wants, corrected by what the caller knows better.
@@ -111,7 +121,7 @@ class Preprocessing:
 
         Returns:
             The corrected preprocessing. With another ``channel_order``, a mean and a standard deviation that are not
-            given are put into that order: they belong to colors.
+            given are put into that order: they belong to colors. From colors to gray, and back, they are averaged.
 
         Raises:
             TypeError: If there is no such argument, or a value is of the wrong type.
@@ -126,7 +136,10 @@ class Preprocessing:
         if "scale" in given and not {"mean", "std"} <= given.keys():
             raise ValueError(f"scale={given['scale']!r} changes the units of mean and std: pass mean and std too")
         mean, std = self._statistics()
-        if given.get("channel_order", self.channel_order) != self.channel_order:
+        order = given.get("channel_order", self.channel_order)
+        if "gray" in (order, self.channel_order):
+            mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
+        elif order != self.channel_order:
             mean, std = mean[::-1], std[::-1]
         return replace(self, **{"mean": mean, "std": std} | given)
 
@@ -140,9 +153,10 @@ class Preprocessing:
         """
         height, width = self.shape
         mean, std = (", ".join(f"{value:.4g}" for value in values) for values in self._statistics())
+        order = self.channel_order if self.channel_order == "gray" else self.channel_order.upper()
         return (
-            f"  {'cropped' if self.resize == 'crop' else 'stretched'} to {height} x {width}, "
-            f"{self.channel_order.upper()}\n  (pixels * {self.scale:.4g} - ({mean})) / ({std})"
+            f"  {'cropped' if self.resize == 'crop' else 'stretched'} to {height} x {width}, {order}\n"
+            f"  (pixels * {self.scale:.4g} - ({mean})) / ({std})"
         )
 
     def __call__(self, image: Image.Image) -> Tensor:
@@ -152,7 +166,7 @@ class Preprocessing:
             image: A Pillow image of any size and mode; see :meth:`fit`.
 
         Returns:
-            ``(3, height, width)`` float32.
+            ``(C, height, width)`` float32, C channels as ``channels`` says.
 
         Raises:
             TypeError: If it is not a Pillow image.
@@ -169,7 +183,7 @@ class Preprocessing:
             image: A Pillow image of any size and mode.
 
         Returns:
-            ``(3, height, width)`` uint8, red first, whatever ``channel_order``.
+            ``(3, height, width)`` uint8, red first, whatever ``channel_order``; with "gray" three equal channels.
 
         Warns:
             PhotographWarning: If it has gray values of more than 8 bits that are clipped or use a sliver of their
@@ -183,7 +197,10 @@ class Preprocessing:
         image = to_rgb(image, report=remarks.append)
         if remarks:
             warnings.warn(f"the image {'; it '.join(remarks)}", PhotographWarning, stacklevel=2)
-        return torch.from_numpy(np.array(self.resized(image))).permute(2, 0, 1).contiguous()
+        fitted = self.resized(image)
+        if self.channel_order == "gray":
+            fitted = fitted.convert("L").convert("RGB")
+        return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
 
     def resized(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.BILINEAR) -> Image.Image:
         """Bring an image of any mode to the size of the input, cropped or stretched as ``resize`` says.
@@ -204,40 +221,46 @@ class Preprocessing:
             pixels: ``(N, 3, H, W)`` uint8, red first.
 
         Returns:
-            ``(N, 3, H, W)`` float32 on the same device, in the order of the network's channels.
+            ``(N, C, H, W)`` float32 on the same device, in the order of the network's channels.
 
         Raises:
             TypeError: If they are not a uint8 tensor.
             ValueError: If they are not a batch with three channels.
         """
-        _check_batch("pixels", pixels)
+        _check_batch("pixels", pixels, 3)
         if pixels.dtype != torch.uint8:
             raise TypeError(f"pixels must be uint8, from 0 to 255, but have dtype {pixels.dtype}: convert them first")
-        mean, std = (pixels.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in self._statistics())
+        mean, std = (pixels.new_tensor(values, dtype=torch.float32).view(-1, 1, 1) for values in self._statistics())
         ordered = pixels.flip(1) if self.channel_order == "bgr" else pixels
+        if self.channel_order == "gray":
+            weights = pixels.new_tensor(_LUMA, dtype=torch.int32).view(3, 1, 1)
+            ordered = (pixels.int() * weights).sum(dim=1, keepdim=True).add_(1 << 15) >> 16
         return ordered.float().mul_(self.scale).sub_(mean).div_(std)
 
     def to_pixels(self, inputs: Tensor) -> Tensor:
         """Undo the normalization, for plots.
 
         Args:
-            inputs: ``(N, 3, H, W)`` of any real dtype, as ``from_uint8`` returns them.
+            inputs: ``(N, C, H, W)`` of any real dtype, as ``from_uint8`` returns them.
 
         Returns:
-            ``(N, 3, H, W)`` float32 on the same device, red first, clipped to [0, 1], without gradient.
+            ``(N, 3, H, W)`` float32 on the same device, red first, clipped to [0, 1], without gradient; of one channel
+            three equal ones.
 
         Raises:
             TypeError: If they are not a tensor.
-            ValueError: If they are not a batch with three channels.
+            ValueError: If they are not a batch with as many channels as ``channels`` says.
         """
-        _check_batch("inputs", inputs)
-        mean, std = (inputs.new_tensor(value, dtype=torch.float32).view(3, 1, 1) for value in self.denormalize)
+        _check_batch("inputs", inputs, self.channels)
+        mean, std = (inputs.new_tensor(value, dtype=torch.float32).view(-1, 1, 1) for value in self.denormalize)
         pixels = inputs.detach().float().mul(std).add_(mean).clamp_(0, 1)
+        if self.channels == 1:
+            return pixels.repeat(1, 3, 1, 1)
         return pixels.flip(1) if self.channel_order == "bgr" else pixels
 
-    def _statistics(self) -> tuple[Triple, Triple]:
-        """The fields mean and std, which hold three numbers each since they were checked."""
-        return cast(Triple, self.mean), cast(Triple, self.std)
+    def _statistics(self) -> tuple[Statistics, Statistics]:
+        """The fields mean and std, which hold a number for each channel since they were checked."""
+        return cast(Statistics, self.mean), cast(Statistics, self.std)
 
 
 def _checked_size(value: object) -> tuple[int, int]:
@@ -249,27 +272,31 @@ def _checked_size(value: object) -> tuple[int, int]:
     return side, side
 
 
-def _checked_triple(name: str, value: object, *, minimum: float) -> Triple:
-    """Return one number or three as three floats, above ``minimum``."""
+def _checked_statistics(name: str, value: object, channels: int, *, minimum: float) -> Statistics:
+    """Return one number, or one for each channel, as as many floats as there are channels, above ``minimum``."""
     if isinstance(value, (Tensor, np.ndarray)):
         value = value.tolist()
-    members = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value] * 3
-    if len(members) != 3:
-        raise ValueError(f"{name} must be one number or three, one for each channel, but {value!r} was passed")
-    first, second, third = (checked_number(name, member, minimum=minimum, exclusive=True) for member in members)
-    return first, second, third
+    members = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    if len(members) not in (1, channels):
+        wanted = "one number for the one gray channel" if channels == 1 else "one number or three, one for each channel"
+        raise ValueError(f"{name} must be {wanted}, but {value!r} was passed")
+    numbers = tuple(checked_number(name, member, minimum=minimum, exclusive=True) for member in members)
+    return numbers * channels if len(numbers) == 1 else numbers
 
 
-def _check_batch(name: str, tensor: object) -> None:
+def _check_batch(name: str, tensor: object, channels: int) -> None:
+    wanted = f"(N, {channels}, H, W)"
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape (N, 3, H, W), but a {type(tensor).__name__} was passed")
-    if tensor.ndim != 4 or tensor.shape[1] != 3:
+        raise TypeError(f"{name} must be a tensor of shape {wanted}, but a {type(tensor).__name__} was passed")
+    if tensor.ndim != 4 or tensor.shape[1] != channels:
         shape, hint = tuple(tensor.shape), ""
-        if len(shape) == 3 and 3 in (shape[0], shape[2]):
-            hint = f": bring a single image to it by {name}{'[None]' if shape[0] == 3 else '.movedim(-1, 0)[None]'}"
-        elif len(shape) == 4 and shape[3] == 3:
+        if len(shape) == 3 and channels in (shape[0], shape[2]):
+            hint = (
+                f": bring a single image to it by {name}{'[None]' if shape[0] == channels else '.movedim(-1, 0)[None]'}"
+            )
+        elif len(shape) == 4 and shape[3] == channels:
             hint = f": bring the channels to the front by {name}.movedim(-1, 1)"
-        raise ValueError(f"{name} must have shape (N, 3, H, W), but have {tuple(tensor.shape)}{hint}")
+        raise ValueError(f"{name} must have shape {wanted}, but have {tuple(tensor.shape)}{hint}")
 
 
 IMAGENET = Preprocessing(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

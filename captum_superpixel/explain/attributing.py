@@ -12,6 +12,7 @@ from captum.attr import Attribution
 from torch import Tensor
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._networks import describe_error
 from captum_superpixel._region_table import name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel._threads import ignored_warnings
@@ -29,6 +30,7 @@ from captum_superpixel.attr.methods import (
 )
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.baselines import describe_baseline, make_baseline
+from captum_superpixel.explain.network import needs_gradient
 from captum_superpixel.pooling import Reduction
 
 __all__ = ["Attributed", "ChosenMethod", "describe_missed"]
@@ -142,10 +144,11 @@ class ChosenMethod:
                     grouped = wrapped.attribute(inputs, feature_mask=list(masks), **options).detach().cpu()
                     return [Attributed(one, None, tuple(filter(None, said))) for one in grouped]
                 method: Any = self.method
-                maps: Tensor = method.attribute(inputs.clone().requires_grad_(), **options).detach()
+                leaf = inputs.clone().requires_grad_(needs_gradient(self.name))
+                maps: Tensor = method.attribute(leaf, **options).detach()
             missed = self._missed(inputs, maps, options)
         except Exception as error:  # any method on any network may raise anything
-            raise InputError(f"{self.name} failed on this network ({type(error).__name__}: {error}).") from error
+            raise InputError(f"{self.name} failed on this network ({describe_error(error)}).") from error
         if has_layer_output(self.method):
             # Made one first: hundreds of channels, each of the size of the photograph, would show no more.
             whole = METHODS[self.name].channels == "mean"

@@ -57,7 +57,7 @@ def describe_baseline(kind: str, preprocessing: Preprocessing) -> str:
         'the photograph blurred, sigma 22.4 pixels'
     """
     if kind == "0":
-        zero = preprocessing.to_pixels(torch.zeros(1, 3, 1, 1)).flatten()
+        zero = preprocessing.to_pixels(torch.zeros(1, preprocessing.channels, 1, 1)).flatten()
         red, green, blue = (255 * zero).round().int().tolist()
         return f"0 in the network's units, the color ({red}, {green}, {blue})"
     return {

@@ -1,4 +1,4 @@
-"""A network's classes: their names, the one to explain, and how probable each of them is."""
+"""A network's classes: their names, the one to explain, and how probable each of them is, where that can be said."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._numbers import find_unit, show_percentage
+from captum_superpixel.models.activation import Outputs
 
 __all__ = ["Prediction", "choose_names", "class_name", "find_target", "rank_classes"]
 
@@ -22,13 +23,25 @@ class Prediction:
 
     Attributes:
         index: Of the class.
-        name: Of the class; ``"class 3"`` where it has none.
-        probability: From 0 to 1; None where there is no other class.
+        name: Of the class; ``"class 3"`` where it has none, ``"output 0"`` where it is no class.
+        probability: From 0 to 1; None where the network's outputs are no matter of probability.
+        value: What the network returned for it; None where that is not known.
+        role: What the first of them is: ``"predicted"``, the class that the network decides for; ``"likeliest"``, where
+            each class has a probability of its own; ``"output"`` or ``"largest"``, where there is none.
     """
 
     index: int
     name: str
     probability: float | None
+    value: float | None = None
+    role: str = "predicted"
+
+    @property
+    def figure(self) -> str:
+        """The probability in per cent, else the value."""
+        if self.probability is not None:
+            return show_percentage(self.probability)
+        return "" if self.value is None else find_unit(abs(self.value)).show(self.value)
 
 
 def choose_names(
@@ -43,24 +56,28 @@ def choose_names(
         path: The file that they are from.
 
     Returns:
-        A name for each class; None where there are none.
+        A name for each class; None where there are none. One output may have two names, of which the first is what it
+        speaks against, and the second, what it speaks for, is its name.
 
     Raises:
         InputError: If the user's names are too few or too many.
     """
+    if labels is not None and classes == 1 and len(labels) == 2:
+        return labels[1:]
     if labels is not None:
         if len(labels) != classes:
             raise InputError(
-                f"--labels {path} names {len(labels)} classes, but this network has {classes}: pass one name per line."
+                f"--labels {path} names {len(labels)} classes, but this network has {classes}: pass one name per line"
+                f"{', or two, of which the second is what the output stands for' if classes == 1 else ''}."
             )
         return labels
     own = getattr(model, "labels", None)
     return [str(name) for name in own] if isinstance(own, (tuple, list)) and len(own) == classes else None
 
 
-def class_name(index: int, names: Sequence[str] | None) -> str:
-    """Name a class."""
-    return f"class {index}" if names is None else names[index]
+def class_name(index: int, names: Sequence[str] | None, kind: str = "class") -> str:
+    """Name a class, or what else an output is."""
+    return f"{kind} {index}" if names is None else names[index]
 
 
 def find_target(text: str | None, names: Sequence[str] | None, classes: int) -> int | None:
@@ -113,24 +130,48 @@ def find_target(text: str | None, names: Sequence[str] | None, classes: int) -> 
     return found[0]
 
 
-def rank_classes(logits: Tensor, names: Sequence[str] | None) -> list[Prediction]:
-    """List the classes, the most probable first.
+def rank_classes(
+    logits: Tensor,
+    names: Sequence[str] | None,
+    outputs: Outputs = Outputs(0),  # noqa: B008  (it is frozen)
+) -> list[Prediction]:
+    """List the classes, the most probable first, or the outputs, the largest first.
 
     Args:
-        logits: ``(1, classes)``; or probabilities, which are taken as they are: non-negative, with a sum of 1.
+        logits: ``(1, classes)``, what the network returned.
         names: The names of the classes, or None.
+        outputs: What it is; by default, logits of classes of which one holds.
+
+    Raises:
+        InputError: If outputs that were taken for probabilities are none.
 
     Examples:
-        >>> rank_classes(torch.tensor([[0.25, 0.75]]), ["cat", "dog"])[0]
-        Prediction(index=1, name='dog', probability=0.75)
+        >>> import torch
+        >>> [prediction.figure for prediction in rank_classes(torch.tensor([[0.25, 0.75]]), ["cat", "dog"])]
+        ['62.2 %', '37.8 %']
+        >>> rank_classes(torch.tensor([[-2.0]]), None, Outputs(1, "none", "value"))[0].figure
+        '-2'
     """
-    values = logits.detach().double().cpu()[0]
-    order = values.argsort(descending=True, stable=True).tolist()
+    values = logits.detach().double().cpu()
+    probabilities = outputs.probabilities(values)
+    order = values[0].argsort(descending=True, stable=True).tolist()
     if len(order) == 1:
-        return [Prediction(0, class_name(0, names), None)]
-    probable = bool((values >= 0).all()) and abs(float(values.sum()) - 1) < 1e-4
-    shares = (values if probable else torch.softmax(values, dim=0)).tolist()
-    return [Prediction(index, class_name(index, names), shares[index]) for index in order]
+        role = "output"
+    elif outputs.activation == "none":
+        role = "largest"
+    else:
+        role = "predicted" if outputs.activation == "softmax" else "likeliest"
+    kind = "output" if role in ("output", "largest") else "class"
+    return [
+        Prediction(
+            index,
+            class_name(index, names, kind),
+            None if probabilities is None else float(probabilities[0, index]),
+            float(values[0, index]),
+            role,
+        )
+        for index in order
+    ]
 
 
 def _plain(name: str) -> str:

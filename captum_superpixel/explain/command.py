@@ -48,7 +48,9 @@ examples:
       --channel-order bgr
 
 MODULE:FACTORY names a network, or a function or class that makes one when called without arguments: mynet:load is
-load() in mynet.py of the current folder. It maps images (1, 3, H, W) to logits (1, classes).
+load() in mynet.py of the current folder. It maps images (N, 3, H, W), or (N, 1, H, W), to logits (N, classes).
+What the network returns is explained, mostly the logit of the class. Where it returns probabilities, or numbers that
+are none, the explanation says so; --activation corrects it.
 
 methods:
   without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), IntegratedGradients, InputXGradient, DeepLift,
@@ -113,13 +115,24 @@ def add_explain(commands: Any) -> None:
     )
     network = parser.add_argument_group("network")
     network.add_argument(
-        "--model", required=True, help="a folder or the hub's name of a transformers model, or MODULE:FACTORY"
+        "--model",
+        required=True,
+        help="a folder or the hub's name of a transformers model, MODULE:FACTORY, or a file with a program: .pt2 of "
+        "torch.export or .pt of TorchScript (code as an imported module is: read no file that you do not trust)",
     )
     network.add_argument(
         "--weights", type=Path, metavar="FILE", help="state dict for MODULE:FACTORY: .safetensors, or a torch file"
     )
     network.add_argument(
         "--labels", type=Path, metavar="FILE", help="line i names class i; the last column counts if there are tabs"
+    )
+    network.add_argument(
+        "--activation",
+        choices=("auto", "softmax", "sigmoid", "none"),
+        default="auto",
+        type=str.lower,
+        help="what makes probabilities of the outputs, or has made them in the network: softmax, one of the classes "
+        "holds; sigmoid, each holds or does not; none, they are numbers (default: auto, as the network says and does)",
     )
     network.add_argument(
         "--device", help="where to work, such as cuda:1 (default: the GPU if there is one, else the CPU)"

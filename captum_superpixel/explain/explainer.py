@@ -21,6 +21,7 @@ from captum_superpixel.explain.attributing import Attributed, ChosenMethod
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.photographs import open_photograph
+from captum_superpixel.models.activation import Outputs
 from captum_superpixel.models.classifying import classify
 from captum_superpixel.pooling import Reduction, reduce_channels
 from captum_superpixel.regions import RegionTable, region_table
@@ -134,6 +135,7 @@ class Explainer:
     Attributes:
         model: From inputs ``(N, 3, H, W)`` to logits ``(N, classes)``.
         preprocessing: From photographs to inputs.
+        outputs: What the network's outputs are.
         methods: What explains them.
         segmenter: Makes the superpixels.
         names: Of the classes, or None.
@@ -145,6 +147,7 @@ class Explainer:
 
     model: nn.Module
     preprocessing: Preprocessing
+    outputs: Outputs
     methods: tuple[ChosenMethod, ...]
     segmenter: Segmenter
     names: list[str] | None
@@ -207,8 +210,8 @@ class Explainer:
         pixels = torch.randint(0, 256, (2, 3, *self.preprocessing.shape), generator=generator).to(torch.uint8)
         inputs = self.preprocessing.from_uint8(pixels).to(self.device)
         try:
-            together = classify(self.model, inputs)
-            alone = torch.cat([classify(self.model, one) for one in torch.split(inputs, 1)])
+            together = classify(self.model, inputs, differentiable=False)
+            alone = torch.cat([classify(self.model, one, differentiable=False) for one in torch.split(inputs, 1)])
         except InputError:
             return False
         return torch.allclose(together, alone, rtol=1e-3, atol=1e-3 * float(alone.abs().max()))
@@ -216,7 +219,7 @@ class Explainer:
     def _look(self, opened: Sequence[_Opened]) -> list[_Seen]:
         """Let the network see photographs, and segment them."""
         inputs = self.preprocessing.from_uint8(torch.stack([each.picture for each in opened])).to(self.device)
-        logits = classify(self.model, inputs)
+        logits = classify(self.model, inputs, differentiable=False)
         remarks: list[list[str]] = [list(each.remarks) for each in opened]
         sizes, reports = [each.size for each in opened], [each.append for each in remarks]
         masks = self.segmenter.segment(inputs, sizes, reports)
@@ -224,7 +227,7 @@ class Explainer:
             _Seen(
                 each,
                 inputs[n : n + 1],
-                rank_classes(logits[n : n + 1], self.names),
+                rank_classes(logits[n : n + 1], self.names, self.outputs),
                 [mask[n : n + 1] for mask in masks],
                 tuple(remarks[n]),
             )

@@ -149,7 +149,7 @@ def _card(name: str, outcome: Outcome, written: Sequence[Path], folder: Path, to
         shown, what = _top_regions(each, top)
         figures.append(_figure(shown, f"{name}: {what} by {each.method}, the rest dimmed", f"{each.method}: {what}"))
     target, predicted = first.target, first.predictions[0]
-    classes = [f"predicted: {_describe(predicted)}"]
+    classes = [f"{predicted.role}: {_describe(predicted)}"]
     classes += [f"explained: {_describe(target)}"] if target.index != predicted.index else []
     notes = [f'<p class="note">note: {_text(remark)}.</p>' for remark in outcome.remarks]
     notes += [
@@ -199,9 +199,9 @@ def _top_regions(explanation: Explanation, top: int) -> tuple[Tensor, str]:
 
 
 def _describe(prediction: Prediction) -> str:
-    """A class and its probability, escaped."""
-    chance = "" if prediction.probability is None else f", {100 * prediction.probability:.1f} %"
-    return f"<strong><bdi>{_text(prediction.name)}</bdi></strong>{chance}"
+    """A class and its probability, or an output and its value, escaped."""
+    figure = f", {prediction.figure}" if prediction.figure else ""
+    return f"<strong><bdi>{_text(prediction.name)}</bdi></strong>{figure}"
 
 
 def _list_failures(failures: Sequence[tuple[str, str]]) -> str:

@@ -126,7 +126,9 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
         return Segmenter(text, _read_ids(text), preprocessing)
     name, colon, count = text.partition(":")
     name = name.lower().replace("-", "_")
-    settings = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
+    settings: dict[str, Any] = {"denormalize": preprocessing.denormalize}
+    if preprocessing.channel_order != "gray":  # one channel has no order
+        settings["channel_order"] = preprocessing.channel_order
     if name not in GENERATORS:
         choices = ", ".join(f"{known}:N" if is_counted(known) else known for known in GENERATORS)
         raise InputError(f"--masks {text} names no mask generator; choose one of {choices}, or a file .npy.")

@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
-from captum_superpixel._numbers import find_common_unit, show_percentage
+from captum_superpixel._numbers import find_common_unit
 from captum_superpixel._region_table import (
     SHARE,
     describe_ranks,
@@ -82,10 +82,12 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         {each.method: each.mask for each in explanations},
         pixel_attributions=pixels or None,
         title=readable(f"{first.photograph.name}: {how}"),
-        class_name=readable(first.target.name),
+        class_name=readable(_name(first.target)),
         probability=first.target.probability,
         predicted_name=None if other is None else readable(other.name),
         predicted_probability=None if other is None else other.probability,
+        # Of a signed method, also where this map has no negative value.
+        signed={each.method: not _holds_magnitudes(each) for each in explanations},
         remarks=[readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)],
         score_name={each.method: each.table.score_name for each in explanations},
     )
@@ -113,7 +115,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
         A figure that pyplot's state does not hold.
     """
     table, quantity = explanation.table, METHODS[explanation.method].quantity
-    magnitudes = quantity == "magnitude" or explanation.reduction == "abs_mean"
+    magnitudes = _holds_magnitudes(explanation)
     height, width = explanation.picture.shape[1:]
     # Below the map its scores are listed in three columns, one of them of those against, and a line says what they are.
     listed = min(top, len(explanation.table))
@@ -149,20 +151,28 @@ def draw(explanation: Explanation, top: int) -> Figure:
     return figure
 
 
+def _holds_magnitudes(explanation: Explanation) -> bool:
+    return METHODS[explanation.method].quantity == "magnitude" or explanation.reduction == "abs_mean"
+
+
 def _titles(explanation: Explanation) -> list[str]:
     """Say what is explained, what is predicted, and how the map was made, in a line each or together."""
-    target, predicted = explanation.target, explanation.predictions[0]
-    if target.index == predicted.index:
-        lines = [f"predicted and explained: {_name(target)}"]
+    target, first = explanation.target, explanation.predictions[0]
+    if target.index == first.index:
+        lines = [
+            f"explained: {_heading(target)}"
+            if first.role == "output"
+            else f"{first.role} and explained: {_heading(target)}"
+        ]
     else:
-        lines = [f"explained: {_name(target)}", f"predicted: {_name(predicted)}"]
+        lines = [f"explained: {_heading(target)}", f"{first.role}: {_heading(first)}"]
         lines = [", ".join(lines)] if sum(map(len, lines)) < _TITLE else lines
     return [*lines, readable(explanation.how)]
 
 
-def _name(prediction: Prediction) -> str:
-    chance = "" if prediction.probability is None else f" ({show_percentage(prediction.probability)})"
-    return f"{cut(readable(prediction.name), _TITLE - 10)}{chance}"
+def _heading(prediction: Prediction) -> str:
+    chance = "" if prediction.probability is None else f" ({prediction.figure})"
+    return f"{cut(readable(_name(prediction)), _TITLE - 10)}{chance}"
 
 
 def summarize(outcome: Outcome, outputs: Sequence[Path], top: int) -> str:
@@ -198,7 +208,10 @@ def _list_classes(explanation: Explanation) -> list[str]:
     target, predictions = explanation.target, explanation.predictions
     lines = []
     for number, prediction in enumerate(predictions[:3]):
-        lines.append(_cut(f"  {'' if number else 'predicted':9}  {_describe(prediction)}"))
+        lines.append(_cut(f"  {'' if number else prediction.role:9}  {_describe(prediction)}"))
+    if predictions[0].role == "likeliest":
+        likely = sum(prediction.probability is not None and prediction.probability > 0.5 for prediction in predictions)
+        lines.append(f"  each class for itself: {likely} of {len(predictions)} are above 50 %")
     if target.index != predictions[0].index:
         lines.append(_cut(f"  explained  {_describe(target)}"))
     return lines
@@ -241,6 +254,7 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         "target_name": np.array(explanation.target.name),
         "prediction": np.array([prediction.index for prediction in first]),
         "prediction_name": np.array([prediction.name for prediction in first]),
+        "prediction_value": np.array([np.nan if p.value is None else p.value for p in first]),
         "prediction_probability": np.array([np.nan if p.probability is None else p.probability for p in first]),
         "photograph": np.array(str(explanation.photograph)),
         "method": np.array(explanation.method),
@@ -266,9 +280,15 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
     return arrays
 
 
+def _name(prediction: Prediction) -> str:
+    """The name of a class; of an output that is no matter of probability, with its value."""
+    valued = prediction.probability is None and prediction.value is not None
+    return f"{prediction.name} = {prediction.figure}" if valued else prediction.name
+
+
 def _describe(prediction: Prediction) -> str:
-    chance = "" if prediction.probability is None else f"{show_percentage(prediction.probability):>8}  "
-    number = f"class {prediction.index}"
+    chance = f"{prediction.figure:>8}  " if prediction.figure else ""
+    number = f"{'output' if prediction.role in ('output', 'largest') else 'class'} {prediction.index}"
     return f"{chance}{number if prediction.name == number else f'{number}, {readable(prediction.name)}'}"
 
 

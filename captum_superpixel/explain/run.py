@@ -7,15 +7,13 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from captum_superpixel._checks import InputError, readable
+from captum_superpixel._networks import guarded
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.methods import METHODS, make_method
 from captum_superpixel.datasets.class_names import read_labels
-from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.baselines import even_grays
 from captum_superpixel.explain.classes import choose_names, find_target
@@ -24,13 +22,12 @@ from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, find_layer, list_layers
 from captum_superpixel.explain.mask_option import parse_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
+from captum_superpixel.explain.network import prepare_network
 from captum_superpixel.explain.outputs import list_failures, save, summarize
 from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
-from captum_superpixel.models.classifying import classify
 from captum_superpixel.models.device import choose_device
-from captum_superpixel.models.loading import load_model
 
-__all__ = ["choose_preprocessing", "load_network", "make_explainer", "run"]
+__all__ = ["make_explainer", "run"]
 
 
 def run(options: Namespace) -> int:
@@ -46,8 +43,9 @@ def run(options: Namespace) -> int:
         InputError: If an option cannot be used; nothing was written then.
     """
     if options.layer == LIST:
-        model, _, _, inputs = load_network(options)
-        sys.stdout.write(f"{list_layers(model, inputs)}\n")
+        network = prepare_network(options, choose_device(options.device), [], tqdm.write)
+        with guarded(f"--model {options.model} does not show its layers"):
+            sys.stdout.write(f"{list_layers(network.model, network.inputs)}\n")
         return 0
     left_out: list[str] = []
     photographs = find_photographs(
@@ -112,13 +110,15 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     chosen = find_methods(options.method)
     settings = read_settings(options, chosen)
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
-    model, preprocessing, whose, inputs = load_network(options)
+    network = prepare_network(options, choose_device(options.device), chosen, report)
+    model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
     segmenter = parse_masks(options.masks, preprocessing)
-    classes = classify(model, inputs, hint="--size sets their height and width").shape[1]
-    names = choose_names(model, classes, labels, options.labels)
+    with guarded(f"--model {options.model} does not name its classes"):
+        names = choose_names(model, network.classes, labels, options.labels)
     grays = preprocessing.from_uint8(even_grays(preprocessing.shape)).to(inputs.device)
     layered = next((name for name in chosen if METHODS[name].layer), None)
-    layer = None if layered is None else find_layer(model, options.layer, layered, inputs)
+    with guarded(f"--model {options.model} does not show its layers"):
+        layer = None if layered is None else find_layer(model, options.layer, layered, inputs)
     methods = []
     for name in chosen:
         own = layer if METHODS[name].layer else None
@@ -133,13 +133,14 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         baseline = options.baseline if "baseline" in METHODS[name].takes else None
         size = None if own is None else own.size
         methods.append(ChosenMethod(name, method, reduction, settings, grays, size, baseline))
-    target = find_target(options.target, names, classes)
-    report(f"preprocessing: {whose}\n{preprocessing.describe()}")
+    target = find_target(options.target, names, network.classes)
+    report(network.describe())
     if layer is not None:
         report(str(layer))
     return Explainer(
         model=model,
         preprocessing=preprocessing,
+        outputs=network.outputs,
         methods=tuple(methods),
         segmenter=segmenter,
         names=names,
@@ -148,45 +149,3 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         seed=options.seed,
         batch_size=options.batch_size,
     )
-
-
-def load_network(options: Namespace) -> tuple[nn.Module, Preprocessing, str, Tensor]:
-    """Load the network, on the device where it is to work.
-
-    Returns:
-        The network, its preprocessing, whose that is, and a picture of noise ``(1, 3, H, W)`` to try the network on.
-
-    Raises:
-        InputError: If it cannot be loaded, or an option does not go with it.
-    """
-    device = choose_device(options.device)
-    model = load_model(options.model, options.weights)
-    preprocessing, whose = choose_preprocessing(model, options)
-    for module in model.modules():
-        # Captum's hooks fail on operations in place, by which torchvision's networks save memory.
-        if hasattr(module, "inplace"):
-            vars(module)["inplace"] = False
-    noise = torch.randint(0, 256, (1, 3, *preprocessing.shape), generator=torch.Generator().manual_seed(0))
-    inputs = preprocessing.from_uint8(noise.to(torch.uint8)).to(device)
-    return model.requires_grad_(False).to(device), preprocessing, whose, inputs
-
-
-def choose_preprocessing(model: nn.Module, options: Namespace) -> tuple[Preprocessing, str]:
-    """Take the network's own preprocessing, or ImageNet's, and what the user says instead.
-
-    Returns:
-        The preprocessing, and whose it is.
-
-    Raises:
-        InputError: If the user's numbers are out of range, or in other units than the rest.
-    """
-    own = getattr(model, "preprocessing", None)
-    base, whose = (own, "the network's own") if isinstance(own, Preprocessing) else (IMAGENET, "ImageNet's")
-    fields = ("size", "mean", "std", "scale", "channel_order", "resize")
-    given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
-    try:
-        preprocessing = base.replaced(**given)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the preprocessing makes no sense: {error}.") from error
-    changed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-    return preprocessing, f"{whose}, but for {changed}" if given else whose

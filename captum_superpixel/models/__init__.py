@@ -1,6 +1,7 @@
 """Networks that users bring and small ones of our own; their randomized models are made by ``models.random_twin``."""
 
-from captum_superpixel.models.loading import load_model, load_weights
+from captum_superpixel.models.checkpoints import load_weights
+from captum_superpixel.models.loading import load_model
 from captum_superpixel.models.networks import (
     cifar_resnet,
     resnet18,

@@ -4,12 +4,19 @@ import torch
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._networks import describe_error
 
 __all__ = ["classify"]
 
 
 def classify(
-    model: nn.Module, inputs: Tensor, *, differentiable: bool = True, name: str = "The network", hint: str = ""
+    model: nn.Module,
+    inputs: Tensor,
+    *,
+    differentiable: bool = True,
+    name: str = "The network",
+    hint: str = "",
+    instead: str = "",
 ) -> Tensor:
     """Run a network that a user brought, and check that it classifies images.
 
@@ -19,6 +26,7 @@ def classify(
         differentiable: Whether the logits must have a gradient with respect to the inputs.
         name: What to call the network in messages.
         hint: What to advise in the message where the network fails on these inputs.
+        instead: What to advise where its output has no gradient.
 
     Returns:
         The logits (N, classes), without gradient.
@@ -32,15 +40,16 @@ def classify(
         torch.Size([2, 3])
     """
     shape, count = tuple(inputs.shape), len(inputs)
-    # A user's network may raise anything.
     try:
         with torch.set_grad_enabled(differentiable):
             logits: object = model(inputs.detach().clone().requires_grad_(differentiable))
-    except Exception as error:
+    except Exception as error:  # a user's network may raise anything
+        if differentiable and _runs_without_gradient(model, inputs):
+            raise InputError(_no_gradient(name, instead, f" ({describe_error(error, 100)})")) from error
         advice = f"; {hint}" if hint else ""
         raise InputError(
-            f"{name} fails on an input of shape {shape} ({type(error).__name__}: {error}); it must take float32 "
-            f"images of this shape{advice}."
+            f"{name} fails on an input of shape {shape} ({describe_error(error)}); it must take float32 images of "
+            f"this shape{advice}."
         ) from error
     if not isinstance(logits, Tensor):
         raise InputError(
@@ -55,8 +64,22 @@ def classify(
     if not torch.isfinite(logits).all():
         raise InputError(f"{name} returns NaN or infinite values for an input of shape {shape}; check its weights.")
     if differentiable and not logits.requires_grad:
-        raise InputError(
-            f"{name}'s output has no gradient with respect to its input; its forward must be differentiable, without "
-            "torch.no_grad or detach."
-        )
+        raise InputError(_no_gradient(name, instead))
     return logits.detach()
+
+
+@torch.no_grad()
+def _runs_without_gradient(model: nn.Module, inputs: Tensor) -> bool:
+    """Whether a network that failed on inputs with gradient takes the same without, as one around NumPy does."""
+    try:
+        return isinstance(model(inputs.detach().clone()), Tensor)
+    except Exception:  # a user's network may raise anything
+        return False
+
+
+def _no_gradient(name: str, instead: str, cause: str = "") -> str:
+    advice = f"; or {instead}" if instead else ""
+    return (
+        f"{name}'s output has no gradient with respect to its input{cause}; its forward must be differentiable, "
+        f"without torch.no_grad, detach or NumPy{advice}."
+    )

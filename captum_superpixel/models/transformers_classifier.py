@@ -17,7 +17,7 @@ _PREPROCESSING_FILE = "preprocessor_config.json"
 
 
 class TransformersClassifier(nn.Module):
-    """An image classifier of ``transformers``, from images (N, 3, H, W) to logits (N, classes).
+    """An image classifier of ``transformers``, from images (N, C, H, W) to logits (N, classes).
 
     Args:
         network: What ``AutoModelForImageClassification`` makes.
@@ -32,7 +32,7 @@ class TransformersClassifier(nn.Module):
         self.preprocessing = preprocessing
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, 3, H, W)."""
+        """Logits (N, classes) of images (N, C, H, W)."""
         logits: Tensor = self.network(pixel_values=images, return_dict=True).logits
         return logits
 
@@ -87,7 +87,7 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
         )
     settings = _settings(transformers, name, option, local=local)
     try:
-        preprocessing = _preprocessing(settings)
+        preprocessing = _preprocessing(settings, getattr(network.config, "num_channels", None))
     except (TypeError, ValueError) as error:
         raise InputError(f"{option} {name}: {_PREPROCESSING_FILE} cannot be used ({error}); correct it.") from error
     model = TransformersClassifier(network.float(), _labels(network.config.id2label), preprocessing)
@@ -127,10 +127,11 @@ def _settings(transformers: Any, name: str, option: str, *, local: bool) -> dict
     return dict(settings)
 
 
-def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing | None:
+def _preprocessing(settings: Mapping[str, Any], channels: int | None = None) -> Preprocessing | None:
     """What the settings of an image processor come to, ``input = (pixels * scale - mean) / std``; None if incomplete.
 
-    Files of old versions lack the switches: pixels were scaled then, and normalized where there was a mean.
+    Files of old versions lack the switches: pixels were scaled then, and normalized where there was a mean. A network
+    with one channel is given gray pictures.
     """
     size, resize = _size(settings)
     flipped = bool(settings.get("do_flip_channel_order"))
@@ -146,12 +147,14 @@ def _preprocessing(settings: Mapping[str, Any]) -> Preprocessing | None:
         # EfficientNet divides by the standard deviation twice, as the TensorFlow original does.
         std = tuple(value**2 for value in std)
     scale = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    if channels == 1:
+        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
     return Preprocessing(
         size=size,
-        mean=mean * 3 if len(mean) == 1 else mean,
-        std=std * 3 if len(std) == 1 else std,
+        mean=mean[0] if len(mean) == 1 else mean,
+        std=std[0] if len(std) == 1 else std,
         scale=scale,
-        channel_order="bgr" if flipped else "rgb",
+        channel_order="gray" if channels == 1 else "bgr" if flipped else "rgb",
         resize=resize,
     )
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from captum_superpixel._hashes import fingerprint
+from captum_superpixel._networks import guarded
 from captum_superpixel._store import Content
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.models.classifying import classify
@@ -70,7 +71,9 @@ def load_checkpoints(settings: StudySettings, device: torch.device) -> list[Stud
     networks = []
     for number, specification in enumerate(settings.checkpoints):
         weights = settings.weights[number] if settings.weights else None
-        module = load_model(specification, weights, option="--checkpoint").to(device).requires_grad_(False)
+        module = load_model(specification, weights, option="--checkpoint")
+        with guarded(f"--checkpoint {specification} cannot be made ready"):
+            module = module.to(device).requires_grad_(False)
         name = specification if weights is None else f"{specification}, {Path(weights).name}"
         networks.append(StudyNetwork(module, name))
     return networks

@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import re
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,9 @@ from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import DATASETS, StudySettings, describe_default
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["add_preprocessing_options", "add_study"]
+__all__ = ["CommandParser", "add_preprocessing_options", "add_study"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 _DESCRIPTION = """\
 How stable are explanations over training runs, how faithful, and what does grouping pixels change?
@@ -164,15 +168,43 @@ def add_preprocessing_options(
     formula = "preprocessing, input = (pixels * scale - mean) / std, pixels from 0 to 255"
     group = parser.add_argument_group(formula, description)
     group.add_argument("--size", type=size, metavar=metavar, help="height and width of the network's input")
-    group.add_argument("--mean", type=float, nargs=3, metavar="M", help="of the network's channels, in their order")
-    group.add_argument("--std", type=float, nargs=3, metavar="S", help="likewise")
+    group.add_argument(
+        "--mean", type=_numbers, metavar="M [M M]", help="of the network's channels, in their order; or one for all"
+    )
+    group.add_argument("--std", type=_numbers, metavar="S [S S]", help="likewise")
     group.add_argument(
         "--scale",
         type=float,
         help="with --mean and --std: 1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255",
     )
-    group.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the network")
+    group.add_argument("--channel-order", choices=("rgb", "bgr", "gray"), help="of the network; gray is one channel")
     return group
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose options ``--mean`` and ``--std`` take one number or several.
+
+    The number of values of an option is fixed in ``argparse``, or else it takes the names of files behind it too.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments in which the numbers behind these options are joined by commas."""
+        joined: list[str] = []
+        follows = False
+        for argument in sys.argv[1:] if args is None else args:
+            if follows and _NUMBER.fullmatch(argument):
+                joined[-1] += f"{',' if '=' in joined[-1] else '='}{argument}"
+            else:
+                joined.append(argument)
+                follows = argument in ("--mean", "--std")
+        return super().parse_known_args(joined, namespace)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither one number nor three") from None
 
 
 def _study(options: argparse.Namespace) -> None:

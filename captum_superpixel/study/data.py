@@ -66,8 +66,8 @@ class StudyData:
 
     @property
     def channel_order(self) -> Literal["rgb", "bgr"]:
-        """The order of the inputs' channels, as mask generators take it."""
-        return self.preprocessing.channel_order
+        """The order of the inputs' channels, as mask generators take it; one gray channel has none."""
+        return "bgr" if self.preprocessing.channel_order == "bgr" else "rgb"
 
     def noise(self, pixel_noise: float) -> float:
         """A standard deviation for pixels in [0, 1] in units of the input, the same for all channels."""

@@ -13,6 +13,7 @@ from captum_superpixel.masks import Grid, Slic
 
 CAFFE = Preprocessing(size=(6, 8), mean=(104, 117, 123), std=1, scale=1, channel_order="bgr")
 MINUS_ONE_TO_ONE = Preprocessing(size=5, mean=1, std=(1, 1, 2), scale=1 / 127.5)
+GRAY = Preprocessing(size=5, mean=0.5, std=0.25, channel_order="gray")
 ALL = [IMAGENET, CIFAR10, CAFFE, MINUS_ONE_TO_ONE]
 
 
@@ -192,3 +193,42 @@ def test_images_that_use_a_sliver_of_their_range_are_warned_of() -> None:
     dark = Image.fromarray(np.array([[0, 1000], [2000, 4095]], dtype=np.uint16))
     with pytest.warns(PhotographWarning, match=r"the image uses a sliver .* from 0 to 4095 of 0 to 65535"):
         Preprocessing(2, mean=0, std=1)(dark)
+
+
+def test_gray_is_the_luma_of_pillow(pixels: Tensor) -> None:
+    inputs = GRAY.from_uint8(pixels)
+    for image, gray in zip(pixels, inputs, strict=True):
+        luma = np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L")).astype(np.float64)
+        np.testing.assert_allclose(gray[0].numpy(), (luma / 255 - 0.5) / 0.25, atol=1e-6)
+    assert inputs.shape == (3, 1, 7, 9)
+
+
+def test_gray_photographs_are_shown_gray_and_come_back(pixels: Tensor) -> None:
+    photograph = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
+    fitted = GRAY.fit(photograph)
+    assert fitted.shape == (3, 5, 5)
+    assert torch.equal(fitted[0], fitted[1])
+    assert torch.equal(fitted[0], fitted[2])
+    assert GRAY(photograph).shape == (1, 5, 5)
+    restored = GRAY.to_pixels(GRAY(photograph)[None])
+    torch.testing.assert_close(restored[0], fitted / 255, atol=1e-6, rtol=0)
+
+
+def test_one_channel_has_one_mean() -> None:
+    assert (GRAY.channels, GRAY.mean, GRAY.std, GRAY.denormalize) == (1, (0.5,), (0.25,), ((0.5,), (0.25,)))
+    averaged = IMAGENET.replaced(channel_order="gray")
+    assert (averaged.mean, averaged.std) == (pytest.approx((0.449,)), pytest.approx((0.226,)))
+    assert GRAY.replaced(channel_order="bgr").mean == (0.5, 0.5, 0.5)
+    assert "cropped to 5 x 5, gray\n  (pixels * 0.003922 - (0.5)) / (0.25)" in GRAY.describe()
+    with pytest.raises(ValueError, match=r"mean must be one number for the one gray channel, but \(1, 2, 3\)"):
+        Preprocessing(size=5, mean=(1, 2, 3), std=1, channel_order="gray")
+    with pytest.raises(ValueError, match=r"inputs must have shape \(N, 1, H, W\), but have \(2, 3, 4, 4\)"):
+        GRAY.to_pixels(torch.zeros(2, 3, 4, 4))
+
+
+def test_masks_of_gray_inputs_are_those_of_gray_pixels(pixels: Tensor) -> None:
+    photograph = Image.fromarray(pixels[0].permute(1, 2, 0).numpy()).resize((24, 24))
+    gray = GRAY.replaced(size=24)
+    luma = torch.from_numpy(np.array(photograph.convert("L")))[None, None].float()
+    expected = Slic(9, denormalize=(0, 1 / 255))(luma)
+    assert torch.equal(Slic(9, denormalize=gray.denormalize)(gray(photograph)[None]), expected)

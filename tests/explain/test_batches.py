@@ -1,6 +1,5 @@
 """Photographs in batches: each is explained as it is alone, and none takes its neighbors down."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
 from captum_superpixel.explain.run import make_explainer
+from captum_superpixel.study.command import CommandParser
 
 TOGETHER = [name for name, method in METHODS.items() if not method.alone]
 
@@ -30,7 +30,7 @@ def photographs() -> list[Path]:
 
 
 def explainer(*arguments: str, network: str = "load") -> Explainer:
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     add_explain(parser.add_subparsers())
     layer = ["--layer", f"{'net.' if network == 'broken_on_black' else ''}features.0", "--method", "LayerGradCam"]
     common = ["explain", "cat.png", "--model", f"explain_net:{network}", "--size", "16", *layer]

@@ -1,5 +1,6 @@
 """Names of classes, the one to explain, and probabilities."""
 
+import math
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.explain.classes import choose_names, find_target, rank_classes
+from captum_superpixel.models.activation import Outputs
 
 NAMES = ["tabby, tabby cat", "tiger cat", "Tiger Cat", "crane", "crane", "great_white_shark"]
 
@@ -70,7 +72,28 @@ def test_probabilities_are_a_softmax_unless_they_are_probabilities() -> None:
     assert [prediction.name for prediction in ranked] == ["b", "c", "a"]
     expected = torch.softmax(logits[0].double(), dim=0)[[1, 2, 0]].tolist()
     assert [prediction.probability for prediction in ranked] == pytest.approx(expected)
-    shares = [prediction.probability for prediction in rank_classes(torch.tensor([[0.2, 0.8]]), None)]
+    already = Outputs(2, "softmax", "probability")
+    shares = [prediction.probability for prediction in rank_classes(torch.tensor([[0.2, 0.8]]), None, already)]
     assert shares == pytest.approx([0.8, 0.2])
-    (only,) = rank_classes(torch.tensor([[3.0]]), None)
-    assert (only.name, only.probability) == ("class 0", None)
+
+
+def test_classes_that_each_hold_or_do_not() -> None:
+    ranked = rank_classes(torch.tensor([[0.0, 3.0]]), ["a", "b"], Outputs(2, "sigmoid", "logit"))
+    assert [prediction.probability for prediction in ranked] == pytest.approx([1 / (1 + math.exp(-3)), 0.5])
+    assert {prediction.role for prediction in ranked} == {"likeliest"}
+
+
+def test_outputs_that_are_no_probabilities() -> None:
+    (only,) = rank_classes(torch.tensor([[3.0]]), None, Outputs(1, "none", "value"))
+    assert (only.name, only.probability, only.value, only.figure, only.role) == ("output 0", None, 3.0, "3", "output")
+    several = rank_classes(torch.tensor([[-1.0, 2.5]]), None, Outputs(2, "none", "value"))
+    assert [(prediction.name, prediction.figure) for prediction in several] == [("output 1", "2.5"), ("output 0", "-1")]
+    assert several[0].role == "largest"
+
+
+def test_one_output_may_have_two_names() -> None:
+    network = torch.nn.Identity()
+    assert choose_names(network, 1, ["no", "yes"]) == ["yes"]
+    assert choose_names(network, 1, ["yes"]) == ["yes"]
+    with pytest.raises(InputError, match=r"names 3 classes, but this network has 1: .* the second is what the output"):
+        choose_names(network, 1, ["a", "b", "c"], Path("three.txt"))

@@ -21,12 +21,13 @@ from captum_superpixel.explain.outputs import draw, save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import region_table
+from captum_superpixel.study.command import CommandParser
 
 PERTURBING = {"FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     add_explain(parser.add_subparsers())
     return parser.parse_args(["explain", "cat.png", "--model", "explain_net:load", "--size", "16", *arguments])
 

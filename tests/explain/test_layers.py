@@ -64,11 +64,12 @@ def odd() -> nn.Module:
 
 def test_usable_layers_in_their_order() -> None:
     model = load_model("explain_net:load")
+    before = [dict(module._forward_hooks) for module in model.modules()]
     found = usable_layers(model, INPUTS)
     assert list(found) == ["conv", "relu", "features.0", "features.1", "features", "pool"]
     assert found["conv"].size == (16, 16)
     assert found["features"].size == (8, 8)
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert [dict(module._forward_hooks) for module in model.modules()] == before
 
 
 def test_layers_that_the_image_and_the_logits_go_through() -> None:

@@ -1,16 +1,13 @@
-"""Naming a network: Python code with and without a state dict, and what the errors say."""
+"""Naming a network: Python code, programs in files, what comes out of either, and what the errors say."""
 
 import sys
-from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
-from captum_superpixel.models.loading import load_model, load_state_dict, load_weights
+from captum_superpixel.models.loading import Function, load_model
 
 MODULE = """
 import torch
@@ -38,6 +35,40 @@ def fails():
 
 def needs(path):
     return Net()
+
+class Answers(Net):
+    def forward(self, x):
+        return {"loss": None, "logits": super().forward(x)}
+
+class One(Net):
+    def forward(self, x):
+        return super().forward(x)[:, 0]
+
+class Places(Net):
+    def forward(self, x):
+        return super().forward(x)[..., None, None]
+
+class Squeezed(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :1].squeeze()
+
+def predict():
+    net = Net()
+    return lambda x: net(x).tolist() if len(x) > 4 else net(x)
+
+def program():
+    return torch.export.export(Net(), (torch.rand(1, 3, 2, 2),))
+
+class Refuses(Net):
+    def to(self, *args, **kwargs):
+        raise NotImplementedError("not\\nmoved")
+
+class Stubborn(Net):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout()
+    def train(self, mode=True):
+        return self
 """
 
 
@@ -95,135 +126,54 @@ def test_messages_name_the_users_option() -> None:
 
 def test_a_file_is_told_from_a_model_of_the_hub(folder: Path) -> None:
     (folder / "runs").mkdir()
-    (folder / "runs" / "net.pt").write_bytes(b"")
-    with pytest.raises(InputError, match=r"--model runs/net\.pt is a file; .* MODULE:FACTORY"):
-        load_model("runs/net.pt")
-
-
-@pytest.fixture
-def state() -> dict[str, Tensor]:
-    return {"linear.weight": torch.arange(12.0).view(4, 3), "linear.bias": torch.tensor([1.0, -2, 3, -4])}
-
-
-def check(model: nn.Module, state: dict[str, Tensor]) -> None:
-    assert not model.training
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, state[name])
-        assert tensor.dtype == torch.float32
-
-
-def test_weights_of_safetensors(folder: Path, state: dict[str, Tensor]) -> None:
-    save_file(state, folder / "net.safetensors")
-    check(load_model("users_net:Net", "net.safetensors"), state)
-
-
-@pytest.mark.parametrize("nested", [None, "state_dict", "model_state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_weights_of_torch(folder: Path, state: dict[str, Tensor], nested: str | None, prefix: str) -> None:
-    saved = OrderedDict((prefix + key, tensor.half()) for key, tensor in state.items())
-    torch.save(saved if nested is None else {"epoch": 3, nested: saved}, folder / "net.th")
-    check(load_model("users_net:Net", folder / "net.th"), state)
-
-
-def test_a_prefix_that_is_the_networks_own_stays(folder: Path) -> None:
-    wrapped = nn.DataParallel(nn.Linear(2, 2))
-    expected = {key: torch.rand_like(tensor) for key, tensor in wrapped.state_dict().items()}
-    torch.save(expected, folder / "parallel.pt")
-    load_weights(wrapped, folder / "parallel.pt")
-    for key, tensor in wrapped.state_dict().items():
-        assert torch.equal(tensor, expected[key])
-
-
-def test_counters_of_batches_may_be_missing(folder: Path) -> None:
-    norm = nn.BatchNorm2d(3)
-    torch.save({key: value + 1 for key, value in norm.state_dict().items() if "num" not in key}, folder / "norm.pt")
-    load_weights(norm, folder / "norm.pt")
-    assert norm.running_mean is not None
-    assert norm.running_mean.tolist() == [1, 1, 1]
+    (folder / "runs" / "net.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"--model runs/net\.bin is a file, but not of a program .* MODULE:FACTORY"):
+        load_model("runs/net.bin")
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "shape"),
     [
-        (
-            {"linear.bias": None},
-            r"1 of 2 parameters of the network are not in the file \(linear\.bias\)\. Pass",
-        ),
-        (
-            {key: torch.zeros(1) for key in ("fc.a", "fc.b", "fc.c", "fc.d")},
-            r"4 of 6 entries of the file are not in the network \(fc\.a, fc\.b, fc\.c, …\)\. Pass",
-        ),
-        (
-            {"linear.bias": torch.zeros(10)},
-            r"1 of 2 have another shape \(linear\.bias is \(10,\) in the file and \(4,\) in the network\)\. Pass",
-        ),
-        (
-            {"linear.bias": None, "head.bias": torch.zeros(4)},
-            r"not in the file \(linear\.bias\); .* not in the network \(head\.bias\)",
-        ),
+        ("Net", (3, 4)),
+        ("Answers", (3, 4)),
+        ("One", (3, 1)),
+        ("Places", (3, 4)),
+        ("Squeezed", (3, 1)),
+        ("program", (3, 4)),
     ],
 )
-def test_weights_that_do_not_fit(
-    folder: Path, state: dict[str, Tensor], change: dict[str, Tensor | None], message: str
-) -> None:
-    changed = {key: tensor for key, tensor in (state | change).items() if tensor is not None}
-    torch.save(changed, folder / "net.pt")
-    with pytest.raises(InputError, match=rf"--model users_net:Net: the weights net\.pt do not fit: .*{message}"):
-        load_model("users_net:Net", "net.pt")
+def test_whatever_networks_return_becomes_logits(name: str, shape: tuple[int, int]) -> None:
+    model = load_model(f"users_net:{name}")
+    images = torch.rand(3, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    assert model(images).shape == shape
+    assert model(images[:1]).shape == (1, shape[1])
+    torch.testing.assert_close(model(images)[1:2], model(images[1:2]))
 
 
-def test_files_that_hold_no_state_dict(folder: Path, state: dict[str, Tensor]) -> None:
-    torch.save(torch.zeros(3), folder / "tensor.pt")
-    torch.save({}, folder / "empty.pt")
-    torch.save({"weights": {"deep": state}}, folder / "deep.pt")
-    torch.save({0: torch.zeros(3)}, folder / "numbered.pt")
-    torch.save(nn.Linear(2, 2), folder / "module.pt")
-    torch.save(state, folder / "whole.pt")
-    (folder / "cut.pt").write_bytes((folder / "whole.pt").read_bytes()[:-200])
-    (folder / "text.safetensors").write_text("no tensors at all")
-    (folder / "folder.pt").mkdir()
-    for name, message in (
-        ("missing.pt", r"missing\.pt do not exist; pass a file"),
-        ("folder.pt", r"folder\.pt are no file"),
-        ("tensor.pt", r"tensor\.pt hold a Tensor, not a state dict"),
-        ("empty.pt", r"empty\.pt hold nothing"),
-        ("deep.pt", r"deep\.pt hold a dict under 'weights'"),
-        ("numbered.pt", r"numbered\.pt hold a Tensor under 0"),
-        ("module.pt", r"module\.pt cannot be read \(UnpicklingError.*torch\.save\(model\.state_dict\(\)"),
-        ("cut.pt", r"cut\.pt cannot be read \(RuntimeError"),
-        ("text.safetensors", r"text\.safetensors cannot be read \(SafetensorError"),
-    ):
-        with pytest.raises(InputError, match=message) as caught:
-            load_state_dict(folder / name)
-        assert "\n" not in str(caught.value)
+def test_a_network_that_is_loaded_twice_has_one_hook() -> None:
+    assert load_model("users_net:ready") is load_model("users_net:ready")
+    assert len(load_model("users_net:ready")._forward_hooks) == 1
 
 
-def test_code_in_a_file_is_not_run(folder: Path) -> None:
-    class Opens:
-        def __reduce__(self) -> tuple[object, ...]:
-            return open, (str(folder / "opened"), "w")
-
-    torch.save({"linear.weight": Opens()}, folder / "evil.pt")
-    with pytest.raises(InputError, match=r"evil\.pt cannot be read \(UnpicklingError"):
-        load_state_dict(folder / "evil.pt")
-    assert not (folder / "opened").exists()
+def test_functions_are_networks_of_which_nothing_is_known() -> None:
+    model = load_model("users_net:predict")
+    assert isinstance(model, Function)
+    assert list(model.parameters()) == []
+    assert model(torch.zeros(2, 3, 2, 2)).shape == (2, 4)
 
 
-def test_hooks_of_the_network_may_refuse(folder: Path, state: dict[str, Tensor]) -> None:
-    def refuse(*_: object) -> None:
-        raise RuntimeError("not on Sundays")
-
-    network = nn.Linear(3, 4)
-    network.register_load_state_dict_pre_hook(refuse)
-    torch.save(network.state_dict(), folder / "net.pt")
-    with pytest.raises(InputError, match=r"could not be loaded \(RuntimeError: not on Sundays\)"):
-        load_weights(network, folder / "net.pt")
+def test_what_a_network_raises_while_it_is_loaded_is_one_line() -> None:
+    message = r"--model users_net:Refuses cannot be brought to the CPU and float32 \(NotImplementedError: not moved\)\."
+    with pytest.raises(InputError, match=message):
+        load_model("users_net:Refuses")
 
 
-def test_missing_safetensors(folder: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    save_file(state, folder / "net.safetensors")
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(
-        InputError, match=r"net\.safetensors need the package safetensors .*captum-superpixel\[models\]"
-    ):
-        load_state_dict(folder / "net.safetensors")
+def test_a_network_that_stays_in_training_mode_is_told_once() -> None:
+    with pytest.warns(
+        UserWarning, match=r"stays in training mode, although eval\(\) was called, and holds Dropout"
+    ) as found:
+        load_model("users_net:Stubborn")
+    assert len(found) == 1
+    lines: list[str] = []
+    load_model("users_net:Stubborn", report=lines.append)
+    assert [line.startswith("the network stays in training mode") for line in lines] == [True]
