@@ -87,7 +87,7 @@ def test_a_method_that_needs_no_layer(folder: Path, refused: Callable[..., str])
 
 def test_layers_that_can_be_passed(folder: Path, refused: Callable[..., str]) -> None:
     message = refused("--method", "LayerGradCam", "--layer", "linear")
-    layers = re.findall(r"\b(?:conv|relu|pool|features(?:\.\d)?)\b", message.split("pass", 1)[1])
+    layers = re.findall(r"\b(?:conv|relu|pool|features(?:\.\d)?)\b", message.split("use such as", 1)[1])
     assert layers
     for layer in layers:
         explained(folder, "--method", "LayerGradCam", "--layer", layer)
