@@ -9,10 +9,16 @@ import pytest
 
 from captum_superpixel.cli import main
 
-BASE = ("cat.png", "--method", "Saliency", "--size", "24x20", "--format", "npz")
+BASE = ("cat.png", "--size", "24x20", "--format", "npz")
+
+
+def with_method(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Name a method where the test does not."""
+    return arguments if "--method" in arguments else ("--method", "Saliency", *arguments)
 
 
 def explained(folder: Path, *arguments: str, model: str = "explain_net:load") -> dict[str, np.ndarray]:
+    arguments = with_method(arguments)
     assert main(["explain", *BASE, "--model", model, "--masks", "grid:9", *arguments]) == 0
     with np.load(folder / "explanations" / "cat.npz") as arrays:
         return dict(arrays)
@@ -22,7 +28,7 @@ def explained(folder: Path, *arguments: str, model: str = "explain_net:load") ->
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(*arguments: str, model: str = "explain_net:load") -> str:
         capsys.readouterr()
-        assert main(["explain", *BASE, "--model", model, *arguments]) == 2
+        assert main(["explain", *BASE, "--model", model, *with_method(arguments)]) == 2
         return capsys.readouterr().err
 
     return run
