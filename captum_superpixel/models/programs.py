@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error, logits_of_images
+from captum_superpixel._threads import ignored_warnings
 
 __all__ = ["PROGRAM_SUFFIXES", "Program", "is_program", "read_program"]
 
@@ -133,8 +133,7 @@ def _shape_of_images(network: nn.Module) -> tuple[int | None, ...]:
 def _quietly() -> Iterator[None]:
     """Keep back what torch says about files of others on its own: that TorchScript grows old, and why it failed."""
     disabled = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignored_warnings(Warning):
         logging.disable(logging.WARNING)
         try:
             yield
