@@ -87,7 +87,7 @@ def test_pixels_are_counted_by_a_mask_of_pixels() -> None:
     for share, number in ((0.8, 2), (0.9, 4), (1.0, 6), (0.3, 1)):  # of 22: 18 of two, 19 of three, 20 of four
         assert effective_regions(map_, pixels, share=share).tolist() == [number]
     # Ten equal pixels: nine hold nine tenths, however their sum is rounded.
-    for value in (1.0, 0.1, 1 / 3, 1e-40, 1e300):
+    for value in (1.0, 0.1, 1 / 3, 1e-300, 1e308):
         equal = torch.full((1, 1, 2, 5), value, dtype=torch.float64)
         assert effective_regions(equal, torch.arange(10).reshape(2, 5)).tolist() == [9]
         assert effective_regions(equal).tolist() == [1]
@@ -102,6 +102,12 @@ def test_segments_of_a_mask_are_counted_by_their_sums() -> None:
         assert effective_regions(maps, mask, share=share).tolist() == numbers
         assert effective_regions(maps, mask.numpy(), share=share).tolist() == numbers
     assert effective_regions(maps, torch.tensor([[0, 0, 0, 1]])).tolist() == [2, 1 + 1]
+
+
+def test_two_masks_serve_four_maps_in_a_row(random: Draw) -> None:
+    maps, masks = random(4, 1, 1, 6), torch.tensor([[[[0, 0, 0, 1, 1, 2]]], [[[0, 1, 2, 3, 4, 5]]]])
+    each = masks.repeat_interleave(2, dim=0)
+    assert torch.equal(effective_regions(maps, masks), effective_regions(maps, each))
 
 
 def test_against_a_loop(random: Draw) -> None:

@@ -179,6 +179,12 @@ def test_one_segment_a_pixel_is_pixel_by_pixel_and_names_of_segments_do_not_matt
     assert torch.equal(mu_fidelity(linear, inputs, maps, softmax=False, feature_mask=3 * mask.numpy() + 1), by_segment)
 
 
+def test_two_masks_serve_four_images_in_a_row(linear: Linear, inputs: Tensor, maps: Tensor, mask: Tensor) -> None:
+    each = mask[:2].repeat_interleave(2, dim=0)
+    expected = mu_fidelity(linear, inputs, maps, softmax=False, feature_mask=each)
+    assert torch.equal(mu_fidelity(linear, inputs, maps, softmax=False, feature_mask=mask[:2]), expected)
+
+
 def test_scale_and_channels_change_nothing_and_signs_do(linear: Linear, inputs: Tensor, maps: Tensor) -> None:
     value = mu_fidelity(linear, inputs, maps, softmax=False)
     for same in (1e-200 * maps, 1e150 * maps, maps.repeat(1, 3, 1, 1), maps + 5):
