@@ -93,9 +93,12 @@ def mu_fidelity(
         an image's value depends neither on its batch nor on ``batch_size``, and two maps are compared over the same
         subsets.
 
-        At 20 % of single pixels a subset is a fine grain whose effect says little about any pixel, and correlations
-        are small for every map; segments make larger differences. Maps of unlike granularity compare over one mask
-        that is not their own.
+        A fifth of the pixels, scattered over the image, does much the same to it whichever they are, so correlations
+        over pixels are small: .07 for IntegratedGradients and a CIFAR ResNet-20, where those over 40 superpixels are
+        .20. Maps that are compared need the same mask, one that none of them was pooled over.
+
+        Most methods explain a logit, and its contributions add up to the drop of the logit: for these ``softmax=False``
+        compares like with like (.10 and .31 in the same example). The default is that of the other metrics.
 
         A map of a method that perturbs segments holds the whole effect of a segment in each of its elements: divide it
         by the number of elements of each segment first, so that sums over pixels and channels count the effect once.
