@@ -94,8 +94,8 @@ def mu_fidelity(
         subsets.
 
         A fifth of the pixels, scattered over the image, does much the same to it whichever they are, so correlations
-        over pixels are small: .07 for IntegratedGradients and a CIFAR ResNet-20, where those over 40 superpixels are
-        .20. Maps that are compared need the same mask, one that none of them was pooled over.
+        over pixels are small: .07 for IntegratedGradients and a CIFAR ResNet-20 (mean of 24 images), where those over
+        40 superpixels are .20. Maps that are compared need the same mask, one that none of them was pooled over.
 
         Most methods explain a logit, and its contributions add up to the drop of the logit: for these ``softmax=False``
         compares like with like (.10 and .31 in the same example). The default is that of the other metrics.
