@@ -1,14 +1,17 @@
-"""Stability, fidelity and localization of attribution maps, and the nulls without which stability means little."""
+"""Stability, fidelity, localization and complexity of maps, and the nulls without which stability means little."""
 
 from captum_superpixel.metrics.across_models import MegeReco, across_model_variance, mege_reco
 from captum_superpixel.metrics.bootstrap import bootstrap_mean
+from captum_superpixel.metrics.complexity import effective_regions, entropy
 from captum_superpixel.metrics.fidelity import Curve, deletion_auc, deletion_curve, insertion_auc, insertion_curve
+from captum_superpixel.metrics.irof import irof
 from captum_superpixel.metrics.localization import (
     LOCALIZATION,
     pointing_game,
     relevance_mass_accuracy,
     relevance_rank_accuracy,
 )
+from captum_superpixel.metrics.mu_fidelity import mu_fidelity
 from captum_superpixel.metrics.null import (
     NullCorrected,
     against_null,
@@ -40,10 +43,14 @@ __all__ = [
     "cosine_similarity",
     "deletion_auc",
     "deletion_curve",
+    "effective_regions",
+    "entropy",
     "excess",
     "insertion_auc",
     "insertion_curve",
+    "irof",
     "mege_reco",
+    "mu_fidelity",
     "noisy_linear_imputation",
     "null_corrected",
     "paired_difference",
