@@ -15,7 +15,7 @@ from torch.nn import Module, MultiheadAttention
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, one_line
 
 __all__ = [
     "acts_as_in_training",
@@ -102,10 +102,10 @@ def describe_error(error: BaseException, limit: int = 300) -> str:
         ('ValueError: two lines', "KeyError: 'aaaa ...")
     """
     lines = str(error).strip().splitlines() or [""]
-    name, text = type(error).__name__, " ".join(" ".join(lines).split())
+    name, text = type(error).__name__, one_line(error)
     if any("Traceback of TorchScript" in line for line in lines):
         name, _, text = lines[-1].partition(": ") if ": " in lines[-1] else (name, "", lines[-1])
-    text = text if len(text) <= limit else f"{text[:limit]} ..."
+    text = one_line(text, limit)
     return f"{name}: {text}" if text else name
 
 

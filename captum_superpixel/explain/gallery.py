@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_superpixel._checks import readable
+from captum_superpixel._checks import one_line, readable
 from captum_superpixel._files import replacing
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
@@ -103,9 +103,7 @@ class Gallery:
         try:
             self._write(number, cards)
         except OSError as error:
-            self.error = (
-                f"the gallery {readable(self._pages[number])} cannot be written: {' '.join(str(error).split())}"
-            )
+            self.error = f"the gallery {readable(self._pages[number])} cannot be written: {one_line(error)}"
 
     def _write(self, number: int, cards: Sequence[str]) -> None:
         parts = resources.files("captum_superpixel.explain")

@@ -23,7 +23,6 @@ from captum_superpixel.models.programs import Program
 
 __all__ = ["Network", "check_method", "choose_preprocessing", "needs_gradient", "prepare_network"]
 
-_WITHOUT_GRADIENT = ("FeatureAblation", "Lime", "KernelShap", "ShapleyValueSampling", "ShapleyValues", "Occlusion")
 _HOOKS = {"DeepLift", "DeepLiftShap", "GuidedBackprop", "Deconvolution", "LRP", "GuidedGradCam"}
 """The methods without an option for a layer that hook the network's layers, or that name one."""
 
@@ -187,7 +186,8 @@ def _channels_of_first_layer(model: nn.Module) -> int | None:
 
 
 def _classify(model: nn.Module, inputs: Tensor, *, differentiable: bool) -> Tensor:
-    instead = f"use a method that needs no gradient: {listed(_WITHOUT_GRADIENT)}"
+    without = [name for name, method in METHODS.items() if not method.layer and not needs_gradient(name)]
+    instead = f"use a method that needs no gradient: {listed(without)}"
     hint = "--size sets their height and width"
     return classify(model, inputs, differentiable=differentiable, hint=hint, instead=instead)
 

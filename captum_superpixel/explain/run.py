@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from captum_superpixel._checks import InputError, readable
+from captum_superpixel._checks import InputError, one_line, readable
 from captum_superpixel._networks import guarded
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.methods import METHODS, make_method
@@ -91,7 +91,7 @@ def _write(outcome: Outcome, outputs: Sequence[Output], top: int) -> tuple[list[
         try:
             save(held, output.path, top)
         except (InputError, OSError) as error:
-            wrong.append(" ".join(str(error).split()))
+            wrong.append(one_line(error))
         else:
             written.append(output.path)
     return written, wrong
