@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel._untyped import label
-from captum_superpixel.feature_masks import MaskLike, check_feature_mask
+from captum_superpixel._untyped import Floats, label
+from captum_superpixel.feature_masks import MaskLike, check_region_mask
+from captum_superpixel.pooling import check_attributions
 
 __all__ = ["ensemble_regions"]
 
@@ -23,7 +24,6 @@ criterion have the strongest colors of the map, and a reader would miss them in 
 _ROUNDING = 1e-12
 """Two parts whose joining costs less than this share of the map's variation hold the same value."""
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 
@@ -62,10 +62,7 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
         >>> ensemble_regions(maps, [halves, thirds]).tolist()
         [[[[0, 0, 0, 1, 1, 1]]]]
     """
-    if not isinstance(attributions, Tensor) or not attributions.is_floating_point():
-        what = attributions.dtype if isinstance(attributions, Tensor) else f"a {type(attributions).__name__}"
-        raise TypeError(f"attributions must be a floating-point tensor, but {what} was passed")
-    shape = tuple(attributions.shape)
+    shape = tuple(check_attributions(attributions).shape)
     if len(shape) != 4 or not attributions.numel():
         raise ValueError(f"attributions of shape {shape} are no maps of images: pass (N, C, H, W)")
     # Typed loosely: a tensor has the methods of a sequence, and would be taken for one mask per image.
@@ -73,22 +70,12 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
     if isinstance(given, (Tensor, np.ndarray)) or not len(feature_masks):
         raise ValueError("feature_masks must be a list of one mask per member of the ensemble, of at least one")
     limit = None if n_regions is None else checked_integer("n_regions", n_regions)
-    masks = [_checked(mask, shape) for mask in feature_masks]
+    masks = [check_region_mask(mask, shape) for mask in feature_masks]
     values = attributions.detach().cpu().double().mean(dim=1).numpy()
     found = [
         _join(image, [mask[n % len(mask), 0].cpu().numpy() for mask in masks], limit) for n, image in enumerate(values)
     ]
     return torch.from_numpy(np.stack(found))[:, None].to(attributions.device)
-
-
-def _checked(feature_mask: object, shape: tuple[int, ...]) -> Tensor:
-    mask = check_feature_mask(feature_mask, shape)
-    if mask.shape[0] not in (1, shape[0]) or mask.shape[1] != 1:
-        raise ValueError(
-            f"a feature mask of shape {tuple(mask.shape)} does not fit the maps of shape {shape}: pass ids of shape "
-            f"(1 or {shape[0]}, 1, {shape[2]}, {shape[3]})"
-        )
-    return mask
 
 
 def _join(values: Floats, masks: list[NDArray[np.int64]], limit: int | None) -> Labels:
