@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any, Self, cast
 
 from captum.attr import Attribution, GradientAttribution
 
-from captum_superpixel.attr._captum import check_method
+from captum_superpixel.attr._captum import check_method, signature_of
 
 __all__ = ["Wrapper"]
 
@@ -36,6 +37,16 @@ class Wrapper(Attribution):
         else:
             Attribution.__init__(self, attribution_method.forward_func)
         self.attribution_method = attribution_method
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether the wrapped method multiplies by the inputs (global) or not (local)."""
+        return bool(self.attribution_method.multiplies_by_inputs)
+
+    @property
+    def call_signature(self) -> inspect.Signature:
+        """Signature of the wrapped method's ``attribute``, to which calls are bound."""
+        return signature_of(self.attribution_method)
 
     def attribute_future(self, *args: object, **kwargs: object) -> None:
         """Not implemented: Captum's futures cannot be worked on."""

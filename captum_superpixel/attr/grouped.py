@@ -198,11 +198,6 @@ class SuperpixelGrouped(Wrapper):
         members: list[Any] = [member if isinstance(inputs, tuple) else member[0] for member in ensemble]
         return members if is_ensemble(self.mask_generator) else members[0]
 
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the wrapped method multiplies by the inputs (global) or not (local)."""
-        return bool(self.attribution_method.multiplies_by_inputs)
-
     def has_convergence_delta(self) -> bool:
         """Whether a convergence delta exists: the wrapped method has one, and grouping keeps the sum of its maps."""
         return self.attribution_method.has_convergence_delta() and self._keeps_sum
@@ -234,7 +229,7 @@ class SuperpixelGrouped(Wrapper):
     @property
     def call_signature(self) -> inspect.Signature:
         """Signature of the wrapped method's ``attribute``, with the mask, to which calls are bound."""
-        wrapped = signature_of(self.attribution_method)
+        wrapped = super().call_signature
         if "feature_mask" in wrapped.parameters:
             return wrapped
         parameters = list(wrapped.parameters.values())

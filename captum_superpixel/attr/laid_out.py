@@ -18,9 +18,9 @@ from captum_superpixel.attr._captum import (
     has_layer_output,
     innermost,
     log_usage,
-    signature_of,
 )
 from captum_superpixel.attr._failures import layer_of
+from captum_superpixel.attr._wrapper import Wrapper
 from captum_superpixel.attr.grouping import lay_over
 from captum_superpixel.attr.layouts import Layout, LayoutError, channel_axis_of_type, find_layout
 from captum_superpixel.attr.observing import Observation, observe
@@ -233,7 +233,7 @@ def read_layer(
     return reader
 
 
-class LaidOut(Attribution):
+class LaidOut(Wrapper):
     """A method whose layer is laid out: its maps are ``(N, C, h, w)``.
 
     Args:
@@ -242,8 +242,7 @@ class LaidOut(Attribution):
     """
 
     def __init__(self, method: Attribution, layout: Layout) -> None:
-        super().__init__(method.forward_func)
-        self.attribution_method = with_layout(method, layout)
+        super().__init__(with_layout(method, layout))
         self.layout = layout
 
     @log_usage
@@ -253,16 +252,6 @@ class LaidOut(Attribution):
             kwargs["layer_mask"] = self.layout.to_layer(kwargs["layer_mask"])
         maps: Any = cast(Any, self.attribution_method).attribute(inputs, *args, **kwargs)
         return self.layout(maps) if _gives_layer_output(self.attribution_method) else maps
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the method multiplies by the inputs."""
-        return bool(self.attribution_method.multiplies_by_inputs)
-
-    @property
-    def call_signature(self) -> Any:
-        """Signature of the method's ``attribute``."""
-        return signature_of(self.attribution_method)
 
 
 def check_reshape_transform(transform: object, method: Attribution) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import io
 import os
-import string
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -21,6 +17,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import one_line, readable
 from captum_superpixel._files import replacing
+from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
 from captum_superpixel.explain.photographs import PER_PAGE, Plan
@@ -106,26 +103,21 @@ class Gallery:
             self.error = f"the gallery {readable(self._pages[number])} cannot be written: {one_line(error)}"
 
     def _write(self, number: int, cards: Sequence[str]) -> None:
-        parts = resources.files("captum_superpixel.explain")
-        page, style = ((parts / name).read_text(encoding="utf-8").strip() for name in ("gallery.html", "gallery.css"))
-        source = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        policy = f"default-src 'none'; img-src data:; style-src 'sha256-{source}'; base-uri 'none'; form-action 'none'"
+        page, style = read_parts("captum_superpixel.explain", ("gallery.html", "gallery.css"))
         links = _page_links(self._pages, number)
         nothing = '<p class="note">No photograph on this page could be explained.</p>'
-        filled = string.Template(page).substitute(
-            policy=html.escape(policy),
-            title=f"Explanations of {self._total} photograph{'s' if self._total > 1 else ''}",
-            style=style,
-            how=self._describe(),
-            failed=_list_failures(self._failures) if number == 0 else "",
-            pages=f'<nav aria-label="Pages">{links}</nav>' if links else "",
-            cards=f'<ul class="cards">{"".join(cards)}</ul>' if cards else nothing,
-            footer=f'<footer><nav aria-label="Pages, again">{links}</nav></footer>' if links else "",
-        )
+        texts = {
+            "title": f"Explanations of {self._total} photograph{'s' if self._total > 1 else ''}",
+            "how": self._describe(),
+            "failed": _list_failures(self._failures) if number == 0 else "",
+            "pages": f'<nav aria-label="Pages">{links}</nav>' if links else "",
+            "cards": f'<ul class="cards">{"".join(cards)}</ul>' if cards else nothing,
+            "footer": f'<footer><nav aria-label="Pages, again">{links}</nav></footer>' if links else "",
+        }
         path = self._pages[number]
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_bytes(filled.encode("utf-8", errors="replace"))
+            temporary.write_bytes(fill_page(page, texts, style))
 
     def _describe(self) -> str:
         """What was done, escaped."""
@@ -178,7 +170,7 @@ def _figure(picture: Tensor, alternative: str, caption: str) -> str:
     image.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=75)
-    address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    address = to_data_url("image/jpeg", buffer.getvalue())
     width, height = image.size
     return (
         f'<figure><img src="{address}" width="{width}" height="{height}" alt="{_text(alternative)}" decoding="async">'

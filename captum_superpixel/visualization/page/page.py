@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import os
-import string
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
 from captum_superpixel._checks import checked_choice
 from captum_superpixel._files import check_output_file, replacing
+from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel._region_table import SHARE, name_score
 from captum_superpixel.regions import Ranking
 from captum_superpixel.visualization._color_scale import check_outlier_perc
@@ -162,7 +159,7 @@ def save_html(
         "title": html.escape(heading),
         "prediction": headline,
         "remarks": notes,
-        "picture": _layers.to_data_url(media_type, compressed),
+        "picture": to_data_url(media_type, compressed),
         "first": "highest score" if by == "score" else "score of the largest magnitude",
     }
     # Maps are embedded last, in the bytes that the rest of the page leaves for them.
@@ -178,28 +175,13 @@ def _embed(waiting: Sequence[Waiting], rest: int) -> None:
     for done, (layer, values, scale) in enumerate(waiting):
         share = rest / (len(waiting) - done)
         # Base64 makes 4 bytes of 3; the rest of a layer's text is short.
-        layer["png"] = _layers.to_data_url("image/png", _layers.encode_map(values, scale, 0.75 * (share - 64)))
+        layer["png"] = to_data_url("image/png", _layers.encode_map(values, scale, 0.75 * (share - 64)))
         rest -= len(layer["png"])
 
 
 def _assemble(texts: Mapping[str, str], data: Mapping[str, Any]) -> bytes:
     """Fill the template of the page; text of the caller is escaped already."""
-    parts = resources.files("captum_superpixel.visualization.page")
-    page, style, *scripts = ((parts / name).read_text(encoding="utf-8").strip() for name in _PARTS + _SCRIPTS)
-    script = "\n\n".join(scripts)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    page, style, *scripts = read_parts("captum_superpixel.visualization.page", _PARTS + _SCRIPTS)
     # "<" could end the script element that holds the data; in JSON it can only be part of a string.
     encoded = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    filled = string.Template(page).substitute(
-        texts, policy=html.escape(policy), style=style, data=encoded, script=script, share=SHARE
-    )
-    # Names of files may hold bytes that are not text.
-    return filled.encode("utf-8", errors="replace")
-
-
-def _source(text: str) -> str:
-    """Name an inline element in a content security policy by its hash."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return fill_page(page, {**texts, "data": encoded, "share": SHARE}, style, "\n\n".join(scripts))
