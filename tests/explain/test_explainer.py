@@ -11,6 +11,7 @@ from torch import Tensor
 
 from captum_superpixel import SuperpixelGrouped, ensemble_regions
 from captum_superpixel._checks import InputError
+from captum_superpixel._options import CommandParser
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
@@ -21,7 +22,6 @@ from captum_superpixel.explain.outputs import draw, save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import region_table
-from captum_superpixel.study.command import CommandParser
 
 PERTURBING = {"FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
 
