@@ -14,7 +14,7 @@ MaskLike: TypeAlias = Tensor | NDArray[np.integer[Any]]
 """Segment ids as callers pass them; ``check_feature_mask`` makes a tensor of them."""
 
 _COLORS = (1, 3, 4)
-"""Numbers of channels that an image may have in its last dimension: grey, color, color and opacity."""
+"""Numbers of channels that an image may have in its last dimension: gray, color, color and opacity."""
 
 
 def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, name: str = "feature_mask") -> Tensor:

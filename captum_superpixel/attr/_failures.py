@@ -10,6 +10,8 @@ from captum.attr import Attribution
 from torch import Tensor
 from torch.nn import Module
 
+from captum_superpixel._checks import listed
+
 
 @dataclass
 class Probe:
@@ -82,7 +84,9 @@ def output_cause(method: Attribution, seen: Probe, feature_mask: object, batch_s
         if not _holds_tensors(output):
             found = [path for path, value in seen.of_layer.items() if path and isinstance(value, Tensor)]
             inside = f", such as layer.{found[-1]}" if found else ""
-            return f"the layer {name} returns {_describe(output)}, no tensor: choose a layer that returns one{inside}"
+            return (
+                f"the layer {name} returns {describe_type(output)}, no tensor: choose a layer that returns one{inside}"
+            )
     masks = feature_mask if isinstance(feature_mask, tuple) else (feature_mask,)
     sizes = [len(mask) for mask in masks if isinstance(mask, Tensor)]
     one_number = isinstance(seen.output, (int, float)) or (
@@ -111,8 +115,12 @@ def _holds_tensors(output: object) -> bool:
     )
 
 
-def _describe(output: object) -> str:
-    name = type(output).__name__
-    if type(output) in (tuple, list):
-        return f"a {name} ({', '.join(type(part).__name__ for part in output)})"  # type: ignore[attr-defined]  # checked above
-    return f"a {name}"
+def describe_type(output: object) -> str:
+    """Name the class of what a module returned, and those of the first members of a tuple or list.
+
+    Examples:
+        >>> describe_type({}), describe_type((3, None))
+        ('a dict', 'a tuple (int, NoneType)')
+    """
+    members = [type(member).__name__ for member in output] if isinstance(output, (tuple, list)) else []
+    return f"a {type(output).__name__}{f' ({listed(members)})' if members else ''}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from captum_superpixel._options import add_preprocessing_options
+from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS, MethodSettings
 from captum_superpixel.explain.baselines import BASELINES
 from captum_superpixel.explain.help import DEMO, DEMO_EXAMPLES, EXPLAIN, explain_examples
@@ -108,7 +109,7 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         "--reduction",
         choices=("mean", "abs_mean", "sum", "max"),
         help="what the values of a superpixel become: their mean, the mean of their magnitudes, their sum, or the "
-        f"largest (default: abs_mean for {', '.join(cancelling[:-1])} and {cancelling[-1]}, whose signs cancel, else "
+        f"largest (default: abs_mean for {joined(cancelling)}, whose signs cancel, else "
         "mean)",
     )
     explained.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from captum_superpixel._checks import listed
+from captum_superpixel._texts import joined
 from captum_superpixel.explain.methods import SETTINGS, takers
 from captum_superpixel.masks import GENERATORS, is_counted
 
@@ -87,7 +88,7 @@ def _masks() -> str:
     counted = [f"{name}:N" for name in GENERATORS if is_counted(name)]
     others = [name for name in GENERATORS if not is_counted(name)]
     return _fill(
-        f"{listed(counted)} make about N segments (100 by default); {', '.join(others[:-1])} and {others[-1]} take no "
+        f"{listed(counted)} make about N segments (100 by default); {joined(others)} take no "
         "number. multiscale averages the map over several segmentations; the regions that are listed and drawn are "
         "those in which the averaged map has about one value. FILE.npy holds ids (H, W), of the size of the photograph "
         "or of the network's input."

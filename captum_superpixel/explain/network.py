@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError, listed
 from captum_superpixel._networks import guarded
+from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.models.activation import Outputs, read_outputs
@@ -111,7 +112,7 @@ def check_method(name: str, model: nn.Module) -> None:
         possible = [known for known in METHODS if not METHODS[known].layer and known not in _HOOKS]
         raise InputError(
             f"--method {name} looks into a network's layers, and a program of {model.kind} does not show them: "
-            f"use {listed(possible[:-1], 99)} or {possible[-1]}, or the network that the program was made from."
+            f"use {joined(possible, 'or')}, or the network that the program was made from."
         )
 
 

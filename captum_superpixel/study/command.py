@@ -9,6 +9,7 @@ from typing import Any
 from captum_superpixel._checks import InputError
 from captum_superpixel._options import add_preprocessing_options
 from captum_superpixel._store import StoreError
+from captum_superpixel._texts import joined
 from captum_superpixel.study.context import Reporter
 from captum_superpixel.study.protocol import METHOD_NAMES
 from captum_superpixel.study.run import run_study
@@ -46,7 +47,7 @@ def add_study(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "study",
         help="measure how stable and faithful explanations are, by pixel and by superpixel",
-        description=_DESCRIPTION.format(methods=" and ".join((", ".join(METHOD_NAMES[:-1]), METHOD_NAMES[-1]))),
+        description=_DESCRIPTION.format(methods=joined(METHOD_NAMES)),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -83,7 +83,7 @@ def run_study(
         wanted = int(settings.images or 0)
         chosen = choose_images(networks, data.held_out.labels, wanted)
         if len(chosen) < wanted:
-            study.report(f"{len(chosen)} images are explained, not {wanted}: no more are classified rightly by all")
+            study.report(f"{len(chosen)} images are explained, not {wanted}: no more are classified correctly by all")
         modules = [use_channels_last(network.module) for network in networks]
         twins = make_twins(study, modules) if study.protocol.stability else []
         timer.lap("choosing images")
