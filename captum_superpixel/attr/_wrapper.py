@@ -49,7 +49,7 @@ class Wrapper(Attribution):
         return signature_of(self.attribution_method)
 
     def attribute_future(self, *args: object, **kwargs: object) -> None:
-        """Not implemented: Captum's futures cannot be worked on."""
+        """Raise NotImplementedError: Captum's futures cannot be worked on."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}: call attribute")
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -59,8 +59,8 @@ class SuperpixelGrouped(Wrapper):
         reduction: ``"mean"`` keeps the sum of the map, and with it completeness and the convergence delta;
             ``"abs_mean"`` averages magnitudes, which do not cancel inside a segment: for looking at maps, and for
             comparing them between networks; ``"sum"``; ``"max"``, the largest value with its sign. ``"evidence"`` adds
-            the channels, averages what is positive and what is negative apart, and takes away the negative by
-            ``negative_weight``; every channel gets the result. It is meant for maps that say what each pixel
+            the channels, averages what is positive and what is negative apart, and subtracts ``negative_weight`` times
+            the latter; every channel gets the result. It is meant for maps that say what each pixel
             contributed (:class:`Contributions`), which cancel in a signed mean; for display take ``map.clamp(min=0)``.
         negative_weight: For ``reduction="evidence"``, from -1 to 1: 1 is the signed mean of the added channels, 0
             counts what speaks for the class alone, -1 is the mean magnitude of the added channels.

@@ -137,6 +137,7 @@ class LayerReader:
         """Lay the map that the method returned over the image, ``(N, C, H, W)``.
 
         Raises:
+            TypeError: If it is no tensor.
             ValueError: If there are several, or it cannot be laid over the image.
         """
         name, images = type(self._method).__name__, self._inputs[self._image]
