@@ -14,18 +14,26 @@ from torch.nn import LayerNorm, Module, MultiheadAttention, RMSNorm
 from captum_superpixel._networks import first_logits, networks_of
 from captum_superpixel.attr._captum import (
     AttributeCall,
-    gradients_and_values,
     has_layer_output,
     innermost,
     log_usage,
 )
 from captum_superpixel.attr._failures import layer_of
+from captum_superpixel.attr._grad_cam import LaidOutGradCam, is_grad_cam
 from captum_superpixel.attr._wrapper import Wrapper
 from captum_superpixel.attr.grouping import lay_over
 from captum_superpixel.attr.layouts import Layout, LayoutError, channel_axis_of_type, find_layout
 from captum_superpixel.attr.observing import Observation, observe
 
-__all__ = ["LaidOut", "ReshapeTransform", "check_reshape_transform", "looks_at_layer", "read_layer", "with_layout"]
+__all__ = [
+    "LaidOut",
+    "LayerReader",
+    "ReshapeTransform",
+    "check_reshape_transform",
+    "looks_at_layer",
+    "read_layer",
+    "with_layout",
+]
 
 ReshapeTransform = Callable[[Tensor], Tensor]
 
@@ -46,8 +54,8 @@ def with_layout(method: Attribution, lay_out: ReshapeTransform) -> Attribution:
         method: Any attribution method, wrappers included.
         lay_out: From the output of the layer, and from its gradient, to ``(N, C, h, w)``.
     """
-    if _is_grad_cam(method):
-        return _LaidOutGradCam(cast(LayerGradCam, method), lay_out)
+    if is_grad_cam(method):
+        return LaidOutGradCam(cast(LayerGradCam, method), lay_out)
     held = {name: value for name, value in vars(method).items() if isinstance(value, Attribution)}
     changed = {name: with_layout(value, lay_out) for name, value in held.items()}
     if all(changed[name] is held[name] for name in held):
@@ -55,38 +63,6 @@ def with_layout(method: Attribution, lay_out: ReshapeTransform) -> Attribution:
     result = copy.copy(method)
     vars(result).update(changed)
     return result
-
-
-class _LaidOutGradCam(LayerGradCam):
-    """Grad-CAM of a layer whose output and gradient are laid out as ``(N, C, h, w)`` before anything is averaged."""
-
-    def __init__(self, method: LayerGradCam, lay_out: ReshapeTransform) -> None:
-        super().__init__(method.forward_func, cast(Module, method.layer), method.device_ids)
-        self._lay_out = lay_out
-
-    @log_usage
-    def attribute(
-        self,
-        inputs: Tensor | tuple[Tensor, ...],
-        target: Any = None,
-        additional_forward_args: object = None,
-        attribute_to_layer_input: bool = False,
-        relu_attributions: bool = False,
-        attr_dim_summation: bool = True,
-        grad_kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """See ``LayerGradCam``."""
-        maps = []
-        for gradient, value in gradients_and_values(
-            self, inputs, target, additional_forward_args, attribute_to_layer_input, grad_kwargs
-        ):
-            gradient, value = self._lay_out(gradient), self._lay_out(value)
-            places = tuple(range(2, gradient.dim()))
-            weights = gradient.mean(dim=places, keepdim=True) if places else gradient
-            scaled = weights * value
-            map_ = scaled.sum(dim=1, keepdim=True) if attr_dim_summation else scaled
-            maps.append(map_.relu() if relu_attributions else map_)
-        return maps[0] if len(maps) == 1 else tuple(maps)
 
 
 class LayerReader:
@@ -277,12 +253,7 @@ def _gives_layer_output(method: Attribution) -> bool:
         if isinstance(method, LaidOut) or hasattr(method, "reshape_transform"):
             return False
         method = cast(NoiseTunnel, method).attribution_method
-    return has_layer_output(method) and not (_is_grad_cam(method) or isinstance(method, _LaidOutGradCam))
-
-
-def _is_grad_cam(method: Attribution) -> bool:
-    """Whether a method is Captum's Grad-CAM; a subclass may compute its maps by itself."""
-    return isinstance(method, LayerGradCam) and type(method).attribute is LayerGradCam.attribute
+    return has_layer_output(method) and not (is_grad_cam(method) or isinstance(method, LaidOutGradCam))
 
 
 def _held(method: Attribution) -> Iterator[Attribution]:
