@@ -12,12 +12,7 @@ from torch import Tensor
 from torch.nn import LayerNorm, Module, MultiheadAttention, RMSNorm
 
 from captum_superpixel._networks import first_logits, networks_of
-from captum_superpixel.attr._captum import (
-    AttributeCall,
-    has_layer_output,
-    innermost,
-    log_usage,
-)
+from captum_superpixel.attr._captum import AttributeCall, has_layer_output, innermost, log_usage
 from captum_superpixel.attr._failures import layer_of
 from captum_superpixel.attr._grad_cam import LaidOutGradCam, is_grad_cam
 from captum_superpixel.attr._wrapper import Wrapper
