@@ -161,7 +161,7 @@ class XRAI(Attribution):
         return (result,) if isinstance(inputs, tuple) else result
 
     def attribute_future(self, *args: object, **kwargs: object) -> None:
-        """Not implemented: Captum's futures cannot be grouped."""
+        """Raise NotImplementedError: Captum's futures cannot be grouped."""
         raise NotImplementedError("attribute_future is not implemented for XRAI: call attribute")
 
     @property
