@@ -72,7 +72,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--root", help="folder of cifar10's parquet files, or of one folder of images per class")
     data.add_argument(
-        "--classes", metavar="FILE", help="line i: folder name of class i; the folders may be some of them"
+        "--classes",
+        metavar="FILE",
+        help="names of the classes' folders, a line each, from class 0 on; not every class needs one",
     )
     data.add_argument(
         "--images", type=int, metavar="N", help=f"held-out images to explain ({describe_default('images')})"
@@ -82,7 +84,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--on-unreadable",
         choices=("raise", "skip"),
         default="raise",
-        help="what a broken image does (default: raise)",
+        help="whether an image that cannot be read ends the study or is left out (default: raise)",
     )
 
 
@@ -138,7 +140,8 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         type=int,
         dest="chunk_size",
         metavar="N",
-        help=f"images measured together, shared out, and kept ({describe_default('chunk_size')})",
+        help="images that are measured and kept together, and that a process takes at a time "
+        f"({describe_default('chunk_size')})",
     )
     measures.add_argument(
         "--road-images",
@@ -153,7 +156,7 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         const=4,
         dest="folds",
         metavar="FOLDS",
-        help="train the folds for MeGe and ReCo (4)",
+        help="train a network without each of so many parts of the images, for MeGe and ReCo (4 without a number)",
     )
     measures.add_argument(
         "--roar", action="store_true", help="retrain on images without their most relevant pixels: an hour on two cores"
