@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any, Self, cast
 
-from captum.attr import Attribution, GradientAttribution
+from captum.attr import Attribution, GradientAttribution, NoiseTunnel
+from torch import Tensor
 
+from captum_superpixel._networks import warn_caller, warn_in_training_mode
 from captum_superpixel.attr._captum import check_method
+from captum_superpixel.attr.hooks import missing_hooks
 
-__all__ = ["Wrapper"]
+__all__ = ["Wrapper", "as_tensors", "held_methods"]
 
 
 class Wrapper(Attribution):
@@ -41,9 +45,44 @@ class Wrapper(Attribution):
         """Not implemented: Captum's futures cannot be worked on."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}: call attribute")
 
+    def _warn_of_network(self) -> None:
+        """Warn of a network in training mode, and of hooks that find nothing; a wrapper inside does so by itself."""
+        if any(isinstance(method, Wrapper) for method in held_methods(self.attribution_method)):
+            return
+        warn_in_training_mode(self.forward_func)
+        if text := missing_hooks(self.attribution_method):
+            warn_caller(text)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The class with the gradient base is made on the fly, and cannot be found by name.
         return _restore, (type(self).__dict__.get("_public_class", type(self)), self.__dict__)
+
+
+def held_methods(method: Attribution) -> Iterator[Attribution]:
+    """Yield a method, and those that it wraps, from the outermost to the innermost."""
+    yield method
+    while isinstance(method, NoiseTunnel) or hasattr(method, "call_signature"):
+        method = cast(NoiseTunnel, method).attribution_method
+        yield method
+
+
+def as_tensors(values: object, method: Attribution | None = None) -> tuple[Tensor, ...]:
+    """Tuple of the tensors of the inputs, or of the maps that a method returned.
+
+    Raises:
+        TypeError: If they are not tensors.
+        ValueError: If there are none, or one holds no example.
+    """
+    tensors = values if isinstance(values, tuple) else (values,)
+    what = "inputs" if method is None else f"the maps of {type(method).__name__}"
+    if not tensors:
+        raise ValueError(f"{what} are an empty tuple")
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{what} must be a tensor or a tuple of tensors, but hold a {type(tensor).__name__}")
+        if tensor.dim() == 0 or tensor.shape[0] == 0:
+            raise ValueError(f"{what} of shape {tuple(tensor.shape)} hold no example: pass (N, C, *spatial) with N > 0")
+    return tensors
 
 
 @functools.cache
