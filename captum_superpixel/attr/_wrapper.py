@@ -13,7 +13,7 @@ from captum_superpixel._networks import warn_caller, warn_in_training_mode
 from captum_superpixel.attr._captum import check_method
 from captum_superpixel.attr.hooks import missing_hooks
 
-__all__ = ["Wrapper", "as_tensors", "held_methods"]
+__all__ = ["Wrapper", "as_tensors", "held_methods", "warn_of_network"]
 
 
 class Wrapper(Attribution):
@@ -26,6 +26,8 @@ class Wrapper(Attribution):
         TypeError: If ``attribution_method`` is not an attribution instance.
         ValueError: If it has no maps.
     """
+
+    warns_of_network = True
 
     def __new__(cls, attribution_method: Attribution | None = None, *args: object, **kwargs: object) -> Self:
         """Choose the class that is a GradientAttribution exactly when the wrapped method is one."""
@@ -45,17 +47,23 @@ class Wrapper(Attribution):
         """Not implemented: Captum's futures cannot be worked on."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}: call attribute")
 
-    def _warn_of_network(self) -> None:
-        """Warn of a network in training mode, and of hooks that find nothing; a wrapper inside does so by itself."""
-        if any(isinstance(method, Wrapper) for method in held_methods(self.attribution_method)):
-            return
-        warn_in_training_mode(self.forward_func)
-        if text := missing_hooks(self.attribution_method):
-            warn_caller(text)
-
     def __reduce__(self) -> tuple[Any, ...]:
         # The class with the gradient base is made on the fly, and cannot be found by name.
         return _restore, (type(self).__dict__.get("_public_class", type(self)), self.__dict__)
+
+
+def warn_of_network(method: Attribution, wrapped: Attribution) -> None:
+    """Warn of a network in training mode, and of hooks that find nothing, unless a method inside does so by itself.
+
+    Args:
+        method: A method of ours.
+        wrapped: The method that it explains by.
+    """
+    if any(getattr(inner, "warns_of_network", False) for inner in held_methods(wrapped)):
+        return
+    warn_in_training_mode(method.forward_func)
+    if text := missing_hooks(wrapped):
+        warn_caller(text)
 
 
 def held_methods(method: Attribution) -> Iterator[Attribution]:

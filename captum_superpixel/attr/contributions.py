@@ -22,7 +22,8 @@ from captum_superpixel.attr._captum import (
     signature_of,
 )
 from captum_superpixel.attr._first_logits import with_first_logits
-from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods, warn_of_network
+from captum_superpixel.attr.laid_out import read_layer
 from captum_superpixel.feature_masks import check_channels_first
 
 __all__ = ["Contributions", "Reference"]
@@ -107,7 +108,7 @@ class Contributions(Wrapper):
         given = as_tensors(inputs)
         call = AttributeCall(self.attribution_method, inputs, args, kwargs)
         signed = self._signed(call)
-        self._warn_of_network()
+        warn_of_network(self, self.attribution_method)
         if self._passes_unchanged:
             return call(inputs)
         if call.get("return_convergence_delta"):
@@ -116,6 +117,9 @@ class Contributions(Wrapper):
                 "not add up to a difference of outputs"
             )
         differences = self._differences(given)
+        image = next((index for index, tensor in enumerate(given) if tensor.dim() == 4), 0)
+        # GuidedGradCam looks at a layer, too.
+        read_layer(self.attribution_method, call, given, image, None)
         maps = call(inputs, **signed)
         parts = maps if isinstance(maps, tuple) else (maps,)
         results = []

@@ -21,7 +21,7 @@ from captum_superpixel.attr._captum import (
 from captum_superpixel.attr._first_logits import with_first_logits
 from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, is_ensemble, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
-from captum_superpixel.attr._wrapper import Wrapper, as_tensors
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors, warn_of_network
 from captum_superpixel.attr.grouping import (
     INTERPOLATE_MODES,
     GroupReduction,
@@ -159,7 +159,7 @@ class SuperpixelGrouped(Wrapper):
         if has_delta and not self.has_convergence_delta():
             raise ValueError(f"return_convergence_delta=True, but {self!r} has none: {self._why_no_delta()}")
         ensemble = self._masks(tensors, by_position if feature_mask is None else feature_mask)
-        self._warn_of_network()
+        warn_of_network(self, self.attribution_method)
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))
         image = next(i for i, mask in enumerate(ensemble[0]) if mask is not None)

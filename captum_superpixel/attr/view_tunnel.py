@@ -24,7 +24,7 @@ from captum_superpixel.attr._view_batches import (
     with_shown_references,
 )
 from captum_superpixel.attr._views import View, choose_views
-from captum_superpixel.attr._wrapper import Wrapper, as_tensors
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors, warn_of_network
 from captum_superpixel.attr.laid_out import LayerReader, ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.feature_masks import check_channels_first
 
@@ -128,7 +128,7 @@ class ViewTunnel(Wrapper):
             per_batch = 1
         if spread:
             check_spreadable(self.attribution_method)
-        self._warn_of_network()
+        warn_of_network(self, self.attribution_method)
         image = next(index for index, sizes in enumerate(largest) if sizes)
         reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
         if not has_layer_output(self.attribution_method):

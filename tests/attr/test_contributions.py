@@ -7,6 +7,7 @@ from captum.attr import (
     Deconvolution,
     FeatureAblation,
     GradientAttribution,
+    GuidedGradCam,
     InputXGradient,
     IntegratedGradients,
     KernelShap,
@@ -229,3 +230,23 @@ def test_inputs_that_are_no_images_are_refused(net, images) -> None:
 def test_references_of_several_inputs_are_written_short(net) -> None:
     method = Contributions(Saliency(net), (torch.zeros(3, 16, 12), "blur", None))
     assert repr(method).endswith("reference=(<tensor of (3, 16, 12)>, 'blur', None))")
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward")
+def test_guided_grad_cam_of_tokens_can_be_multiplied(images) -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.norm, self.head = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8), nn.Linear(8, 3)
+            self.relu = nn.ReLU()
+
+        def forward(self, images):
+            return self.head(self.relu(self.norm(self.embed(images).flatten(2).transpose(1, 2))).mean(dim=1))
+
+    network = Tokens().eval()
+    method = GuidedGradCam(network, network.norm)
+    ids = torch.arange(192).view(1, 1, 16, 12)  # a pixel each
+    guided = SuperpixelGrouped(method, None).attribute(images, target=1, feature_mask=ids)
+    maps = Contributions(method, 0.25).attribute(images, target=1)
+    assert maps.any()
+    torch.testing.assert_close(maps, guided.detach() * (images.detach() - 0.25))

@@ -17,7 +17,7 @@ from captum.attr import (
 from torch import Tensor, nn
 
 from captum_superpixel import SuperpixelGrouped
-from captum_superpixel.attr import Contributions, ViewTunnel
+from captum_superpixel.attr import XRAI, Contributions, ViewTunnel
 from captum_superpixel.attr._views import choose_views, show, take_back
 from captum_superpixel.masks import Grid
 
@@ -203,3 +203,11 @@ def test_hooks_that_find_nothing_are_said(images, wrapper) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.warns(UserWarning, match="GuidedBackprop finds no torch.nn.ReLU in Sequential"):
         wrapper(GuidedBackprop(network)).attribute(images, target=1)
+
+
+def test_xrai_inside_says_it_once(images) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    method = XRAI(SuperpixelGrouped(Saliency(network), Grid(4)), Grid(4))
+    with pytest.warns(UserWarning, match="in training mode") as found:
+        method.attribute(images, target=1)
+    assert len(found) == 1
