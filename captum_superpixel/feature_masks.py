@@ -140,19 +140,25 @@ def looks_channels_last(shape: Sequence[int]) -> bool:
     return len(shape) >= 4 and shape[-1] in _COLORS and min(shape[1:-1]) > max(_COLORS)
 
 
-def check_channels_first(inputs_shape: Sequence[int], what: str) -> None:
+def check_channels_first(
+    inputs_shape: Sequence[int],
+    what: str,
+    does: str = "segments",
+    otherwise: str = "pass your own mask as feature_mask=",
+) -> None:
     """Raise ValueError for images that seem to have their channels last, which ``what`` would segment as rows.
 
     Args:
         inputs_shape: Shape of the images.
         what: What segments them, for the message.
+        does: The verb that says what is done with them.
+        otherwise: What to do if the channels do come first.
     """
     if looks_channels_last(inputs_shape):
         raise ValueError(
-            f"{what} segments (N, C, *spatial), but inputs of shape {tuple(inputs_shape)} seem to have their channels "
+            f"{what} {does} (N, C, *spatial), but inputs of shape {tuple(inputs_shape)} seem to have their channels "
             "last: pass inputs.movedim(-1, 1), and let a network that takes them last bring them back, for example by "
-            "lambda inputs: network(inputs.movedim(1, -1)); if the channels do come first, pass your own mask as "
-            "feature_mask="
+            f"lambda inputs: network(inputs.movedim(1, -1)); if the channels do come first, {otherwise}"
         )
 
 

@@ -213,6 +213,9 @@ class LaidOut(Wrapper):
         layout: Of its layer.
     """
 
+    # What wraps it warns.
+    warns_of_network = False
+
     def __init__(self, method: Attribution, layout: Layout) -> None:
         super().__init__(with_layout(method, layout))
         self.layout = layout
