@@ -160,5 +160,5 @@ def _choose(
     except (TypeError, ValueError) as error:
         raise InputError(f"--method {name}: {error}.") from error
     baseline = options.baseline if "baseline" in known.takes else None
-    size = None if layer is None else layer.size
-    return ChosenMethod(name, method, reduction, settings, grays, size, baseline)
+    size, layer_name = (None, "") if layer is None else (layer.size, layer.name)
+    return ChosenMethod(name, method, reduction, settings, grays, size, baseline, layer_name)
