@@ -18,7 +18,7 @@ class InputError(ValueError):
     """What the user passed cannot be used; the message is one line that says why and what to do."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(readable(" ".join(message.split())))
+        super().__init__(readable(one_line(message)))
 
 
 def readable(text: object) -> str:
@@ -29,6 +29,21 @@ def readable(text: object) -> str:
         True
     """
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in str(text))
+
+
+def one_line(text: object, limit: int | None = None) -> str:
+    r"""Write a text in one line, and cut it off where it is longer than a limit.
+
+    Args:
+        text: What is written, such as an error for its message.
+        limit: How many letters are kept; None for all.
+
+    Examples:
+        >>> one_line(ValueError("two\nlines")), one_line("a long text", 6)
+        ('two lines', 'a long ...')
+    """
+    line = " ".join(str(text).split())
+    return line if limit is None or len(line) <= limit else f"{line[:limit]} ..."
 
 
 def listed(values: Sequence[object], limit: int = 8) -> str:

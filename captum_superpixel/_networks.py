@@ -15,7 +15,7 @@ from torch.nn import Module, MultiheadAttention
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, one_line
 
 __all__ = [
     "acts_as_in_training",
@@ -24,6 +24,7 @@ __all__ = [
     "guarded",
     "logits_of_images",
     "networks_of",
+    "program_cause",
     "warn_caller",
     "warn_in_training_mode",
 ]
@@ -102,11 +103,28 @@ def describe_error(error: BaseException, limit: int = 300) -> str:
         ('ValueError: two lines', "KeyError: 'aaaa ...")
     """
     lines = str(error).strip().splitlines() or [""]
-    name, text = type(error).__name__, " ".join(" ".join(lines).split())
+    name, text = type(error).__name__, one_line(error)
     if any("Traceback of TorchScript" in line for line in lines):
         name, _, text = lines[-1].partition(": ") if ": " in lines[-1] else (name, "", lines[-1])
-    text = text if len(text) <= limit else f"{text[:limit]} ..."
+    text = one_line(text, limit)
     return f"{name}: {text}" if text else name
+
+
+def program_cause(error: BaseException) -> str | None:
+    """Say that an exported program takes images of one shape alone, if that is why it failed; else None.
+
+    Examples:
+        >>> program_cause(AssertionError("Guard failed: x.size()[0] == 2")).partition(":")[0]
+        'the network is a program of torch.export that does not take these inputs (Guard failed'
+    """
+    text = str(error)
+    if not isinstance(error, AssertionError) or not text.startswith("Guard failed"):
+        return None
+    return (
+        f"the network is a program of torch.export that does not take these inputs ({text}), and is called with "
+        "batches of other sizes than that of the images: export it with dynamic_shapes that leave the size of the "
+        "batch open, for example torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},))"
+    )
 
 
 @contextmanager

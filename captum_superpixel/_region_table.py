@@ -18,8 +18,10 @@ __all__ = [
     "Region",
     "RegionTable",
     "describe_ranks",
+    "draw_cells",
     "first_regions",
     "name_images",
+    "name_magnitude",
     "name_score",
     "show_rank",
     "strongest_regions",
@@ -185,8 +187,13 @@ def name_score(score: Reduction, quantity: str = "attribution") -> str:
         'mean magnitude of the effect'
     """
     if score == "abs_mean":
-        return "mean magnitude" if quantity in ("attribution", "magnitude") else f"mean magnitude of the {quantity}"
+        return f"mean {name_magnitude(quantity)}"
     return f"{ {'mean': 'mean', 'sum': 'summed', 'max': 'largest'}[score] } {quantity}"
+
+
+def name_magnitude(quantity: str) -> str:
+    """Name the magnitude of a quantity; that of attributions is what magnitudes are of where nothing else is said."""
+    return "magnitude" if quantity in ("attribution", "magnitude") else f"magnitude of the {quantity}"
 
 
 def _cells(region: Region, unit: Unit) -> list[str]:

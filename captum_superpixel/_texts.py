@@ -1,10 +1,11 @@
-"""Texts of any length, such as names of files and classes, made to fit where there is little room."""
+"""Names and texts of any length, joined into a sentence, or made to fit where there is little room."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 
-__all__ = ["cut", "fold"]
+__all__ = ["cut", "fold", "joined"]
 
 
 def cut(text: str, length: int) -> str:
@@ -30,3 +31,18 @@ def fold(text: str, width: int, lines: int) -> str:
     """
     # Long words, such as names of files, are broken anywhere.
     return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder="…"))
+
+
+def joined(names: Iterable[object], conjunction: str = "and") -> str:
+    """Write a list as in a sentence.
+
+    Args:
+        names: At least one.
+        conjunction: What stands before the last of several.
+
+    Examples:
+        >>> joined(["pixels"]), joined(["cells", "blur", "Slic"])
+        ('pixels', 'cells, blur and Slic')
+    """
+    *first, last = map(str, names)
+    return f"{', '.join(first)} {conjunction} {last}" if first else last

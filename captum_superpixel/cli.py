@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import captum_superpixel
 from captum_superpixel._checks import InputError, readable
+from captum_superpixel._options import CommandParser
 from captum_superpixel.explain.command import add_demo, add_explain
-from captum_superpixel.study.command import CommandParser, add_study
+from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]
 

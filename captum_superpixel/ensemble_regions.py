@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel._untyped import label
-from captum_superpixel.feature_masks import MaskLike, check_feature_mask
+from captum_superpixel._untyped import Floats, label
+from captum_superpixel.feature_masks import MaskLike, check_region_mask
+from captum_superpixel.pooling import check_attributions
 
 __all__ = ["ensemble_regions"]
 
@@ -23,7 +24,6 @@ criterion have the strongest colors of the map, and a reader would miss them in 
 _ROUNDING = 1e-12
 """Two parts whose joining costs less than this share of the map's variation hold the same value."""
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 
@@ -31,11 +31,11 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
     """Find the regions of maps that are means over several segmentations.
 
     The map of an ensemble shows the segments of none of its members: it is constant only where all of them agree, on
-    pieces that are far too many and too small to be listed. These pieces are joined, neighbor to neighbor, always the
-    two whose joining changes the map least when each region is given its mean (Ward's criterion), until there are
-    ``n_regions``. When twice as many are left, those smaller than a thirtieth of the mean area of ``n_regions`` join
-    the neighbor of the nearest value. The borders of the regions are therefore where the map changes most, and along
-    the borders of the members' segments.
+    connected components that are far too many and too small to be listed. These are joined, neighbor to neighbor,
+    always the two whose joining changes the map least when each region is given its mean (Ward's criterion), until
+    there are ``n_regions``. When twice as many are left, those smaller than a thirtieth of the mean area of
+    ``n_regions`` join the neighbor of the nearest value. The borders of the regions are therefore where the map changes
+    most, and along the borders of the members' segments.
 
     Args:
         attributions: Maps ``(N, C, H, W)``, of which the mean over the channels counts. Floating-point.
@@ -62,10 +62,7 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
         >>> ensemble_regions(maps, [halves, thirds]).tolist()
         [[[[0, 0, 0, 1, 1, 1]]]]
     """
-    if not isinstance(attributions, Tensor) or not attributions.is_floating_point():
-        what = attributions.dtype if isinstance(attributions, Tensor) else f"a {type(attributions).__name__}"
-        raise TypeError(f"attributions must be a floating-point tensor, but {what} was passed")
-    shape = tuple(attributions.shape)
+    shape = tuple(check_attributions(attributions).shape)
     if len(shape) != 4 or not attributions.numel():
         raise ValueError(f"attributions of shape {shape} are no maps of images: pass (N, C, H, W)")
     # Typed loosely: a tensor has the methods of a sequence, and would be taken for one mask per image.
@@ -73,22 +70,12 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
     if isinstance(given, (Tensor, np.ndarray)) or not len(feature_masks):
         raise ValueError("feature_masks must be a list of one mask per member of the ensemble, of at least one")
     limit = None if n_regions is None else checked_integer("n_regions", n_regions)
-    masks = [_checked(mask, shape) for mask in feature_masks]
+    masks = [check_region_mask(mask, shape) for mask in feature_masks]
     values = attributions.detach().cpu().double().mean(dim=1).numpy()
     found = [
         _join(image, [mask[n % len(mask), 0].cpu().numpy() for mask in masks], limit) for n, image in enumerate(values)
     ]
     return torch.from_numpy(np.stack(found))[:, None].to(attributions.device)
-
-
-def _checked(feature_mask: object, shape: tuple[int, ...]) -> Tensor:
-    mask = check_feature_mask(feature_mask, shape)
-    if mask.shape[0] not in (1, shape[0]) or mask.shape[1] != 1:
-        raise ValueError(
-            f"a feature mask of shape {tuple(mask.shape)} does not fit the maps of shape {shape}: pass ids of shape "
-            f"(1 or {shape[0]}, 1, {shape[2]}, {shape[3]})"
-        )
-    return mask
 
 
 def _join(values: Floats, masks: list[NDArray[np.int64]], limit: int | None) -> Labels:
@@ -97,46 +84,47 @@ def _join(values: Floats, masks: list[NDArray[np.int64]], limit: int | None) -> 
         counts = sorted(len(np.unique(mask)) for mask in masks)
         limit = counts[(len(counts) - 1) // 2]
     finite = np.isfinite(values)
-    pieces = _overlay([*masks, finite.astype(np.int64)])
-    areas = np.bincount(pieces.ravel())
-    means = np.bincount(pieces.ravel(), np.where(finite, values, 0).ravel()) / areas
-    parts = _Parts(areas.tolist(), means.tolist(), _touching(pieces), _first(finite, pieces, len(areas)))
+    components = _overlay([*masks, finite.astype(np.int64)])
+    areas = np.bincount(components.ravel())
+    means = np.bincount(components.ravel(), np.where(finite, values, 0).ravel()) / areas
+    parts = _Parts(areas.tolist(), means.tolist(), _touching(components), _first(finite, components, len(areas)))
     spread = float(np.square(values[finite] - values[finite].mean()).sum()) if finite.any() else 0.0
     # Specks join when some regions are still to be joined, so that no fewer than asked for are left in the end.
     parts.join_nearest(2 * limit, _ROUNDING * spread)
     parts.join_specks(math.ceil(values.size / (_SPECK * limit)))
     parts.join_nearest(limit, _ROUNDING * spread)
-    _, first, numbers = np.unique(parts.roots()[pieces], return_index=True, return_inverse=True)
+    _, first, numbers = np.unique(parts.roots()[components], return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[numbers].reshape(values.shape)
 
 
 def _overlay(masks: list[NDArray[np.int64]]) -> Labels:
-    """Number the connected pieces on which all masks ``(H, W)`` are constant, from 0."""
+    """Number the connected components on which all masks ``(H, W)`` are constant, from 0."""
     joint = np.zeros(masks[0].size, dtype=np.int64)
     for mask in masks:
         ids, labels = np.unique(mask, return_inverse=True)
         joint = np.unique(joint * len(ids) + labels.ravel(), return_inverse=True)[1].ravel()
-    pieces: Labels = np.asarray(label(joint.reshape(masks[0].shape), connectivity=1, background=-1), dtype=np.int64) - 1
-    return pieces
+    found = label(joint.reshape(masks[0].shape), connectivity=1, background=-1)
+    components: Labels = np.asarray(found, dtype=np.int64) - 1
+    return components
 
 
-def _touching(pieces: Labels) -> set[tuple[int, int]]:
-    """List the pairs of pieces that share an edge of a pixel, the lower number first."""
-    pairs = [(pieces[:, :-1], pieces[:, 1:]), (pieces[:-1], pieces[1:])]
+def _touching(components: Labels) -> set[tuple[int, int]]:
+    """List the pairs of components that share an edge of a pixel, the lower number first."""
+    pairs = [(components[:, :-1], components[:, 1:]), (components[:-1], components[1:])]
     both = np.concatenate([np.stack([one.ravel(), other.ravel()], axis=1) for one, other in pairs])
     both = np.unique(np.sort(both[both[:, 0] != both[:, 1]], axis=1), axis=0)
     return {(int(low), int(high)) for low, high in both}
 
 
-def _first(values: NDArray[np.bool_], pieces: Labels, count: int) -> list[bool]:
-    """Take of each piece the value that its pixels share."""
+def _first(values: NDArray[np.bool_], components: Labels, count: int) -> list[bool]:
+    """Take of each component the value that its pixels share."""
     shared = np.zeros(count, dtype=np.bool_)
-    shared[pieces.ravel()] = values.ravel()
+    shared[components.ravel()] = values.ravel()
     return shared.tolist()
 
 
 class _Parts:
-    """Pieces of one image that become fewer by joining neighbors.
+    """Components of one image that become fewer by joining neighbors.
 
     Args:
         areas: Pixels of each.
@@ -186,7 +174,7 @@ class _Parts:
             heapq.heappush(heap, (self.areas[nearest], nearest))
 
     def roots(self) -> Labels:
-        """Tell which part each piece has become a part of."""
+        """Tell which part each component has become a part of."""
         roots = np.array(self._parents)
         while (roots[roots] != roots).any():
             roots = roots[roots]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -14,11 +13,8 @@ from torch import Tensor
 MaskLike: TypeAlias = Tensor | NDArray[np.integer[Any]]
 """Segment ids as callers pass them; ``check_feature_mask`` makes a tensor of them."""
 
-_PARTIAL_SUM = 2**20
-"""How many values float32 adds up before a new sum begins; at 2**24 it stops counting by ones."""
-
 _COLORS = (1, 3, 4)
-"""Numbers of channels that an image may have in its last dimension: grey, color, color and opacity."""
+"""Numbers of channels that an image may have in its last dimension: gray, color, color and opacity."""
 
 
 def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, name: str = "feature_mask") -> Tensor:
@@ -70,6 +66,32 @@ def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, nam
     return ids.reshape(readings[0])
 
 
+def check_region_mask(feature_mask: object, maps_shape: Sequence[int]) -> Tensor:
+    """Validate a mask of the regions of images, and lay it out as ``(1 or N, 1, H, W)`` int64.
+
+    Args:
+        feature_mask: What ``check_feature_mask`` takes, with one id per pixel.
+        maps_shape: Shape ``(N, C, H, W)`` of the maps whose regions they are.
+
+    Raises:
+        TypeError: If it is neither a tensor nor an array, or one of anything but integers.
+        ValueError: If it does not fit the maps, or each channel has ids of its own.
+    """
+    shape = tuple(maps_shape)
+    if isinstance(feature_mask, (Tensor, np.ndarray)) and feature_mask.ndim == 5:
+        raise ValueError(
+            f"feature_mask of shape {tuple(feature_mask.shape)} is that of volumes, but regions are of images: pass "
+            "the slices of a volume as a batch, with a mask of shape (1 or N, 1, H, W)"
+        )
+    mask = check_feature_mask(feature_mask, shape)
+    if mask.shape[0] not in (1, shape[0]) or mask.shape[1] != 1:
+        raise ValueError(
+            f"feature_mask of shape {tuple(mask.shape)} does not fit the maps of shape {shape}: pass "
+            f"ids of shape (1 or {shape[0]}, 1, {shape[2]}, {shape[3]})"
+        )
+    return mask
+
+
 def as_integers(feature_mask: object, name: str = "feature_mask") -> Tensor:
     """Return a tensor or NumPy array of integers as a tensor of int64, of any shape.
 
@@ -118,19 +140,25 @@ def looks_channels_last(shape: Sequence[int]) -> bool:
     return len(shape) >= 4 and shape[-1] in _COLORS and min(shape[1:-1]) > max(_COLORS)
 
 
-def check_channels_first(inputs_shape: Sequence[int], what: str) -> None:
+def check_channels_first(
+    inputs_shape: Sequence[int],
+    what: str,
+    does: str = "segments",
+    otherwise: str = "pass your own mask as feature_mask=",
+) -> None:
     """Raise ValueError for images that seem to have their channels last, which ``what`` would segment as rows.
 
     Args:
         inputs_shape: Shape of the images.
         what: What segments them, for the message.
+        does: The verb that says what is done with them.
+        otherwise: What to do if the channels do come first.
     """
     if looks_channels_last(inputs_shape):
         raise ValueError(
-            f"{what} segments (N, C, *spatial), but inputs of shape {tuple(inputs_shape)} seem to have their channels "
+            f"{what} {does} (N, C, *spatial), but inputs of shape {tuple(inputs_shape)} seem to have their channels "
             "last: pass inputs.movedim(-1, 1), and let a network that takes them last bring them back, for example by "
-            "lambda inputs: network(inputs.movedim(1, -1)); if the channels do come first, pass your own mask as "
-            "feature_mask="
+            f"lambda inputs: network(inputs.movedim(1, -1)); if the channels do come first, {otherwise}"
         )
 
 
@@ -267,38 +295,6 @@ def make_disjoint(feature_masks: Sequence[Tensor | None]) -> tuple[Tensor | None
         offset = flat.amax(dim=1, keepdim=True) + 1
         result.append(flat.reshape(len(flat), *mask.shape[1:]))
     return tuple(result)
-
-
-def segment_sums(values: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Add up the values of each segment.
-
-    In less than double precision, partial sums keep long segments from a total that swallows what is added to it.
-
-    Args:
-        values: Floating-point, of shape ``(N, C, L)``.
-        labels: int64 of shape ``(1 or N, 1, L)``, below ``count``.
-        count: K, the number of segments.
-
-    Returns:
-        ``(N, C, K)``, of the dtype of the values; 0 for segments without elements.
-    """
-    index = labels.expand(*values.shape[:2], -1)
-    zeros = values.new_zeros((*values.shape[:2], count))
-    if values.dtype == torch.float64 or values.shape[2] <= _PARTIAL_SUM:
-        return zeros.scatter_add(2, index, values)
-    parts = zip(torch.split(values, _PARTIAL_SUM, dim=2), torch.split(index, _PARTIAL_SUM, dim=2), strict=True)
-    return functools.reduce(torch.add, (zeros.scatter_add(2, where, part) for part, where in parts))
-
-
-def segment_sizes(labels: Tensor, count: int) -> Tensor:
-    """Count the elements of each segment, exactly: labels ``(*, L)`` to int64 ``(*, count)``.
-
-    Examples:
-        >>> segment_sizes(torch.tensor([[0, 2, 2]]), 3).tolist()
-        [[1, 0, 2]]
-    """
-    zeros = labels.new_zeros((*labels.shape[:-1], count))
-    return zeros.scatter_add(-1, labels, labels.new_ones(()).expand(labels.shape))
 
 
 def number_elements(inputs: Tensor, first_id: int) -> Tensor:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, segment_sizes, segment_sums
+from captum_superpixel._segment_sums import segment_sizes, segment_sums
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows
 
 Reduction = Literal["mean", "abs_mean", "sum", "max"]
 
-__all__ = ["Reduction", "check_reduction", "pool_segments", "reduce_channels", "segment_scores"]
+__all__ = ["Reduction", "check_attributions", "check_reduction", "pool_segments", "reduce_channels", "segment_scores"]
 
 
 def segment_scores(attributions: Tensor, feature_mask: MaskLike, reduction: Reduction = "mean") -> Tensor:
@@ -103,23 +104,29 @@ def check_reduction(reduction: object) -> Reduction:
     return checked_choice("reduction", reduction, get_args(Reduction))
 
 
+def check_attributions(attributions: object) -> Tensor:
+    """Return the attributions if they are a floating-point tensor, else raise TypeError."""
+    if not isinstance(attributions, Tensor) or not attributions.is_floating_point():
+        what = attributions.dtype if isinstance(attributions, Tensor) else f"a {type(attributions).__name__}"
+        raise TypeError(f"attributions must be a floating-point tensor, but {what} was passed")
+    return attributions
+
+
 def _flatten(attributions: object, feature_mask: object, reduction: object) -> tuple[Tensor, Tensor]:
     """Validate, and lay out values ``(N, C', L)`` beside labels ``(1 or N, 1, L)``."""
     check_reduction(reduction)
-    if not isinstance(attributions, Tensor) or not attributions.is_floating_point():
-        what = attributions.dtype if isinstance(attributions, Tensor) else type(attributions).__name__
-        raise TypeError(f"attributions must be a floating-point tensor, but {what} was passed")
-    if attributions.dim() == 0 or attributions.numel() == 0:
-        raise ValueError(f"attributions of shape {tuple(attributions.shape)} hold nothing to pool")
-    labels = check_feature_mask(feature_mask, attributions.shape).to(attributions.device)
-    if labels.shape[0] not in (1, attributions.shape[0]):
+    maps = check_attributions(attributions)
+    if maps.dim() == 0 or maps.numel() == 0:
+        raise ValueError(f"attributions of shape {tuple(maps.shape)} hold nothing to pool")
+    labels = check_feature_mask(feature_mask, maps.shape).to(maps.device)
+    if labels.shape[0] not in (1, maps.shape[0]):
         raise ValueError(
             f"feature_mask of shape {tuple(labels.shape)} does not fit attributions of shape "
-            f"{tuple(attributions.shape)}: its batch size must be 1 or {attributions.shape[0]}"
+            f"{tuple(maps.shape)}: its batch size must be 1 or {maps.shape[0]}"
         )
-    partitions_pixels = attributions.dim() > 1 and labels.shape[1] == 1
-    channels = attributions.shape[1] if partitions_pixels else 1
-    values = attributions.reshape(attributions.shape[0], channels, -1)
+    partitions_pixels = maps.dim() > 1 and labels.shape[1] == 1
+    channels = maps.shape[1] if partitions_pixels else 1
+    values = maps.reshape(maps.shape[0], channels, -1)
     return values.to(_accumulator(values)), labels.reshape(labels.shape[0], 1, -1)
 
 

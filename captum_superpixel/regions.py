@@ -13,8 +13,8 @@ from torch import Tensor
 from captum_superpixel._checks import checked_choice, checked_integer, checked_share
 from captum_superpixel._region_table import Region, RegionTable, name_score
 from captum_superpixel._untyped import find_objects
-from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows
-from captum_superpixel.pooling import Reduction, segment_scores
+from captum_superpixel.feature_masks import MaskLike, check_region_mask, rank_rows
+from captum_superpixel.pooling import Reduction, check_attributions, segment_scores
 
 __all__ = ["Region", "RegionTable", "region_table", "top_regions"]
 
@@ -213,7 +213,7 @@ def _score(attributions: object, feature_mask: object, score: object, by: object
     known: Reduction = checked_choice("score", score, get_args(Reduction))
     ranking: Ranking = checked_choice("by", by, get_args(Ranking))
     maps = _checked_maps(attributions)
-    mask = _checked_mask(feature_mask, tuple(maps.shape[1:])).cpu()
+    mask = check_region_mask(feature_mask, maps.shape[1:]).cpu()
     labels = rank_rows(mask.flatten(1)).view(mask.shape)
     finite = torch.isfinite(maps)
     if not finite.all():
@@ -262,35 +262,16 @@ def _over_channels(channels: Tensor, score: Reduction) -> Tensor:
 
 def _checked_maps(attributions: object) -> Tensor:
     """Return the maps as ``(M, N, C, H, W)``."""
-    if not isinstance(attributions, Tensor) or not attributions.is_floating_point():
-        what = attributions.dtype if isinstance(attributions, Tensor) else f"a {type(attributions).__name__}"
-        raise TypeError(f"attributions must be a floating-point tensor, but {what} was passed")
-    shape = tuple(attributions.shape)
+    maps = check_attributions(attributions).detach()
+    shape = tuple(maps.shape)
     if len(shape) not in (4, 5):
         raise ValueError(
             f"attributions of shape {shape} are not maps of images: pass (N, C, H, W), or (M, N, C, H, W) for M maps "
             "per image"
         )
-    if attributions.numel() == 0:
+    if maps.numel() == 0:
         raise ValueError(f"attributions of shape {shape} hold no pixels: pass at least one map of one image")
-    maps = attributions.detach()
     return maps if maps.dim() == 5 else maps[None]
-
-
-def _checked_mask(feature_mask: object, shape: tuple[int, ...]) -> Tensor:
-    """Return the mask ``(1 or N, 1, H, W)`` of maps of shape ``(N, C, H, W)``."""
-    if isinstance(feature_mask, (Tensor, np.ndarray)) and feature_mask.ndim == 5:
-        raise ValueError(
-            f"feature_mask of shape {tuple(feature_mask.shape)} is that of volumes, but regions are of images: pass "
-            "the slices of a volume as a batch, with a mask of shape (1 or N, 1, H, W)"
-        )
-    mask = check_feature_mask(feature_mask, shape)
-    if mask.shape[0] not in (1, shape[0]) or mask.shape[1] != 1:
-        raise ValueError(
-            f"feature_mask of shape {tuple(mask.shape)} does not fit the maps of shape {shape}: pass "
-            f"ids of shape (1 or {shape[0]}, 1, {shape[2]}, {shape[3]})"
-        )
-    return mask
 
 
 _Place = tuple[int, int, tuple[float, float], tuple[int, int, int, int]]

@@ -189,7 +189,7 @@ def test_attributions_are_floating_point(bad: Tensor) -> None:
 
 
 def test_attributions_are_a_tensor() -> None:
-    with pytest.raises(TypeError, match="but list was passed"):
+    with pytest.raises(TypeError, match="but a list was passed"):
         segment_scores([1.0], ids(1, 1, 2, 2))  # type: ignore[arg-type]
 
 

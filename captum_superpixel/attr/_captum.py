@@ -30,9 +30,17 @@ from captum.log import log_usage as _log_usage
 from torch import Tensor
 from torch.nn import Module
 
-from captum_superpixel._networks import first_logits
+from captum_superpixel._networks import first_logits, program_cause
 from captum_superpixel._seeds import remember_generators
-from captum_superpixel.attr._failures import inference_cause, output_cause, probe
+from captum_superpixel.attr._failures import (
+    forget_rules,
+    gradient_cause,
+    inference_cause,
+    output_cause,
+    probe,
+    rule_cause,
+    rules_of,
+)
 from captum_superpixel.attr._first_logits import is_plain, remember, returns_objects, with_first_logits
 from captum_superpixel.attr.layouts import LayoutError
 
@@ -222,7 +230,7 @@ class AttributeCall:
         bound = inspect.BoundArguments(self._signature, arguments)
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         demands = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in tensors]
-        bring_back = remember_generators()
+        bring_back, rules = remember_generators(), rules_of(innermost(self._method))
         adapts = returns_objects(self._method)
         method = self.change(with_first_logits(self._method) if adapts else self._method)
         try:
@@ -233,6 +241,7 @@ class AttributeCall:
             for tensor, demand in zip(tensors, demands, strict=True):
                 if isinstance(tensor, Tensor) and tensor.requires_grad and not demand:
                     tensor.requires_grad_(False)
+            forget_rules(innermost(self._method), rules)
             cause = self._cause(error, tensors, bound.arguments)
             if cause is not None:
                 raise ValueError(f"{describe(self._method)}: {cause}") from error
@@ -249,6 +258,9 @@ class AttributeCall:
         if cause is not None or hasattr(self._method, "call_signature"):
             return cause
         method = innermost(self._method)
+        cause = program_cause(error) or rule_cause(error, method)
+        if cause is not None:
+            return cause
         seen = probe(method, (*tensors, *further))
         if seen.ran and not is_plain(seen.output):
             try:
@@ -258,7 +270,8 @@ class AttributeCall:
             if not returns_objects(self._method):
                 remember(self._method)
                 return None
-        return output_cause(method, seen, options.get("feature_mask"), len(tensors[0]))
+        cause = gradient_cause(error, method, seen)
+        return cause or output_cause(method, seen, options.get("feature_mask"), len(tensors[0]))
 
 
 def _as_tuple(further: object) -> tuple[Any, ...]:

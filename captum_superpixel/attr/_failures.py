@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from captum.attr import Attribution
+from captum.attr import LRP, Attribution, LayerLRP
 from torch import Tensor
 from torch.nn import Module
+
+from captum_superpixel._checks import listed
 
 
 @dataclass
@@ -71,6 +74,45 @@ def inference_cause(error: Exception, tensors: tuple[object, ...]) -> str | None
     )
 
 
+def gradient_cause(error: Exception, method: Attribution, seen: Probe) -> str | None:
+    """Say that the network's output has no gradient, if that is why a method that asks for one failed."""
+    if not isinstance(error, RuntimeError) or not seen.ran:
+        return None
+    if "does not require grad" not in str(error) and "appears to not have been used in the graph" not in str(error):
+        return None
+    if layer_of(method) is not None and "does not require grad" not in str(error):
+        return None
+    return (
+        "the network's output has no gradient with respect to the inputs, as that of a black box, or of a network that "
+        "detaches its images or runs under torch.no_grad(): use a method that asks for none, such as KernelShap, Lime, "
+        "FeatureAblation, ShapleyValueSampling or Occlusion, or let the network pass gradients on"
+    )
+
+
+def rule_cause(error: Exception, method: Attribution) -> str | None:
+    """Say which layer the layer-wise relevance propagation has no rule for, if that is why it failed."""
+    found = re.search(r"Module of type <class '(?:.*\.)?(\w+)'> has no rule", str(error))
+    if not isinstance(error, TypeError) or found is None:
+        return None
+    return (
+        f"there is no rule for the layer {found[1]}: give such layers one where it is right for them, layer.rule = "
+        "EpsilonRule() from captum.attr._utils.lrp_rules, or use another method, such as IntegratedGradients"
+    )
+
+
+def rules_of(method: Attribution) -> set[Module]:
+    """The layers that have a rule for the layer-wise relevance propagation; none for other methods."""
+    if not isinstance(method, (LRP, LayerLRP)):
+        return set()
+    return {module for module in method.model.modules() if hasattr(module, "rule")}
+
+
+def forget_rules(method: Attribution, before: set[Module]) -> None:
+    """Take away the rules that a call gave to layers before it failed: Captum leaves them, and then fails by them."""
+    for module in rules_of(method) - before:
+        del module.rule
+
+
 def output_cause(method: Attribution, seen: Probe, feature_mask: object, batch_size: int) -> str | None:
     """Say what is wrong with the output of a layer or of the network, if something is."""
     layer = layer_of(method)
@@ -82,7 +124,9 @@ def output_cause(method: Attribution, seen: Probe, feature_mask: object, batch_s
         if not _holds_tensors(output):
             found = [path for path, value in seen.of_layer.items() if path and isinstance(value, Tensor)]
             inside = f", such as layer.{found[-1]}" if found else ""
-            return f"the layer {name} returns {_describe(output)}, no tensor: choose a layer that returns one{inside}"
+            return (
+                f"the layer {name} returns {describe_type(output)}, no tensor: choose a layer that returns one{inside}"
+            )
     masks = feature_mask if isinstance(feature_mask, tuple) else (feature_mask,)
     sizes = [len(mask) for mask in masks if isinstance(mask, Tensor)]
     one_number = isinstance(seen.output, (int, float)) or (
@@ -111,8 +155,12 @@ def _holds_tensors(output: object) -> bool:
     )
 
 
-def _describe(output: object) -> str:
-    name = type(output).__name__
-    if type(output) in (tuple, list):
-        return f"a {name} ({', '.join(type(part).__name__ for part in output)})"  # type: ignore[attr-defined]  # checked above
-    return f"a {name}"
+def describe_type(output: object) -> str:
+    """Name the class of what a module returned, and those of the first members of a tuple or list.
+
+    Examples:
+        >>> describe_type({}), describe_type((3, None))
+        ('a dict', 'a tuple (int, NoneType)')
+    """
+    members = [type(member).__name__ for member in output] if isinstance(output, (tuple, list)) else []
+    return f"a {type(output).__name__}{f' ({listed(members)})' if members else ''}"

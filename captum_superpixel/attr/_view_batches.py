@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from captum.attr import Attribution, DeepLiftShap, GradientShap, LayerDeepLiftShap, LayerGradientShap
 from torch import Tensor
 
-from captum_superpixel.attr._captum import AttributeCall
+from captum_superpixel.attr._captum import AttributeCall, innermost, permutes_across_images
 from captum_superpixel.attr._views import View, show, shown_places, take_back
+from captum_superpixel.attr.contributions import Contributions
+from captum_superpixel.feature_masks import check_feature_mask
 
-__all__ = ["Average", "add_back", "divide_by_shown", "see_rows", "show_batch", "view_arguments"]
+__all__ = [
+    "Average",
+    "add_back",
+    "divide_by_shown",
+    "mixes_examples",
+    "see_rows",
+    "show_batch",
+    "view_arguments",
+    "with_shown_references",
+]
 
 Average = Literal["mean", "abs"]
 
@@ -48,7 +61,9 @@ def _fit(view: View, sizes: Sequence[int]) -> View:
 
 def add_back(maps: Tensor, views: Sequence[View], sizes: Sequence[int], average: Average) -> Tensor:
     """Bring the maps of views back, all views of an image in a row, and add them up: ``(N * V, …)`` to ``(N, …)``."""
-    maps = maps.detach().abs() if average == "abs" else maps.detach()
+    # Half precision ends at 65,504, and the sum over views need not.
+    maps = maps.detach().to(torch.promote_types(maps.dtype, torch.float32))
+    maps = maps.abs() if average == "abs" else maps
     by_view = maps.reshape(-1, len(views), *maps.shape[1:])
     parts = [
         take_back(by_view[:, index], _fit(view, sizes), sizes) if sizes else by_view[:, index]
@@ -74,7 +89,7 @@ def view_arguments(
     for name in _ALIGNED:
         value = call.get(name)
         if value is not None:
-            replaced[name] = _for_inputs(value, tensors, views, largest)
+            replaced[name] = _for_inputs(value, tensors, views, largest, is_mask=name == "feature_mask")
     if len(views) > 1:
         count = len(tensors[0])
         for name in ("target", "additional_forward_args"):
@@ -84,31 +99,66 @@ def view_arguments(
     return replaced
 
 
+def mixes_examples(method: Attribution, call: AttributeCall) -> bool:
+    """Whether a method explains an example by others of its batch, or by all of its baselines."""
+    inner = innermost(method)
+    if isinstance(inner, (DeepLiftShap, GradientShap, LayerDeepLiftShap, LayerGradientShap)):
+        return True
+    return permutes_across_images(method) or bool(call.get("draw_baseline_from_distrib"))
+
+
+def with_shown_references(
+    method: Attribution, tensors: tuple[Tensor, ...], views: Sequence[View], largest: Sequence[Sequence[int]]
+) -> Attribution:
+    """Copy a method, and the methods that it wraps, so that the references of contributions are of the views, too."""
+    inner = vars(method).get("attribution_method")
+    changed = inner if not isinstance(inner, Attribution) else with_shown_references(inner, tensors, views, largest)
+    shown: dict[str, Any] = {} if changed is inner else {"attribution_method": changed}
+    if isinstance(method, Contributions):
+        shown["reference"] = _for_inputs(method.reference, tensors, views, largest, is_mask=False)
+    if not shown:
+        return method
+    result = copy.copy(method)
+    vars(result).update(shown)
+    return result
+
+
 def _for_inputs(
-    value: Any, tensors: tuple[Tensor, ...], views: Sequence[View], largest: Sequence[Sequence[int]]
+    value: Any,
+    tensors: tuple[Tensor, ...],
+    views: Sequence[View],
+    largest: Sequence[Sequence[int]],
+    *,
+    is_mask: bool,
 ) -> Any:
     """Show the views of what has the places of the inputs; a list of masks is an ensemble."""
     if isinstance(value, list):
-        return [_for_inputs(one, tensors, views, largest) for one in value]
+        return [_for_inputs(one, tensors, views, largest, is_mask=is_mask) for one in value]
     if isinstance(value, tuple):
         return tuple(
-            _aligned(one, tensor, views, sizes) for one, tensor, sizes in zip(value, tensors, largest, strict=True)
+            _aligned(one, tensor, views, sizes, is_mask)
+            for one, tensor, sizes in zip(value, tensors, largest, strict=True)
         )
-    return _aligned(value, tensors[0], views, largest[0])
+    return _aligned(value, tensors[0], views, largest[0], is_mask)
 
 
-def _aligned(value: Any, tensor: Tensor, views: Sequence[View], sizes: Sequence[int]) -> Any:
+def _aligned(value: Any, tensor: Tensor, views: Sequence[View], sizes: Sequence[int], is_mask: bool) -> Any:
     """Show the views of a baseline or a mask of the spatial size of an input; anything else stays as it is."""
-    found = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-    if not isinstance(found, Tensor) or not sizes or found.shape[-len(sizes) :] != tensor.shape[2:]:
-        if isinstance(found, Tensor) and len(views) > 1 and len(found) == len(tensor) > 1:
-            return found.repeat_interleave(len(views), dim=0)
+    if is_mask and isinstance(value, list):
+        return [_aligned(one, tensor, views, sizes, is_mask) for one in value]
+    if is_mask and isinstance(value, (Tensor, np.ndarray)):
+        value = check_feature_mask(value, tensor.shape)
+    if not isinstance(value, Tensor):
         return value
-    if found.dim() < tensor.dim():
-        # (*spatial) is one mask for all, (N, *spatial) one for each.
-        found = found[None, None] if found.dim() == len(sizes) else found[:, None]
-    if len(views) > 1 and len(found) == 1:
-        found = found.expand(len(tensor), *found.shape[1:])
+    count = len(tensor)
+    found = value if value.dim() >= tensor.dim() else value[(None,) * (tensor.dim() - value.dim())]
+    if len(views) > 1 and count % len(found) == 0:
+        # As the images are repeated, so is what belongs to each of them, or to so many in a row.
+        found = found.repeat_interleave(count // len(found), dim=0)
+    if not sizes:
+        return found.repeat_interleave(len(views), dim=0) if len(found) == count else value
+    if found.shape[2:] != tensor.shape[2:]:
+        return found.repeat_interleave(len(views), dim=0) if 1 < len(value) == count else value
     return torch.stack([_show(found, view, sizes) for view in views], dim=1).flatten(0, 1)
 
 

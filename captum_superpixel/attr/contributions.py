@@ -21,7 +21,10 @@ from captum_superpixel.attr._captum import (
     multiplies_by_inputs,
     signature_of,
 )
-from captum_superpixel.attr._wrapper import Wrapper
+from captum_superpixel.attr._first_logits import with_first_logits
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods, warn_of_network
+from captum_superpixel.attr.laid_out import read_layer
+from captum_superpixel.feature_masks import check_channels_first
 
 __all__ = ["Contributions", "Reference"]
 
@@ -54,8 +57,8 @@ class Contributions(Wrapper):
 
     Raises:
         TypeError: If ``attribution_method`` is not an attribution instance, or the reference is of another type.
-        ValueError: If the method attributes to a layer, whose map has no pixels to multiply by, or the reference is
-            unknown or not finite.
+        ValueError: If the method attributes to a layer, whose map has no pixels to multiply by, or gives magnitudes, or
+            the reference is unknown or not finite.
 
     Examples:
         >>> from captum.attr import Saliency
@@ -73,6 +76,13 @@ class Contributions(Wrapper):
                 f"{describe(attribution_method)} attributes to a layer, whose map has no pixels of the image to be "
                 "multiplied by: use a method that attributes to the inputs, or LayerGradientXActivation"
             )
+        for method in held_methods(attribution_method):
+            reduction = getattr(method, "reduction", "mean")
+            if reduction in ("abs_mean", "evidence"):
+                raise ValueError(
+                    f"{describe(method)} gives maps without the signs of single channels, which a contribution has: "
+                    f"group the contributions, SuperpixelGrouped(Contributions(…), reduction={reduction!r})"
+                )
         for one in reference if isinstance(reference, tuple) else (reference,):
             _check_reference(one)
         self.reference = reference
@@ -95,17 +105,22 @@ class Contributions(Wrapper):
             ValueError: If a convergence delta is asked for that does not exist, the maps would have lost their signs,
                 or a reference does not fit an input.
         """
+        given = as_tensors(inputs)
         call = AttributeCall(self.attribution_method, inputs, args, kwargs)
-        if self.multiplies_by_inputs:
+        signed = self._signed(call)
+        warn_of_network(self, self.attribution_method)
+        if self._passes_unchanged:
             return call(inputs)
         if call.get("return_convergence_delta"):
             raise ValueError(
                 f"return_convergence_delta=True, but {self!r} has none: its maps are first-order estimates, which do "
                 "not add up to a difference of outputs"
             )
-        given = inputs if isinstance(inputs, tuple) else (inputs,)
         differences = self._differences(given)
-        maps = call(inputs, **self._signed(call))
+        image = next((index for index, tensor in enumerate(given) if tensor.dim() == 4), 0)
+        # GuidedGradCam looks at a layer, too.
+        read_layer(self.attribution_method, call, given, image, None)
+        maps = call(inputs, **signed)
         parts = maps if isinstance(maps, tuple) else (maps,)
         results = []
         for part, tensor, difference in zip(parts, given, differences, strict=True):
@@ -119,12 +134,12 @@ class Contributions(Wrapper):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether the wrapped method multiplies by the inputs by itself, so that its maps pass unchanged."""
-        return multiplies_by_inputs(self.attribution_method)
+        """Whether maps say what the inputs contribute, and not how the output changes with them: always."""
+        return True
 
     def has_convergence_delta(self) -> bool:
         """Whether a convergence delta exists: the wrapped method has one, and its maps pass unchanged."""
-        return self.multiplies_by_inputs and bool(self.attribution_method.has_convergence_delta())
+        return self._passes_unchanged and bool(self.attribution_method.has_convergence_delta())
 
     def compute_convergence_delta(self, attributions: Tensor | tuple[Tensor, ...], *args: Any, **kwargs: Any) -> Tensor:
         """Compute the wrapped method's convergence delta.
@@ -132,9 +147,10 @@ class Contributions(Wrapper):
         Raises:
             ValueError: If there is none.
         """
-        compute = getattr(innermost(self.attribution_method), "compute_convergence_delta", None)
-        if compute is None or not self.multiplies_by_inputs:
-            raise ValueError(f"{self!r} has no convergence delta: its maps are first-order estimates")
+        compute = getattr(innermost(with_first_logits(self.attribution_method)), "compute_convergence_delta", None)
+        if compute is None or not self.has_convergence_delta():
+            why = "the wrapped method has none" if self._passes_unchanged else "its maps are first-order estimates"
+            raise ValueError(f"{self!r} has no convergence delta: {why}")
         return cast(Tensor, compute(attributions, *args, **kwargs))
 
     @classmethod
@@ -148,9 +164,11 @@ class Contributions(Wrapper):
         return signature_of(self.attribution_method)
 
     def __repr__(self) -> str:
-        reference = f"tensor of {tuple(self.reference.shape)}" if isinstance(self.reference, Tensor) else self.reference
-        text = f"<{reference}>" if isinstance(self.reference, Tensor) else repr(reference)
-        return f"Contributions({describe(self.attribution_method)}, reference={text})"
+        return f"Contributions({describe(self.attribution_method)}, reference={_describe_reference(self.reference)})"
+
+    @property
+    def _passes_unchanged(self) -> bool:
+        return multiplies_by_inputs(self.attribution_method)
 
     def _signed(self, call: AttributeCall) -> dict[str, object]:
         """Arguments that keep the signs of the maps.
@@ -162,6 +180,11 @@ class Contributions(Wrapper):
         if kind not in (None, "smoothgrad"):
             raise ValueError(
                 f"nt_type={kind!r} takes the signs from the map, which a contribution has: use 'smoothgrad'"
+            )
+        if call.get("average") == "abs":
+            raise ValueError(
+                "average='abs' takes the signs from the map, which a contribution has: average the magnitudes of the "
+                "contributions, ViewTunnel(Contributions(…)), or leave it out"
             )
         if "abs" not in signature_of(innermost(self.attribution_method)).parameters:
             return {}
@@ -179,6 +202,12 @@ class Contributions(Wrapper):
                 None if reference is None else tensor.detach() - _refer(reference, tensor.detach())
                 for reference, tensor in zip(references, inputs, strict=True)
             ]
+
+
+def _describe_reference(reference: object) -> str:
+    if isinstance(reference, tuple):
+        return f"({', '.join(map(_describe_reference, reference))}{',' if len(reference) == 1 else ''})"
+    return f"<tensor of {tuple(reference.shape)}>" if isinstance(reference, Tensor) else repr(reference)
 
 
 def _check_reference(reference: object) -> None:
@@ -208,6 +237,7 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
                 f"reference='blur' is for images (N, C, H, W), but an input has shape {tuple(inputs.shape)}: pass a "
                 "number, a tensor or a callable, or None for this input"
             )
+        check_channels_first(inputs.shape, "reference='blur'", "blurs", "pass a tensor or a callable")
         return gaussian_blur(inputs, _BLUR * min(inputs.shape[2:]))
     if callable(reference):
         made: object = reference(inputs)

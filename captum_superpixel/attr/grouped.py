@@ -10,7 +10,6 @@ from captum.attr import Attribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel._networks import warn_caller, warn_in_training_mode
 from captum_superpixel.attr._captum import (
     AttributeCall,
     describe,
@@ -22,7 +21,7 @@ from captum_superpixel.attr._captum import (
 from captum_superpixel.attr._first_logits import with_first_logits
 from captum_superpixel.attr._masks import FeatureMask, Generators, Member, check_generators, generate, is_ensemble, read
 from captum_superpixel.attr._perturbation import Maps, attribute_segments, average
-from captum_superpixel.attr._wrapper import Wrapper
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors, warn_of_network
 from captum_superpixel.attr.grouping import (
     INTERPOLATE_MODES,
     GroupReduction,
@@ -30,7 +29,6 @@ from captum_superpixel.attr.grouping import (
     checked_negative_weight,
     group_maps,
 )
-from captum_superpixel.attr.hooks import missing_hooks
 from captum_superpixel.attr.laid_out import ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.masks import Slic
 
@@ -59,8 +57,8 @@ class SuperpixelGrouped(Wrapper):
         reduction: ``"mean"`` keeps the sum of the map, and with it completeness and the convergence delta;
             ``"abs_mean"`` averages magnitudes, which do not cancel inside a segment: for looking at maps, and for
             comparing them between networks; ``"sum"``; ``"max"``, the largest value with its sign. ``"evidence"`` adds
-            the channels, averages what is positive and what is negative apart, and takes away the negative by
-            ``negative_weight``; every channel gets the result. It is meant for maps that say what each pixel
+            the channels, averages what is positive and what is negative apart, and subtracts ``negative_weight`` times
+            the latter; every channel gets the result. It is meant for maps that say what each pixel
             contributed (:class:`Contributions`), which cancel in a signed mean; for display take ``map.clamp(min=0)``.
         negative_weight: For ``reduction="evidence"``, from -1 to 1: 1 is the signed mean of the added channels, 0
             counts what speaks for the class alone, -1 is the mean magnitude of the added channels.
@@ -152,7 +150,7 @@ class SuperpixelGrouped(Wrapper):
             ValueError: If there is neither mask nor generator, a mask does not fit, a convergence delta is asked for
                 that does not exist, or the wrapped method returns something other than maps.
         """
-        tensors = _as_tensors(inputs)
+        tensors = as_tensors(inputs)
         call = AttributeCall(self.attribution_method, inputs, args, kwargs)
         by_position = call.take("feature_mask")
         if by_position is not None and feature_mask is not None:
@@ -161,10 +159,7 @@ class SuperpixelGrouped(Wrapper):
         if has_delta and not self.has_convergence_delta():
             raise ValueError(f"return_convergence_delta=True, but {self!r} has none: {self._why_no_delta()}")
         ensemble = self._masks(tensors, by_position if feature_mask is None else feature_mask)
-        warn_in_training_mode(self.forward_func)
-        if text := missing_hooks(self.attribution_method):
-            warn_caller(text)
-
+        warn_of_network(self, self.attribution_method)
         if self._perturbs:
             return self._perturb(call, tensors, ensemble, isinstance(inputs, tuple))
         image = next(i for i, mask in enumerate(ensemble[0]) if mask is not None)
@@ -194,14 +189,9 @@ class SuperpixelGrouped(Wrapper):
             TypeError: If the inputs are not tensors.
             ValueError: If there is no generator, or it cannot segment these inputs.
         """
-        ensemble = self._masks(_as_tensors(inputs), None)
+        ensemble = self._masks(as_tensors(inputs), None)
         members: list[Any] = [member if isinstance(inputs, tuple) else member[0] for member in ensemble]
         return members if is_ensemble(self.mask_generator) else members[0]
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the wrapped method multiplies by the inputs (global) or not (local)."""
-        return bool(self.attribution_method.multiplies_by_inputs)
 
     def has_convergence_delta(self) -> bool:
         """Whether a convergence delta exists: the wrapped method has one, and grouping keeps the sum of its maps."""
@@ -222,7 +212,7 @@ class SuperpixelGrouped(Wrapper):
             ValueError: If the wrapped method has no such delta, or the reduction does not keep the sum of the maps.
         """
         compute = getattr(innermost(with_first_logits(self.attribution_method)), "compute_convergence_delta", None)
-        if compute is None or not self._keeps_sum:
+        if compute is None or not self.has_convergence_delta():
             raise ValueError(f"{self!r} has no convergence delta: {self._why_no_delta()}")
         return cast(Tensor, compute(attributions, *args, **kwargs))
 
@@ -234,7 +224,7 @@ class SuperpixelGrouped(Wrapper):
     @property
     def call_signature(self) -> inspect.Signature:
         """Signature of the wrapped method's ``attribute``, with the mask, to which calls are bound."""
-        wrapped = signature_of(self.attribution_method)
+        wrapped = super().call_signature
         if "feature_mask" in wrapped.parameters:
             return wrapped
         parameters = list(wrapped.parameters.values())
@@ -286,7 +276,7 @@ class SuperpixelGrouped(Wrapper):
         return tuple(part.contiguous() for part in maps) if isinstance(maps, tuple) else maps.contiguous()
 
     def _pool(self, maps: Maps, inputs: tuple[Tensor, ...], ensemble: list[Member]) -> Maps:
-        parts = _as_tensors(maps, self.attribution_method)
+        parts = as_tensors(maps, self.attribution_method)
         if len(parts) != len(inputs):
             raise ValueError(
                 f"{self._name} returned {len(parts)} maps for {len(inputs)} inputs: nothing to group them by"
@@ -317,17 +307,3 @@ class SuperpixelGrouped(Wrapper):
     @property
     def _name(self) -> str:
         return type(innermost(self.attribution_method)).__name__
-
-
-def _as_tensors(values: object, method: Attribution | None = None) -> tuple[Tensor, ...]:
-    """Tuple of the tensors of the inputs, or of the maps that a method returned."""
-    tensors = values if isinstance(values, tuple) else (values,)
-    what = "inputs" if method is None else f"the maps of {type(method).__name__}"
-    if not tensors:
-        raise ValueError(f"{what} are an empty tuple")
-    for tensor in tensors:
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{what} must be a tensor or a tuple of tensors, but hold a {type(tensor).__name__}")
-        if tensor.dim() == 0 or tensor.shape[0] == 0:
-            raise ValueError(f"{what} of shape {tuple(tensor.shape)} hold no example: pass (N, C, *spatial) with N > 0")
-    return tensors

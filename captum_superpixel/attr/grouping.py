@@ -102,9 +102,10 @@ def _weigh_evidence(maps: Tensor, mask: Tensor, weight: float) -> Tensor:
             f"a feature_mask of shape {tuple(mask.shape)} parts the channels, which reduction='evidence' adds: pass a "
             "mask with one channel"
         )
-    total = maps.sum(dim=1, keepdim=True)
+    # Half precision ends at 65,504, and the sum of the channels need not.
+    total = maps.sum(dim=1, keepdim=True, dtype=torch.promote_types(maps.dtype, torch.float32))
     positive, negative = pool_segments(total.clamp(min=0), mask), pool_segments(total.clamp(max=0), mask)
-    return (positive + weight * negative).expand(maps.shape).contiguous()
+    return (positive + weight * negative).to(maps.dtype).expand(maps.shape).contiguous()
 
 
 @torch.no_grad()

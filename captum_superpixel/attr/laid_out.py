@@ -12,20 +12,23 @@ from torch import Tensor
 from torch.nn import LayerNorm, Module, MultiheadAttention, RMSNorm
 
 from captum_superpixel._networks import first_logits, networks_of
-from captum_superpixel.attr._captum import (
-    AttributeCall,
-    gradients_and_values,
-    has_layer_output,
-    innermost,
-    log_usage,
-    signature_of,
-)
+from captum_superpixel.attr._captum import AttributeCall, has_layer_output, innermost, log_usage
 from captum_superpixel.attr._failures import layer_of
+from captum_superpixel.attr._grad_cam import LaidOutGradCam, is_grad_cam
+from captum_superpixel.attr._wrapper import Wrapper
 from captum_superpixel.attr.grouping import lay_over
 from captum_superpixel.attr.layouts import Layout, LayoutError, channel_axis_of_type, find_layout
 from captum_superpixel.attr.observing import Observation, observe
 
-__all__ = ["LaidOut", "ReshapeTransform", "check_reshape_transform", "looks_at_layer", "read_layer", "with_layout"]
+__all__ = [
+    "LaidOut",
+    "LayerReader",
+    "ReshapeTransform",
+    "check_reshape_transform",
+    "looks_at_layer",
+    "read_layer",
+    "with_layout",
+]
 
 ReshapeTransform = Callable[[Tensor], Tensor]
 
@@ -46,8 +49,8 @@ def with_layout(method: Attribution, lay_out: ReshapeTransform) -> Attribution:
         method: Any attribution method, wrappers included.
         lay_out: From the output of the layer, and from its gradient, to ``(N, C, h, w)``.
     """
-    if _is_grad_cam(method):
-        return _LaidOutGradCam(cast(LayerGradCam, method), lay_out)
+    if is_grad_cam(method):
+        return LaidOutGradCam(cast(LayerGradCam, method), lay_out)
     held = {name: value for name, value in vars(method).items() if isinstance(value, Attribution)}
     changed = {name: with_layout(value, lay_out) for name, value in held.items()}
     if all(changed[name] is held[name] for name in held):
@@ -55,38 +58,6 @@ def with_layout(method: Attribution, lay_out: ReshapeTransform) -> Attribution:
     result = copy.copy(method)
     vars(result).update(changed)
     return result
-
-
-class _LaidOutGradCam(LayerGradCam):
-    """Grad-CAM of a layer whose output and gradient are laid out as ``(N, C, h, w)`` before anything is averaged."""
-
-    def __init__(self, method: LayerGradCam, lay_out: ReshapeTransform) -> None:
-        super().__init__(method.forward_func, cast(Module, method.layer), method.device_ids)
-        self._lay_out = lay_out
-
-    @log_usage
-    def attribute(
-        self,
-        inputs: Tensor | tuple[Tensor, ...],
-        target: Any = None,
-        additional_forward_args: object = None,
-        attribute_to_layer_input: bool = False,
-        relu_attributions: bool = False,
-        attr_dim_summation: bool = True,
-        grad_kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """See ``LayerGradCam``."""
-        maps = []
-        for gradient, value in gradients_and_values(
-            self, inputs, target, additional_forward_args, attribute_to_layer_input, grad_kwargs
-        ):
-            gradient, value = self._lay_out(gradient), self._lay_out(value)
-            places = tuple(range(2, gradient.dim()))
-            weights = gradient.mean(dim=places, keepdim=True) if places else gradient
-            scaled = weights * value
-            map_ = scaled.sum(dim=1, keepdim=True) if attr_dim_summation else scaled
-            maps.append(map_.relu() if relu_attributions else map_)
-        return maps[0] if len(maps) == 1 else tuple(maps)
 
 
 class LayerReader:
@@ -137,6 +108,7 @@ class LayerReader:
         """Lay the map that the method returned over the image, ``(N, C, H, W)``.
 
         Raises:
+            TypeError: If it is no tensor.
             ValueError: If there are several, or it cannot be laid over the image.
         """
         name, images = type(self._method).__name__, self._inputs[self._image]
@@ -233,7 +205,7 @@ def read_layer(
     return reader
 
 
-class LaidOut(Attribution):
+class LaidOut(Wrapper):
     """A method whose layer is laid out: its maps are ``(N, C, h, w)``.
 
     Args:
@@ -241,9 +213,11 @@ class LaidOut(Attribution):
         layout: Of its layer.
     """
 
+    # What wraps it warns.
+    warns_of_network = False
+
     def __init__(self, method: Attribution, layout: Layout) -> None:
-        super().__init__(method.forward_func)
-        self.attribution_method = with_layout(method, layout)
+        super().__init__(with_layout(method, layout))
         self.layout = layout
 
     @log_usage
@@ -253,16 +227,6 @@ class LaidOut(Attribution):
             kwargs["layer_mask"] = self.layout.to_layer(kwargs["layer_mask"])
         maps: Any = cast(Any, self.attribution_method).attribute(inputs, *args, **kwargs)
         return self.layout(maps) if _gives_layer_output(self.attribution_method) else maps
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the method multiplies by the inputs."""
-        return bool(self.attribution_method.multiplies_by_inputs)
-
-    @property
-    def call_signature(self) -> Any:
-        """Signature of the method's ``attribute``."""
-        return signature_of(self.attribution_method)
 
 
 def check_reshape_transform(transform: object, method: Attribution) -> None:
@@ -287,12 +251,7 @@ def _gives_layer_output(method: Attribution) -> bool:
         if isinstance(method, LaidOut) or hasattr(method, "reshape_transform"):
             return False
         method = cast(NoiseTunnel, method).attribution_method
-    return has_layer_output(method) and not (_is_grad_cam(method) or isinstance(method, _LaidOutGradCam))
-
-
-def _is_grad_cam(method: Attribution) -> bool:
-    """Whether a method is Captum's Grad-CAM; a subclass may compute its maps by itself."""
-    return isinstance(method, LayerGradCam) and type(method).attribute is LayerGradCam.attribute
+    return has_layer_output(method) and not (is_grad_cam(method) or isinstance(method, LaidOutGradCam))
 
 
 def _held(method: Attribution) -> Iterator[Attribution]:

@@ -26,6 +26,7 @@ __all__ = [
     "Method",
     "MethodSettings",
     "Scene",
+    "Setting",
     "attribute_pixels",
     "has_layer_output",
     "make_method",

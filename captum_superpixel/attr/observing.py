@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn import Module
 
 from captum_superpixel._seeds import remember_generators
+from captum_superpixel.attr._failures import describe_type
 from captum_superpixel.attr.layouts import (
     Layout,
     LayoutError,
@@ -184,7 +184,7 @@ def observe(
             seen.layers[module] = Observed(
                 name,
                 module,
-                output="a tensor" if tensor is not None else _describe(values),
+                output="a tensor" if tensor is not None else describe_type(values),
                 shape=None if tensor is None else tuple(tensor.shape),
                 edge=get_gradient_edge(tensor) if tensor is not None and tensor.requires_grad else None,
                 calls=calls + 1,
@@ -238,11 +238,3 @@ def _channel_axis_of_operations(node: Node, rank: int) -> int | None:
 def _signed(value: int) -> int:
     """Autograd keeps negative dimensions as unsigned numbers of 64 bits."""
     return value - 2**64 if value >= 2**63 else value
-
-
-def _describe(values: object) -> str:
-    name = type(values).__name__
-    if type(values) in (tuple, list):
-        parts: Iterable[object] = itertools.islice(values, 8)  # type: ignore[call-overload]
-        return f"a {name} ({', '.join(type(part).__name__ for part in parts)})"
-    return f"a {name}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from typing import Any, cast, get_args
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, get_args
 
 from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
@@ -16,18 +17,25 @@ from captum_superpixel.attr._view_batches import (
     Average,
     add_back,
     divide_by_shown,
+    mixes_examples,
     see_rows,
     show_batch,
     view_arguments,
+    with_shown_references,
 )
 from captum_superpixel.attr._views import View, choose_views
-from captum_superpixel.attr._wrapper import Wrapper
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors, warn_of_network
 from captum_superpixel.attr.laid_out import LayerReader, ReshapeTransform, check_reshape_transform, read_layer
+from captum_superpixel.feature_masks import check_channels_first
 
 __all__ = ["Average", "ViewTunnel"]
 
 _SIDES = 16
 """The largest shift is one of so many parts of a side."""
+
+_WHY_NO_DELTA = (
+    "near the border pixels are averaged over the views that show them, which does not keep the sum of the map"
+)
 
 
 class ViewTunnel(Wrapper):
@@ -91,7 +99,9 @@ class ViewTunnel(Wrapper):
             flip: Whether every second view is mirrored along the last axis.
             average: ``"mean"`` of the maps, or of their magnitudes, ``"abs"``. Each pixel is averaged over the views
                 that show it.
-            views_per_batch: How many views of each image are explained together. None takes one after the other.
+            views_per_batch: How many views of each image are explained together. None takes one after the other, and so
+                do methods that mix the examples of a batch: FeaturePermutation, and those that take a distribution of
+                baselines.
             spread: Spend no more passes than the wrapped method alone: each step of IntegratedGradients, or each sample
                 of a NoiseTunnel of Saliency, InputXGradient or IntegratedGradients, takes another view. What the
                 network sees beyond the border of a shifted image is then counted where it was reflected from.
@@ -107,13 +117,18 @@ class ViewTunnel(Wrapper):
                 views than were asked for, a convergence delta or coefficients instead of a map are asked for, or the
                 method has neither steps nor samples to be spread.
         """
-        tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+        tensors = as_tensors(inputs)
         call = AttributeCall(self.attribution_method, inputs, args, kwargs)
         self._check_call(call)
         checked_choice("average", average, get_args(Average))
         largest = _largest_shifts(tensors, max_shift)
         views = _checked_views(n_views, largest, bool(flip))
         per_batch = 1 if views_per_batch is None else checked_integer("views_per_batch", views_per_batch)
+        if mixes_examples(self.attribution_method, call):
+            per_batch = 1
+        if spread:
+            check_spreadable(self.attribution_method)
+        warn_of_network(self, self.attribution_method)
         image = next(index for index, sizes in enumerate(largest) if sizes)
         reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
         if not has_layer_output(self.attribution_method):
@@ -123,7 +138,8 @@ class ViewTunnel(Wrapper):
         if spread:
             return self._spread(call, inputs, views, largest, average)
         sums: list[Tensor] = []
-        is_tuple = False
+        sizes_of_maps = largest if reader is None else [largest[image]]
+        is_tuple, change, dtypes = False, call.change, []
         for start in range(0, len(views), per_batch):
             part = views[start : start + per_batch]
             seen = tuple(show_batch(tensor, part, sizes) for tensor, sizes in zip(tensors, largest, strict=True))
@@ -131,19 +147,31 @@ class ViewTunnel(Wrapper):
                 # Captum would warn of each view that it asks for gradients.
                 seen = tuple(one.requires_grad_() if one.is_floating_point() else one for one in seen)
             arguments = view_arguments(call, tensors, part, largest)
+            call.change = partial(_change, change, part, tensors, largest)
             maps = _at_full_size(call(seen if isinstance(inputs, tuple) else seen[0], **arguments), reader)
             is_tuple = isinstance(maps, tuple)
-            parts = maps if is_tuple else (maps,)
-            added = [
-                add_back(one, part, largest[index], average) for index, one in enumerate(cast(Sequence[Tensor], parts))
-            ]
+            parts = as_tensors(maps, self.attribution_method)
+            _check_maps(parts, self.attribution_method, len(tensors[0]) * len(part), tensors, sizes_of_maps, image)
+            dtypes = [one.dtype for one in parts]
+            added = [add_back(one, part, sizes, average) for one, sizes in zip(parts, sizes_of_maps, strict=True)]
             sums = added if not sums else [total + more for total, more in zip(sums, added, strict=True)]
-        averaged = tuple(divide_by_shown(total, views, largest[index]) for index, total in enumerate(sums))
+        averaged = tuple(
+            divide_by_shown(total, views, sizes).to(dtype)
+            for total, sizes, dtype in zip(sums, sizes_of_maps, dtypes, strict=True)
+        )
         return averaged if is_tuple else averaged[0]
 
     def has_convergence_delta(self) -> bool:
         """Whether there is a convergence delta: never, as pixels near the border are averaged over fewer views."""
         return False
+
+    def compute_convergence_delta(self, *args: object, **kwargs: object) -> Tensor:
+        """There is none.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"{self!r} has no convergence delta: {_WHY_NO_DELTA}")
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -177,10 +205,7 @@ class ViewTunnel(Wrapper):
 
     def _check_call(self, call: AttributeCall) -> None:
         if call.get("return_convergence_delta"):
-            raise ValueError(
-                f"return_convergence_delta=True, but {self!r} has none: near the border pixels are averaged over the "
-                "views that show them, which does not keep the sum of the map"
-            )
+            raise ValueError(f"return_convergence_delta=True, but {self!r} has none: {_WHY_NO_DELTA}")
         if call.get("return_input_shape") is False:
             raise ValueError(
                 "return_input_shape=False gives coefficients, which have no place in the image to be brought back to: "
@@ -195,7 +220,6 @@ class ViewTunnel(Wrapper):
         largest: Sequence[Sequence[int]],
         average: Average,
     ) -> Any:
-        check_spreadable(self.attribution_method)
         if average != "mean":
             raise ValueError(
                 "average='abs' with spread=True: steps and samples are averaged by the method itself; for magnitudes "
@@ -219,14 +243,48 @@ def _at_full_size(maps: Any, reader: LayerReader | None) -> Any:
     return (laid_over,) if isinstance(maps, tuple) else laid_over
 
 
+def _change(
+    change: Callable[[Attribution], Attribution],
+    views: Sequence[View],
+    tensors: tuple[Tensor, ...],
+    largest: Sequence[Sequence[int]],
+    method: Attribution,
+) -> Attribution:
+    """Copy a method as a call does, and with references that go along with the views."""
+    return with_shown_references(change(method), tensors, views, largest)
+
+
+def _check_maps(
+    maps: tuple[Tensor, ...],
+    method: Attribution,
+    count: int,
+    tensors: tuple[Tensor, ...],
+    sizes: Sequence[Sequence[int]],
+    image: int,
+) -> None:
+    """Raise ValueError unless maps have the places of the inputs, or of the image that a layer was laid over."""
+    over = tensors if len(sizes) == len(tensors) else (tensors[image],)
+    if len(maps) != len(over):
+        raise ValueError(f"{describe(method)} returned {len(maps)} maps for {len(over)} inputs: views need one of each")
+    for one, tensor, shifts in zip(maps, over, sizes, strict=True):
+        if len(one) != count or (shifts and one.shape[2:] != tensor.shape[2:]):
+            raise ValueError(
+                f"{describe(method)} returned a map of shape {tuple(one.shape)} for {count} views of shape "
+                f"{tuple(tensor.shape[1:])}: only maps of the places of the image can be brought back to it"
+            )
+
+
 def _largest_shifts(tensors: Sequence[Tensor], max_shift: object) -> list[tuple[int, ...]]:
     """The largest shift along each spatial axis of each input, in pixels; none for what is no image."""
     limit = None if max_shift is None else checked_integer("max_shift", max_shift, minimum=0)
-    images = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.dim() > 3]
+    images = [tensor for tensor in tensors if tensor.dim() > 3]
     if not images:
-        shapes = [tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__ for tensor in tensors]
+        shapes = [tuple(tensor.shape) for tensor in tensors]
         raise ValueError(f"there is no image among the inputs, {shapes}: views are of (N, C, H, W) or (N, C, D, H, W)")
     for image in images:
+        check_channels_first(
+            image.shape, "ViewTunnel", "shifts", "the images are strips, too narrow for views: leave it out"
+        )
         if limit is not None and limit >= min(image.shape[2:]):
             raise ValueError(
                 f"max_shift={limit}, but an input has shape {tuple(image.shape)}: shift by less than its shortest side"

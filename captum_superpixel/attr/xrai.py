@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import check_finite, checked_choice, checked_integer, checked_share
-from captum_superpixel._networks import warn_caller, warn_in_training_mode
 from captum_superpixel.attr._captum import AttributeCall, check_method, describe, log_usage
 from captum_superpixel.attr._masks import Generators, check_generators, generate, read
 from captum_superpixel.attr._region_growing import Regions, grow_in_turn, grow_ranked
+from captum_superpixel.attr._wrapper import warn_of_network
 from captum_superpixel.attr._xrai_segments import segment_at_scales
-from captum_superpixel.attr.hooks import missing_hooks
 from captum_superpixel.feature_masks import MaskLike, check_channels_first, hint_for_one_image, repeat_for_batch
 
 Algorithm = Literal["full", "fast"]
@@ -89,6 +88,8 @@ class XRAI(Attribution):
         torch.Size([2, 1, 32, 32])
     """
 
+    warns_of_network = True
+
     def __init__(
         self,
         attribution_method: Attribution | Callable[..., Any],
@@ -147,9 +148,7 @@ class XRAI(Attribution):
                 "the sum of the map; ask the wrapped method for it"
             )
         masks = self._masks(images, feature_mask)
-        warn_in_training_mode(self.forward_func)
-        if text := missing_hooks(self.attribution_method):
-            warn_caller(text)
+        warn_of_network(self, self.attribution_method)
         maps = self._attribute_pixels(call, images).detach()
         _check_maps(maps, images, describe(self.attribution_method))
         merged = maps.amax(dim=1)
@@ -161,7 +160,7 @@ class XRAI(Attribution):
         return (result,) if isinstance(inputs, tuple) else result
 
     def attribute_future(self, *args: object, **kwargs: object) -> None:
-        """Not implemented: Captum's futures cannot be grouped."""
+        """Raise NotImplementedError: Captum's futures cannot be grouped."""
         raise NotImplementedError("attribute_future is not implemented for XRAI: call attribute")
 
     @property

@@ -238,7 +238,7 @@ def _mean_luminance(images: Array, weights: npt.NDArray[np.float64 | np.bool_]) 
 
 
 def _limit_contrast(images: Array, deviation: float) -> Array:
-    """Pull images towards their mean colors until their luminance deviates by at most ``deviation``."""
+    """Pull images toward their mean colors until their luminance deviates by at most ``deviation``."""
     mean = images.mean(axis=(2, 3), keepdims=True)
     spread = _luminance(images).std(axis=(1, 2))
     gain = np.minimum(1, deviation / np.maximum(spread, 1e-6))

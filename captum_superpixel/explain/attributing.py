@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error
-from captum_superpixel._region_table import name_score
+from captum_superpixel._region_table import name_magnitude, name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
@@ -74,6 +74,7 @@ class ChosenMethod:
         grays: ``(B, C, H, W)``, the baselines of the methods that have a distribution of them.
         layer_size: Height and width of the layer's output; None without a layer.
         baseline: One of ``baselines.BASELINES``; None for the method's own.
+        layer: Name of the layer; empty without one.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ChosenMethod:
     grays: Tensor
     layer_size: tuple[int, int] | None = None
     baseline: str | None = None
+    layer: str = ""
 
     @property
     def together(self) -> bool:
@@ -99,7 +101,7 @@ class ChosenMethod:
         """What the score of a region is."""
         quantity = METHODS[self.name].quantity
         if self.perturbs:
-            return quantity if self.reduction == "mean" else f"magnitude of the {quantity}"
+            return quantity if self.reduction == "mean" else name_magnitude(quantity)
         return name_score(self.reduction, quantity)
 
     def describe_baseline(self, preprocessing: Preprocessing) -> str:

@@ -38,7 +38,7 @@ class Prediction:
 
     @property
     def figure(self) -> str:
-        """The probability in per cent, else the value."""
+        """The probability in percent, else the value."""
         if self.probability is not None:
             return show_percentage(self.probability)
         return "" if self.value is None else find_unit(abs(self.value)).show(self.value)

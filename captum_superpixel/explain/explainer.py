@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, one_line
 from captum_superpixel._threads import available_cores, call_each
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.ensemble_regions import ensemble_regions
@@ -52,6 +52,7 @@ class Explanation:
         baseline: What the method replaces pixels by, in words; empty if it has no such thing.
         remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
         warnings: What to know before the scores are believed; mostly none.
+        layer: Name of the layer that the method looks at; empty without one.
     """
 
     photograph: Path
@@ -69,11 +70,13 @@ class Explanation:
     baseline: str = ""
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    layer: str = ""
 
     @property
     def how(self) -> str:
         """How the map was made, in words."""
-        how = f"{self.method}, {self.reduction} over {self.masks_option}"
+        method = f"{self.method} of {self.layer}" if self.layer else self.method
+        how = f"{method}, {self.reduction} over {self.masks_option}"
         return how if len(self.masks) == 1 else f"{how}, {len(self.masks)} segmentations"
 
     @property
@@ -181,7 +184,7 @@ class Explainer:
             photograph = open_photograph(path, remarks.append)
             picture = self.preprocessing.fit(photograph)
         except (InputError, OSError) as error:
-            return Outcome(path, tuple(remarks), (), (_one_line(error),))
+            return Outcome(path, tuple(remarks), (), (one_line(error),))
         return _Opened(path, picture, (photograph.height, photograph.width), tuple(remarks))
 
     def _explain_batch(self, opened: Sequence[_Opened]) -> Iterator[Outcome]:
@@ -196,11 +199,11 @@ class Explainer:
         ]
         for before, each in zip(opened, looked, strict=True):
             if isinstance(each, InputError):
-                yield Outcome(before.path, before.remarks, (), (_one_line(each),))
+                yield Outcome(before.path, before.remarks, (), (one_line(each),))
                 continue
             made = [next(results) for results in by_method]
             explanations = tuple(one for one in made if isinstance(one, Explanation))
-            failures = tuple(_one_line(one) for one in made if isinstance(one, InputError))
+            failures = tuple(one_line(one) for one in made if isinstance(one, InputError))
             yield Outcome(before.path, each.remarks, explanations, failures)
 
     @cached_property
@@ -268,6 +271,7 @@ class Explainer:
             baseline=method.describe_baseline(self.preprocessing),
             remarks=seen.remarks,
             warnings=attributed.warnings,
+            layer=method.layer,
         )
 
 
@@ -288,10 +292,6 @@ def _all_or_each(
             yield from function([item])
         except InputError as error:
             yield error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def show(grouped: Tensor, reduction: Reduction) -> Tensor:

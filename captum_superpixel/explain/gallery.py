@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import io
 import os
-import string
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -19,10 +15,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_superpixel._checks import readable
+from captum_superpixel._checks import one_line, readable
 from captum_superpixel._files import replacing
+from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
+from captum_superpixel.explain.meaning import class_of, describe_none, find_roles, speaking_regions
 from captum_superpixel.explain.photographs import PER_PAGE, Plan
 
 __all__ = ["Gallery"]
@@ -103,31 +101,24 @@ class Gallery:
         try:
             self._write(number, cards)
         except OSError as error:
-            self.error = (
-                f"the gallery {readable(self._pages[number])} cannot be written: {' '.join(str(error).split())}"
-            )
+            self.error = f"the gallery {readable(self._pages[number])} cannot be written: {one_line(error)}"
 
     def _write(self, number: int, cards: Sequence[str]) -> None:
-        parts = resources.files("captum_superpixel.explain")
-        page, style = ((parts / name).read_text(encoding="utf-8").strip() for name in ("gallery.html", "gallery.css"))
-        source = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        policy = f"default-src 'none'; img-src data:; style-src 'sha256-{source}'; base-uri 'none'; form-action 'none'"
+        page, style = read_parts("captum_superpixel.explain", ("gallery.html", "gallery.css"))
         links = _page_links(self._pages, number)
         nothing = '<p class="note">No photograph on this page could be explained.</p>'
-        filled = string.Template(page).substitute(
-            policy=html.escape(policy),
-            title=f"Explanations of {self._total} photograph{'s' if self._total > 1 else ''}",
-            style=style,
-            how=self._describe(),
-            failed=_list_failures(self._failures) if number == 0 else "",
-            pages=f'<nav aria-label="Pages">{links}</nav>' if links else "",
-            cards=f'<ul class="cards">{"".join(cards)}</ul>' if cards else nothing,
-            footer=f'<footer><nav aria-label="Pages, again">{links}</nav></footer>' if links else "",
-        )
+        texts = {
+            "title": f"Explanations of {self._total} photograph{'s' if self._total > 1 else ''}",
+            "how": self._describe(),
+            "failed": _list_failures(self._failures) if number == 0 else "",
+            "pages": f'<nav aria-label="Pages">{links}</nav>' if links else "",
+            "cards": f'<ul class="cards">{"".join(cards)}</ul>' if cards else nothing,
+            "footer": f'<footer><nav aria-label="Pages, again">{links}</nav></footer>' if links else "",
+        }
         path = self._pages[number]
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_bytes(filled.encode("utf-8", errors="replace"))
+            temporary.write_bytes(fill_page(page, texts, style))
 
     def _describe(self) -> str:
         """What was done, escaped."""
@@ -143,14 +134,12 @@ def _describe_methods(explanations: Sequence[Explanation]) -> str:
 
 def _card(name: str, outcome: Outcome, written: Sequence[Path], folder: Path, top: int) -> str:
     """Describe one photograph, in HTML."""
-    first = outcome.explanations[0]
+    first = next((each for each in outcome.explanations if class_of(each)), outcome.explanations[0])
     figures = [_figure(first.picture, f"{name} as the network saw it", "photograph")]
     for each in outcome.explanations:
         shown, what = _top_regions(each, top)
         figures.append(_figure(shown, f"{name}: {what} by {each.method}, the rest dimmed", f"{each.method}: {what}"))
-    target, predicted = first.target, first.predictions[0]
-    classes = [f"{predicted.role}: {_describe(predicted)}"]
-    classes += [f"explained: {_describe(target)}"] if target.index != predicted.index else []
+    classes = [f"{what}: {_describe(one)}" for what, one in find_roles(first).items()]
     notes = [f'<p class="note">note: {_text(remark)}.</p>' for remark in outcome.remarks]
     notes += [
         f'<p class="warning">{_text(f"{each.method}: {warning}")}.</p>'
@@ -180,7 +169,7 @@ def _figure(picture: Tensor, alternative: str, caption: str) -> str:
     image.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=75)
-    address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    address = to_data_url("image/jpeg", buffer.getvalue())
     width, height = image.size
     return (
         f'<figure><img src="{address}" width="{width}" height="{height}" alt="{_text(alternative)}" decoding="async">'
@@ -190,17 +179,16 @@ def _figure(picture: Tensor, alternative: str, caption: str) -> str:
 
 def _top_regions(explanation: Explanation, top: int) -> tuple[Tensor, str]:
     """The picture ``(3, H, W)`` uint8 with all but its top regions dimmed, and what these are."""
-    ranked = [region for region in explanation.table if region.rank is not None and region.rank <= top]
-    shown = [region.id for region in ranked if region.score > 0] or [region.id for region in ranked]
+    shown = [region.id for region in speaking_regions(explanation) if (region.rank or 0) <= top]
     inside = torch.isin(explanation.mask, torch.tensor(shown, dtype=torch.int64))
     dimmed = torch.where(inside, explanation.picture, (explanation.picture * _DIMMED).to(torch.uint8))
-    count = f"{len(shown)} top region{'s' if len(shown) > 1 else ''}" if shown else "no region with a rank"
+    count = f"{len(shown)} top region{'s' if len(shown) > 1 else ''}" if shown else describe_none(explanation)
     return dimmed, count
 
 
 def _describe(prediction: Prediction) -> str:
     """A class and its probability, or an output and its value, escaped."""
-    figure = f", {prediction.figure}" if prediction.figure else ""
+    figure = f", {prediction.figure}".replace(" %", "\N{NO-BREAK SPACE}%") if prediction.figure else ""
     return f"<strong><bdi>{_text(prediction.name)}</bdi></strong>{figure}"
 
 

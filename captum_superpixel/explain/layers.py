@@ -52,7 +52,7 @@ class FoundLayer:
         return method if is_map else LaidOut(method, self.layout)
 
 
-def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) -> FoundLayer:
+def find_layer(model: nn.Module, name: str | None, method: str | None, inputs: Tensor) -> FoundLayer:
     """Find a layer of a network: by its name, or the last one that gives a map.
 
     A layer that is chosen has at least two rows and columns; is no part of an attention, whose queries, keys and values
@@ -62,7 +62,7 @@ def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) 
     Args:
         model: The network, from images to logits.
         name: The layer's name among ``model.named_modules()``; None if the user named none.
-        method: The name of the method that needs it, for messages.
+        method: The name of the method that needs it; None where the layers are only listed.
         inputs: ``(1, C, H, W)``.
 
     Raises:
@@ -82,7 +82,7 @@ def find_layer(model: nn.Module, name: str | None, method: str, inputs: Tensor) 
     if not usable:
         hidden = any(module for module in modules.values() if hasattr(module, "original_name"))
         cause = " (TorchScript does not show what its modules return)" if hidden else ""
-        asked = f"--method {method}" if name is None else f"--layer {name}"
+        asked = f"--method {method}" if name is None and method is not None else f"--layer {name or LIST}"
         raise InputError(
             f"{asked} needs a layer that gives a map, and no module of this network gives one that depends on the "
             f"image{cause}: use a method without a layer, such as IntegratedGradients."
@@ -124,7 +124,7 @@ def list_layers(model: nn.Module, inputs: Tensor) -> str:
     Raises:
         InputError: If there are none.
     """
-    chosen = find_layer(model, None, f"--layer {LIST}", inputs)
+    chosen = find_layer(model, None, None, inputs)
     rows = [
         ("->" if name == chosen.name else "", f"{layer.size[0]} x {layer.size[1]}", name, type(layer.module).__name__)
         for name, layer in usable_layers(model, inputs).items()

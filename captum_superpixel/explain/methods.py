@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import captum.attr
 
 from captum_superpixel._checks import InputError
-from captum_superpixel.attr.methods import METHODS, MethodSettings
+from captum_superpixel.attr.methods import METHODS, MethodSettings, Setting
 
-__all__ = ["REFUSED", "find_method", "find_methods", "read_settings"]
+__all__ = ["REFUSED", "SETTINGS", "find_method", "find_methods", "read_settings", "takers"]
 
 _BATCHWISE = "it exchanges features between the images of a batch, and photographs are explained one by one"
 _TEXT = "it explains text"
@@ -38,6 +38,20 @@ REFUSED: Mapping[str, str] = {
     },
 }
 """The classes of ``captum.attr`` that need more than a name can give, and what that is."""
+
+
+SETTINGS: Mapping[str, Setting] = {"steps": "n_steps", "samples": "n_samples", "baseline": "baseline"}
+"""The options that not every method takes, and what the methods call them."""
+
+
+def takers(option: str) -> list[str]:
+    """List the methods whose maps depend on an option, one of ``SETTINGS``.
+
+    Examples:
+        >>> takers("samples")[:2]
+        ['SmoothGrad', 'GradientShap']
+    """
+    return [name for name, method in METHODS.items() if SETTINGS[option] in method.takes]
 
 
 def find_method(name: str) -> str:
@@ -95,14 +109,13 @@ def read_settings(options: Namespace, methods: Sequence[str]) -> MethodSettings:
         raise InputError(
             f"--layer {options.layer}: {', '.join(methods)} {need} no layer; leave it out, or use such as LayerGradCam."
         )
-    for option, setting in (("steps", "n_steps"), ("samples", "n_samples"), ("baseline", "baseline")):
-        value = getattr(options, option)
-        if value is None or any(setting in METHODS[name].takes for name in methods):
+    for option in SETTINGS:
+        value, taking = getattr(options, option), takers(option)
+        if value is None or any(name in taking for name in methods):
             continue
-        takers = [name for name, method in METHODS.items() if setting in method.takes]
         have = f"{', '.join(methods)} {'has' if len(methods) == 1 else 'have'} no"
         reason = f"{have} {'single baseline' if option == 'baseline' else option}"
-        raise InputError(f"--{option} {value}: {reason}; leave it out, or use one of {', '.join(takers)}.")
+        raise InputError(f"--{option} {value}: {reason}; leave it out, or use one of {', '.join(taking)}.")
     return MethodSettings(
         n_steps=options.steps or MethodSettings.n_steps,
         n_samples=options.samples,

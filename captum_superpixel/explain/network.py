@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError, listed
 from captum_superpixel._networks import guarded
+from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.models.activation import Outputs, read_outputs
@@ -23,7 +24,6 @@ from captum_superpixel.models.programs import Program
 
 __all__ = ["Network", "check_method", "choose_preprocessing", "needs_gradient", "prepare_network"]
 
-_WITHOUT_GRADIENT = ("FeatureAblation", "Lime", "KernelShap", "ShapleyValueSampling", "ShapleyValues", "Occlusion")
 _HOOKS = {"DeepLift", "DeepLiftShap", "GuidedBackprop", "Deconvolution", "LRP", "GuidedGradCam"}
 """The methods without an option for a layer that hook the network's layers, or that name one."""
 
@@ -112,7 +112,7 @@ def check_method(name: str, model: nn.Module) -> None:
         possible = [known for known in METHODS if not METHODS[known].layer and known not in _HOOKS]
         raise InputError(
             f"--method {name} looks into a network's layers, and a program of {model.kind} does not show them: "
-            f"use {listed(possible[:-1], 99)} or {possible[-1]}, or the network that the program was made from."
+            f"use {joined(possible, 'or')}, or the network that the program was made from."
         )
 
 
@@ -187,7 +187,8 @@ def _channels_of_first_layer(model: nn.Module) -> int | None:
 
 
 def _classify(model: nn.Module, inputs: Tensor, *, differentiable: bool) -> Tensor:
-    instead = f"use a method that needs no gradient: {listed(_WITHOUT_GRADIENT)}"
+    without = [name for name, method in METHODS.items() if not method.layer and not needs_gradient(name)]
+    instead = f"use a method that needs no gradient: {listed(without)}"
     hint = "--size sets their height and width"
     return classify(model, inputs, differentiable=differentiable, hint=hint, instead=instead)
 

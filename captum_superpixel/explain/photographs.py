@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from captum_superpixel._checks import InputError, readable
+from captum_superpixel._checks import InputError, listed, readable
 from captum_superpixel._files import check_output_file, check_output_folder
 from captum_superpixel.datasets.formats import is_picture, list_skipped
 from captum_superpixel.datasets.photographs import RefusedImage, Report, UnreadableImage, read_photograph
@@ -83,7 +83,7 @@ def find_photographs(
             for line in describe_groups(skipped):
                 report(f"left out: {line}.")
     if not any(path.exists() for path in found):
-        these = ", ".join(map(readable, found[:3])) + (", ..." if len(found) > 3 else "")
+        these = listed([readable(path) for path in found], 3)
         raise InputError(
             f"{these} {'do' if len(found) > 1 else 'does'} not exist; pass photographs, or folders of them."
         )

@@ -7,19 +7,20 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from captum_superpixel._checks import InputError, readable
+from captum_superpixel._checks import InputError, one_line, readable
 from captum_superpixel._networks import guarded
 from captum_superpixel.attr.grouped import SuperpixelGrouped
-from captum_superpixel.attr.methods import METHODS, make_method
+from captum_superpixel.attr.methods import METHODS, MethodSettings, make_method
 from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.baselines import even_grays
 from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.explainer import Explainer, Outcome
 from captum_superpixel.explain.gallery import Gallery
-from captum_superpixel.explain.layers import LIST, find_layer, list_layers
+from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_layers
 from captum_superpixel.explain.mask_option import parse_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.network import prepare_network
@@ -91,7 +92,7 @@ def _write(outcome: Outcome, outputs: Sequence[Output], top: int) -> tuple[list[
         try:
             save(held, output.path, top)
         except (InputError, OSError) as error:
-            wrong.append(" ".join(str(error).split()))
+            wrong.append(one_line(error))
         else:
             written.append(output.path)
     return written, wrong
@@ -119,20 +120,9 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     layered = next((name for name in chosen if METHODS[name].layer), None)
     with guarded(f"--model {options.model} does not show its layers"):
         layer = None if layered is None else find_layer(model, options.layer, layered, inputs)
-    methods = []
-    for name in chosen:
-        own = layer if METHODS[name].layer else None
-        # Methods check the network, and the wrapper the reduction.
-        try:
-            method = make_method(name, model) if own is None else own.lay_out(make_method(name, model, own.module))
-            reduction = options.reduction or METHODS[name].reduction
-            if not METHODS[name].own_segments:
-                SuperpixelGrouped(method, None, reduction=reduction)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"--method {name}: {error}.") from error
-        baseline = options.baseline if "baseline" in METHODS[name].takes else None
-        size = None if own is None else own.size
-        methods.append(ChosenMethod(name, method, reduction, settings, grays, size, baseline))
+    methods = tuple(
+        _choose(name, model, layer if METHODS[name].layer else None, options, settings, grays) for name in chosen
+    )
     target = find_target(options.target, names, network.classes)
     report(network.describe())
     if layer is not None:
@@ -141,7 +131,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         model=model,
         preprocessing=preprocessing,
         outputs=network.outputs,
-        methods=tuple(methods),
+        methods=methods,
         segmenter=segmenter,
         names=names,
         target=target,
@@ -149,3 +139,26 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         seed=options.seed,
         batch_size=options.batch_size,
     )
+
+
+def _choose(
+    name: str,
+    model: nn.Module,
+    layer: FoundLayer | None,
+    options: Namespace,
+    settings: MethodSettings,
+    grays: Tensor,
+) -> ChosenMethod:
+    """Make a method, and settle what the options say about it."""
+    known = METHODS[name]
+    reduction = options.reduction or known.reduction
+    # Methods check the network, and the wrapper the reduction.
+    try:
+        method = make_method(name, model) if layer is None else layer.lay_out(make_method(name, model, layer.module))
+        if not known.own_segments:
+            SuperpixelGrouped(method, None, reduction=reduction)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--method {name}: {error}.") from error
+    baseline = options.baseline if "baseline" in known.takes else None
+    size, layer_name = (None, "") if layer is None else (layer.size, layer.name)
+    return ChosenMethod(name, method, reduction, settings, grays, size, baseline, layer_name)

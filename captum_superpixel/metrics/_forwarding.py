@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel._networks import first_logits, warn_in_training_mode
+from captum_superpixel._networks import first_logits, program_cause, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.metrics._maps import check_channels_first, check_maps, widen
 
@@ -116,7 +116,12 @@ def forward_scores(
         for rows in torch.split(torch.arange(len(owners)), batch_size):
             images = owners[rows]
             further = (_of_images(argument, images, count) for argument in additional_forward_args)
-            output = forward_func(perturb(rows), *further)
+            try:
+                output = forward_func(perturb(rows), *further)
+            except AssertionError as error:
+                if cause := program_cause(error):
+                    raise ValueError(cause) from error
+                raise
             chosen = None if indices is None else indices[images]
             scores.append(_select(output, chosen, len(rows), softmax))
             if bar is not None:

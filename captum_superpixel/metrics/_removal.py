@@ -9,14 +9,8 @@ from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
 from captum_superpixel._checks import checked_integer
-from captum_superpixel.feature_masks import (
-    MaskLike,
-    check_feature_mask,
-    rank_rows,
-    repeat_for_batch,
-    segment_sizes,
-    segment_sums,
-)
+from captum_superpixel._segment_sums import segment_sizes, segment_sums
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
 from captum_superpixel.metrics._maps import descending_ranks, widen
 
 __all__ = ["Baselines", "Steps", "background", "removal_steps"]

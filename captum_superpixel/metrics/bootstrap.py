@@ -111,7 +111,12 @@ def check_generator(generator: object) -> torch.Generator:
 
 
 def check_per_image(name: str, values: object) -> Tensor:
-    """Return one finite number per image, ``(N,)``, as float64 on the CPU."""
+    """Return one finite number per image, ``(N,)``, as float64 on the CPU.
+
+    Raises:
+        TypeError: If they are not a tensor of real numbers.
+        ValueError: If they have another shape, or one of them is NaN or infinite.
+    """
     if not isinstance(values, Tensor) or values.is_complex():
         what = getattr(values, "dtype", type(values).__name__)
         raise TypeError(f"{name} must be a tensor of N real numbers, but {what} was passed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,13 +11,12 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error, guarded
-from captum_superpixel.models.prefixes import fit_keys
+from captum_superpixel.models.prefixes import fit_keys, is_averaged
 
 __all__ = ["load_state_dict", "load_weights"]
 
 _NESTED = ("state_dict", "model_state_dict", "model", "network", "net", "module", "params", "weights")
 """Under which keys state dicts lie, those of the network first; averages of it over its training come last."""
-_AVERAGED = re.compile(r"ema|averag|swa|teacher", re.IGNORECASE)
 
 
 def load_weights(
@@ -123,7 +121,7 @@ def _find(read: Mapping[object, object]) -> Mapping[object, object]:
     inner = {key: _find(value) for key, value in read.items() if isinstance(value, Mapping)}
     states = {str(key): value for key, value in inner.items() if _is_state(value)}
     known = [name for name in _NESTED if name in states]
-    others = [name for name in states if _AVERAGED.search(name)]
+    others = [name for name in states if is_averaged(name)]
     best = next(iter([*known, *others]), None)
     return read if best is None else states[best]
 

@@ -137,52 +137,59 @@ def _is_hub_name(specification: str) -> bool:
 def _imported(specification: str, option: str) -> nn.Module:
     """The network ``MODULE:FACTORY``, as it was made."""
     module_name, _, factory_name = specification.partition(":")
+    subject = f"{option} {specification}"
     if not module_name or not factory_name:
-        given = f"{option} {specification}"
         if specification and Path(specification).is_file():
             raise InputError(
-                f"{given} is a file, but not of a program ({', '.join(PROGRAM_SUFFIXES)}); name the network as "
+                f"{subject} is a file, but not of a program ({', '.join(PROGRAM_SUFFIXES)}); name the network as "
                 "MODULE:FACTORY, and pass the file as its weights."
             )
         raise InputError(
-            f"{given} names no network: write MODULE:FACTORY, for example mynet:load for the function load() in "
+            f"{subject} names no network: write MODULE:FACTORY, for example mynet:load for the function load() in "
             "mynet.py; or a folder of a transformers model; or ORGANIZATION/NAME of one on the hub."
         )
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    # A user's module may do anything when it is imported or called, and raise anything.
-    try:
-        made: object = import_module(module_name)
-    except Exception as error:
-        raise InputError(
-            f"{option} {specification}: importing {module_name!r} failed ({describe_error(error)}); name it as "
-            f"in an import statement, and run the command where it can be imported (now in {folder})."
-        ) from error
-    try:
-        for attribute in factory_name.split("."):
-            made = getattr(made, attribute)
-    except AttributeError as error:
-        raise InputError(f"{option} {specification}: {error}; check the name after the colon.") from error
-    if not isinstance(made, nn.Module) and not is_program(made):
-        if not callable(made):
-            raise InputError(
-                f"{option} {specification} is a {type(made).__name__}, neither a torch.nn.Module nor a callable that "
-                "returns one."
-            )
-        try:
-            made = made()
-        except Exception as error:
-            raise InputError(
-                f"{option} {specification}: calling {factory_name}() failed ({describe_error(error)}); it is "
-                "called without arguments and must return a torch.nn.Module."
-            ) from error
+    named = _named(module_name, factory_name, subject)
+    made = named if isinstance(named, nn.Module) or is_program(named) else _called(named, factory_name, subject)
     if is_program(made):
         return Program(made)
     if isinstance(made, nn.Module):
         return made
     if callable(made) and not isinstance(made, type):
         return Function(made)
-    raise InputError(
-        f"{option} {specification}: {factory_name}() returned a {type(made).__name__}, not a torch.nn.Module."
-    )
+    raise InputError(f"{subject}: {factory_name}() returned a {type(made).__name__}, not a torch.nn.Module.")
+
+
+def _named(module_name: str, attributes: str, subject: str) -> object:
+    """Import what has this name in a module of the current folder, or in an installed one."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    # A user's module may do anything when it is imported, and raise anything.
+    try:
+        found: object = import_module(module_name)
+    except Exception as error:
+        raise InputError(
+            f"{subject}: importing {module_name!r} failed ({describe_error(error)}); name it as in an import "
+            f"statement, and run the command where it can be imported (now in {folder})."
+        ) from error
+    try:
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+    except AttributeError as error:
+        raise InputError(f"{subject}: {error}; check the name after the colon.") from error
+    return found
+
+
+def _called(factory: object, name: str, subject: str) -> object:
+    """Call a factory, which may raise anything."""
+    if not callable(factory):
+        raise InputError(
+            f"{subject} is a {type(factory).__name__}, neither a torch.nn.Module nor a callable that returns one."
+        )
+    try:
+        return factory()
+    except Exception as error:
+        raise InputError(
+            f"{subject}: calling {name}() failed ({describe_error(error)}); it is called without arguments and must "
+            "return a torch.nn.Module."
+        ) from error

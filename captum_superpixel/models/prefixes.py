@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from captum_superpixel._checks import listed
 
-__all__ = ["Fit", "fit_keys"]
+__all__ = ["Fit", "fit_keys", "is_averaged"]
 
 _AVERAGED = re.compile(r"ema|averag|swa|teacher", re.IGNORECASE)
 
@@ -100,12 +100,22 @@ def fit_keys(state: Mapping[str, Tensor], own: Mapping[str, Tensor], buffers: se
         if fit.complete and all(fit.names != other.names for other in found):
             found.append(fit)
     # The copy of a network that was averaged over its training lies beside the network in some checkpoints.
-    found = [fit for fit in found if not _AVERAGED.search(fit.prefix)] or found
+    found = [fit for fit in found if not is_averaged(fit.prefix)] or found
     if len(found) > 1:
         raise ValueError(
             f"the keys with {listed([repr(fit.prefix) for fit in found])} each do; save one of these alone"
         )
     return found[0] if found else max([plain, *fits], key=lambda fit: len(fit.names))
+
+
+def is_averaged(name: str) -> bool:
+    """Whether a key or a prefix is that of weights which were averaged over the training.
+
+    Examples:
+        >>> is_averaged("model_ema"), is_averaged("model")
+        (True, False)
+    """
+    return _AVERAGED.search(name) is not None
 
 
 def _prefixes(state: Mapping[str, Tensor], own: Mapping[str, Tensor], buffers: set[str]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from captum_superpixel._checks import InputError
+from captum_superpixel._checks import InputError, one_line
+from captum_superpixel._networks import describe_error
 from captum_superpixel.datasets.preprocessing import Preprocessing
 
 __all__ = ["TransformersClassifier", "load_transformers"]
@@ -78,7 +79,7 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
             if local
             else "there is no such folder, and no such image classifier could be had from the hub"
         )
-        raise InputError(f"{option} {name}: {cause} ({type(error).__name__}: {_shortened(error)}).") from error
+        raise InputError(f"{option} {name}: {cause} ({describe_error(error)}).") from error
     if report["missing_keys"]:
         keys = sorted(report["missing_keys"])
         raise InputError(
@@ -103,11 +104,6 @@ def _transformers(subject: str) -> Any:
         ) from error
 
 
-def _shortened(error: Exception, limit: int = 300) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else f"{text[:limit]} ..."
-
-
 def _labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
     """The classes' names by index; None if they are only numbered."""
     if set(names) != set(range(len(names))) or all(re.fullmatch(r"LABEL_\d+", name) for name in names.values()):
@@ -121,7 +117,7 @@ def _settings(transformers: Any, name: str, option: str, *, local: bool) -> dict
     except OSError as error:
         if local and (Path(name) / _PREPROCESSING_FILE).exists():
             raise InputError(
-                f"{option} {name}: {_PREPROCESSING_FILE} cannot be read ({_shortened(error)}); correct or remove it."
+                f"{option} {name}: {_PREPROCESSING_FILE} cannot be read ({one_line(error, 300)}); correct or remove it."
             ) from error
         return {}
     return dict(settings)

@@ -51,7 +51,7 @@ class StudyNetwork:
         train_images: How many images it was trained on; None where it is user-supplied.
         losses: The mean loss of every epoch of its training.
         predictions: (N,) int64, the classes it predicts for all held-out images.
-        accuracy: The share of the held-out images that it classifies rightly.
+        accuracy: The share of the held-out images that it classifies correctly.
     """
 
     module: nn.Module
@@ -164,7 +164,7 @@ def evaluate_networks(study: Study, networks: Sequence[StudyNetwork]) -> list[St
 
 
 def choose_images(networks: Sequence[StudyNetwork], labels: Tensor, count: int) -> list[int]:
-    """The first images that all networks classify rightly.
+    """The first images that all networks classify correctly.
 
     Args:
         networks: With their predictions.
@@ -178,7 +178,7 @@ def choose_images(networks: Sequence[StudyNetwork], labels: Tensor, count: int) 
     chosen: list[int] = torch.nonzero(right.all(dim=0)).flatten()[:count].tolist()
     if len(chosen) < 2:
         raise ValueError(
-            f"{len(chosen)} of {len(labels)} held-out images are classified rightly by all {len(networks)} networks, "
+            f"{len(chosen)} of {len(labels)} held-out images are classified correctly by all {len(networks)} networks, "
             "too few to study: train longer, or check the preprocessing and the order of the classes"
         )
     return chosen

@@ -2,24 +2,21 @@
 
 import argparse
 import dataclasses
-import re
-import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from captum_superpixel._checks import InputError
+from captum_superpixel._options import add_preprocessing_options
 from captum_superpixel._store import StoreError
+from captum_superpixel._texts import joined
 from captum_superpixel.study.context import Reporter
 from captum_superpixel.study.protocol import METHOD_NAMES
 from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import DATASETS, StudySettings, describe_default
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["CommandParser", "add_preprocessing_options", "add_study"]
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+__all__ = ["add_study"]
 
 _DESCRIPTION = """\
 How stable are explanations over training runs, how faithful, and what does grouping pixels change?
@@ -47,10 +44,10 @@ examples:
 
 def add_study(commands: Any) -> None:
     """Add the command to those of an ``argparse`` parser."""
-    parser = commands.add_parser(
+    parser: argparse.ArgumentParser = commands.add_parser(
         "study",
         help="measure how stable and faithful explanations are, by pixel and by superpixel",
-        description=_DESCRIPTION.format(methods=" and ".join((", ".join(METHOD_NAMES[:-1]), METHOD_NAMES[-1]))),
+        description=_DESCRIPTION.format(methods=joined(METHOD_NAMES)),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,6 +56,13 @@ def add_study(commands: Any) -> None:
     parser.add_argument("--quick", action="store_true", help="fewer epochs and images, for a first look")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--device", help="where to work (default: the GPU if there is one, else the CPU)")
+    _add_data(parser)
+    _add_networks(parser)
+    add_preprocessing_options(parser)
+    _add_measures(parser)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--dataset",
@@ -68,7 +72,9 @@ def add_study(commands: Any) -> None:
     )
     data.add_argument("--root", help="folder of cifar10's parquet files, or of one folder of images per class")
     data.add_argument(
-        "--classes", metavar="FILE", help="line i: folder name of class i; the folders may be some of them"
+        "--classes",
+        metavar="FILE",
+        help="names of the classes' folders, a line each, from class 0 on; not every class needs one",
     )
     data.add_argument(
         "--images", type=int, metavar="N", help=f"held-out images to explain ({describe_default('images')})"
@@ -78,8 +84,11 @@ def add_study(commands: Any) -> None:
         "--on-unreadable",
         choices=("raise", "skip"),
         default="raise",
-        help="what a broken image does (default: raise)",
+        help="whether an image that cannot be read ends the study or is left out (default: raise)",
     )
+
+
+def _add_networks(parser: argparse.ArgumentParser) -> None:
     networks = parser.add_argument_group("networks")
     networks.add_argument("--models", type=int, metavar="K", help=f"networks to train ({describe_default('models')})")
     networks.add_argument("--network", help=f"what is trained: {', '.join(RECIPES)} ({describe_default('network')})")
@@ -97,7 +106,9 @@ def add_study(commands: Any) -> None:
     networks.add_argument(
         "--weights", action="append", metavar="FILE", default=[], help="state dict, one per checkpoint; - for none"
     )
-    add_preprocessing_options(parser)
+
+
+def _add_measures(parser: argparse.ArgumentParser) -> None:
     measures = parser.add_argument_group("methods and measures")
     measures.add_argument(
         "--segments",
@@ -129,7 +140,8 @@ def add_study(commands: Any) -> None:
         type=int,
         dest="chunk_size",
         metavar="N",
-        help=f"images measured together, shared out, and kept ({describe_default('chunk_size')})",
+        help="images that are measured and kept together, and that a process takes at a time "
+        f"({describe_default('chunk_size')})",
     )
     measures.add_argument(
         "--road-images",
@@ -144,67 +156,11 @@ def add_study(commands: Any) -> None:
         const=4,
         dest="folds",
         metavar="FOLDS",
-        help="train the folds for MeGe and ReCo (4)",
+        help="train a network without each of so many parts of the images, for MeGe and ReCo (4 without a number)",
     )
     measures.add_argument(
         "--roar", action="store_true", help="retrain on images without their most relevant pixels: an hour on two cores"
     )
-
-
-def add_preprocessing_options(
-    parser: Any, *, size: Callable[[str], Any] = int, metavar: str = "N", description: str | None = None
-) -> Any:
-    """Add the options that say what a network expects of its inputs, all of them None by default.
-
-    Args:
-        parser: An ``argparse`` parser.
-        size: From the text of ``--size`` to its value.
-        metavar: What the help calls that text.
-        description: What the help says about the options together.
-
-    Returns:
-        Their group, for further options.
-    """
-    formula = "preprocessing, input = (pixels * scale - mean) / std, pixels from 0 to 255"
-    group = parser.add_argument_group(formula, description)
-    group.add_argument("--size", type=size, metavar=metavar, help="height and width of the network's input")
-    group.add_argument(
-        "--mean", type=_numbers, metavar="M [M M]", help="of the network's channels, in their order; or one for all"
-    )
-    group.add_argument("--std", type=_numbers, metavar="S [S S]", help="likewise")
-    group.add_argument(
-        "--scale",
-        type=float,
-        help="with --mean and --std: 1/255 = 0.00392 for networks on [0, 1], 1 for those on 0 to 255",
-    )
-    group.add_argument("--channel-order", choices=("rgb", "bgr", "gray"), help="of the network; gray is one channel")
-    return group
-
-
-class CommandParser(argparse.ArgumentParser):
-    """A parser whose options ``--mean`` and ``--std`` take one number or several.
-
-    The number of values of an option is fixed in ``argparse``, or else it takes the names of files behind it too.
-    """
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse arguments in which the numbers behind these options are joined by commas."""
-        joined: list[str] = []
-        follows = False
-        for argument in sys.argv[1:] if args is None else args:
-            if follows and _NUMBER.fullmatch(argument):
-                joined[-1] += f"{',' if '=' in joined[-1] else '='}{argument}"
-            else:
-                joined.append(argument)
-                follows = argument in ("--mean", "--std")
-        return super().parse_known_args(joined, namespace)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither one number nor three") from None
 
 
 def _study(options: argparse.Namespace) -> None:

@@ -145,7 +145,7 @@ def _digits(settings: StudySettings) -> StudyData:
     if not settings.checkpoints:
         length = settings.train_images or (_DIGITS_FOR_EACH_NETWORK * settings.models)
         train = DigitsOnPhotographs("train", length=length, seed=settings.seed)
-    # Twice as many as are explained, since only what all networks classify rightly is.
+    # Twice as many as are explained, since only what all networks classify correctly is.
     length = max(500, 2 * (settings.images or 0))
     test = DigitsOnPhotographs("test", length=length, seed=settings.seed)
     return StudyData(

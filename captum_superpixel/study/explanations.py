@@ -1,9 +1,10 @@
 """What was done in a study, and what the words of its report mean."""
 
+from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS
 from captum_superpixel.study.protocol import PIXELS
 from captum_superpixel.study.results import Report
-from captum_superpixel.study.tables import joined, spelled
+from captum_superpixel.study.tables import spelled
 
 __all__ = ["how_to_read", "introduction"]
 
@@ -64,7 +65,7 @@ def how_to_read(result: Report) -> list[str]:
         "**Intervals** in brackets are 95 % bootstrap intervals over the explained images; those of differences are "
         "paired by image. They say how far a number would move with other images. They do *not* say how far it would "
         "move with other trained networks: for that, repeat the study with another `--seed`. Nor are they corrected "
-        "for their number: of a hundred intervals of differences that are none, about five exclude 0. Over fewer than "
+        "for their number: of a hundred intervals of differences that are 0, about five exclude it. Over fewer than "
         "some 25 images they are too narrow. Dashes stand where there is none: for a single image, or where a null is "
         "1 in some of the resamples. Verdicts were made before rounding.",
         "",

@@ -9,11 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor, nn
 
+from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import attribute_pixels
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
 from captum_superpixel.study.results import Record, Report
-from captum_superpixel.study.tables import joined, number
+from captum_superpixel.study.tables import number
 from captum_superpixel.visualization import visualize_comparison, visualize_stability
 
 __all__ = ["alt_texts", "draw_differences", "draw_maps", "draw_sizes", "draw_stability"]

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from captum_superpixel._texts import joined
 from captum_superpixel.study.explanations import how_to_read, introduction
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
 from captum_superpixel.study.results import Record, Report
 from captum_superpixel.study.summary import summarize
-from captum_superpixel.study.tables import joined, number, table, with_ci
+from captum_superpixel.study.tables import number, table, with_ci
 
 __all__ = ["to_markdown"]
 
@@ -62,7 +63,7 @@ def _setting(result: Report) -> list[str]:
         "## Networks, images and groupings",
         "",
         f"{data['explained_images']} of {data['held_out_images']} held-out images ({size}) were explained, the first "
-        f"that all networks classify rightly; insertion and deletion on {fidelity} of them, ROAD on {road}. The "
+        f"that all networks classify correctly; insertion and deletion on {fidelity} of them, ROAD on {road}. The "
         "accuracy is that on all held-out images.",
         "",
     ]

@@ -197,13 +197,13 @@ def standard_groupings(
             (Slic(n_segments, **options),),
             roles=("candidate", "control", "of the paper", *shown),
             rivals=(PIXELS, "cells"),
-            meaning="superpixels: compact pieces of similar color",
+            meaning="superpixels: compact segments of similar color",
         ),
         Grouping(
             "Felzenszwalb",
             (Felzenszwalb(**options),),
             roles=("candidate", "control"),
-            meaning="superpixels: pieces of any shape and size along edges",
+            meaning="superpixels: segments of any shape and size along edges",
         ),
         Grouping(
             "ensemble",

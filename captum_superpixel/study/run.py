@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from captum_superpixel import metrics
 from captum_superpixel._files import check_output_folder
@@ -78,24 +79,13 @@ def run_study(
             networks = train_networks(study)
         timer.lap("training")
         networks = evaluate_networks(study, networks)
-        for network in networks:
-            study.report(f"{network.name}: {network.accuracy:.1%} of {len(data.held_out)} held-out images right")
-        wanted = int(settings.images or 0)
-        chosen = choose_images(networks, data.held_out.labels, wanted)
-        if len(chosen) < wanted:
-            study.report(f"{len(chosen)} images are explained, not {wanted}: no more are classified rightly by all")
+        chosen = _choose(study, networks)
         modules = [use_channels_last(network.module) for network in networks]
         twins = make_twins(study, modules) if study.protocol.stability else []
         timer.lap("choosing images")
         measurement = measure_chunks(study, modules, twins, chosen)
         timer.lap("explaining and measuring")
-        retrained: dict[str, Any] = {"mege_reco": [], "roar": []}
-        if settings.folds:
-            retrained["mege_reco"] = measure_mege_reco(study)
-            timer.lap("MeGe and ReCo")
-        if settings.roar:
-            retrained["roar"] = measure_roar(study, modules[0])
-            timer.lap("ROAR")
+        retrained = _retrain(study, modules[0], timer)
         if not world.first:
             return None
         result = make_report(study, networks, chosen, measurement) | retrained
@@ -143,6 +133,29 @@ def _check(study: Study, networks: Sequence[StudyNetwork]) -> None:
             metrics.ssim(inputs, inputs)
         except ValueError as error:
             raise ValueError(f"the images are too small to be compared ({error}): choose a larger size") from error
+
+
+def _choose(study: Study, networks: Sequence[StudyNetwork]) -> list[int]:
+    """Choose the images to explain, and say how accurate the networks are and whether there are too few images."""
+    held_out, wanted = study.data.held_out, int(study.settings.images or 0)
+    for network in networks:
+        study.report(f"{network.name}: {network.accuracy:.1%} of {len(held_out)} held-out images right")
+    chosen = choose_images(networks, held_out.labels, wanted)
+    if len(chosen) < wanted:
+        study.report(f"{len(chosen)} images are explained, not {wanted}: no more are classified correctly by all")
+    return chosen
+
+
+def _retrain(study: Study, network: nn.Module, timer: _Timer) -> dict[str, Any]:
+    """Take the measures for which networks are trained again, if they are wanted."""
+    measured: dict[str, Any] = {"mege_reco": [], "roar": []}
+    if study.settings.folds:
+        measured["mege_reco"] = measure_mege_reco(study)
+        timer.lap("MeGe and ReCo")
+    if study.settings.roar:
+        measured["roar"] = measure_roar(study, network)
+        timer.lap("ROAR")
+    return measured
 
 
 def _report_data(data: StudyData, report: Reporter) -> None:

@@ -76,7 +76,7 @@ class StudySettings:
         seed: Of the parts, the weights, the training, the noise and the bootstrap.
         epochs: Passes over the training images.
         train_images: How many training images all networks share; None for all.
-        images: How many held-out images are explained, of those that all networks classify rightly.
+        images: How many held-out images are explained, of those that all networks classify correctly.
         fidelity_images: How many of them the insertion and the deletion curve are measured on.
         road_images: How many of them ROAD is measured on.
         n_segments: Segments of ``Slic``, and cells.

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK
 from captum_superpixel.study.protocol import PIXELS
 from captum_superpixel.study.results import Record, Report, verdict_of
-from captum_superpixel.study.tables import joined, number, spelled, table, with_ci
+from captum_superpixel.study.tables import number, spelled, table, with_ci
 
 __all__ = ["summarize"]
 

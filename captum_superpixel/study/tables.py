@@ -1,11 +1,11 @@
-"""How the report writes numbers, intervals, lists of names and tables, in the summary as in the tables."""
+"""How the report writes numbers, intervals, counts and tables, in the summary as in the tables."""
 
 import math
 from collections.abc import Iterable, Sequence
 
 from captum_superpixel._untyped import tabulate
 
-__all__ = ["joined", "number", "spelled", "table", "with_ci"]
+__all__ = ["number", "spelled", "table", "with_ci"]
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -48,17 +48,6 @@ def with_ci(value: float | None, interval: Sequence[float | None]) -> str:
     """
     low, high = interval
     return number(value) + (f" [{number(low)}, {number(high)}]" if number(value) != "–" else "")
-
-
-def joined(names: Iterable[object], conjunction: str = "and") -> str:
-    """Write a list as in a sentence.
-
-    Examples:
-        >>> joined(["pixels"]), joined(["cells", "blur", "Slic"])
-        ('pixels', 'cells, blur and Slic')
-    """
-    *first, last = map(str, names)
-    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 def spelled(count: int, noun: str = "") -> str:

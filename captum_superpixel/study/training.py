@@ -232,7 +232,7 @@ def predict(model: nn.Module, dataset: Dataset[tuple[Tensor, int]], *, batch_siz
 
 
 def accuracy(model: nn.Module, dataset: Dataset[tuple[Tensor, int]], *, batch_size: int = 256) -> float:
-    """Fraction of a data set, 0 to 1, that a model classifies rightly; arguments as for :func:`predict`.
+    """Fraction of a data set, 0 to 1, that a model classifies correctly; arguments as for :func:`predict`.
 
     Examples:
         >>> from torch import nn

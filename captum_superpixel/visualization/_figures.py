@@ -91,7 +91,7 @@ def see_through(cmap: Colormap, diverging: bool, alpha: float) -> Colormap:
 
 
 def draw_image(axis: Axes, image: FloatArray, faint: bool = False) -> AxesImage:
-    """Draw a picture ``(H, W, 3)`` without ticks; ``faint``, in grey and low contrast, below a map."""
+    """Draw a picture ``(H, W, 3)`` without ticks; ``faint``, in gray and low contrast, below a map."""
     if faint:
         luminance = image @ np.array([0.299, 0.587, 0.114])
         image = np.repeat((0.2 + 0.65 * luminance)[..., None], 3, axis=-1)
@@ -206,7 +206,7 @@ def draw_colorbar(
             fontsize=9,
             parse_math=False,
         )
-    # See-through colors are seen over a grey picture.
+    # See-through colors are seen over a gray picture.
     bar.ax.set_facecolor("0.5")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from captum_superpixel._numbers import Unit, find_unit
-from captum_superpixel._region_table import name_score
+from captum_superpixel._region_table import name_magnitude, name_score
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
 
@@ -37,11 +37,6 @@ def name_colors(quantity: str, sign: VisualizeSign | None, diverging: bool) -> s
     if sign == "absolute_value":
         return name_magnitude(quantity)
     return f"positive {quantity}" if sign == "positive" else f"magnitude of the negative {quantity}"
-
-
-def name_magnitude(quantity: str) -> str:
-    """Name the magnitude of a quantity; that of attributions is what magnitudes are of where nothing else is said."""
-    return "magnitude" if quantity in ("attribution", "magnitude") else f"magnitude of the {quantity}"
 
 
 def name_scores(quantity: str, sign: VisualizeSign | None, diverging: bool, score: Reduction) -> str:

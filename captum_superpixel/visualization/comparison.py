@@ -130,22 +130,13 @@ def visualize_comparison(
     figure, axes = _grid(plt_fig_axis, [pictures[row] for row in rows], drawn, bool(any(texts)), fig_size, use_pyplot)
     owns = []
     for axis_row, row in zip(axes, rows, strict=True):
-        _figures.draw_image(axis_row[0], pictures[row])
-        if masks:
-            _figures.draw_borders(axis_row[0], masks[row], border_color)
-        if texts[row]:
-            axis_row[0].set_ylabel(
-                texts[row], rotation=0, ha="right", va="center", fontsize=9, labelpad=6, parse_math=False
-            )
+        _draw_picture(axis_row[0], pictures[row], masks[row] if masks else None, border_color, texts[row])
         for axis, column in zip(axis_row[1:], drawn, strict=True):
             values = column.maps[row]
             own = _color_scale.find_scale([values], taken, outlier_perc)
             owns.append(own)
-            if blend:
-                _figures.draw_image(axis, pictures[row], faint=True)
-            _figures.draw_map(axis, values, common if scale == "common" else own, colors)
-            if remark := _color_scale.note(values):
-                _figures.draw_note(axis, remark)
+            below = pictures[row] if blend else None
+            _draw_map(axis, values, common if scale == "common" else own, colors, below)
     if show_colorbar:
         clipped = any(own.clipped for own in owns) if scale == "own" else common.clipped
         _figures.draw_colorbar(
@@ -169,6 +160,26 @@ def visualize_comparison(
     if title is not None:
         figure.suptitle(title)
     return figure, axes
+
+
+def _draw_picture(
+    axis: Axes, picture: FloatArray, mask: npt.NDArray[np.int64] | None, border_color: Any, text: str
+) -> None:
+    """Draw the image of a row, with the borders of its segments and what is known of its classes."""
+    _figures.draw_image(axis, picture)
+    if mask is not None:
+        _figures.draw_borders(axis, mask, border_color)
+    if text:
+        axis.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9, labelpad=6, parse_math=False)
+
+
+def _draw_map(axis: Axes, values: FloatArray, scale: ColorScale, colors: Colormap, below: FloatArray | None) -> None:
+    """Draw a map, over the image that lies below it if there is one."""
+    if below is not None:
+        _figures.draw_image(axis, below, faint=True)
+    _figures.draw_map(axis, values, scale, colors)
+    if remark := _color_scale.note(values):
+        _figures.draw_note(axis, remark)
 
 
 def _explain_scale(scope: ScaleScope, common: ColorScale, owns: Sequence[ColorScale]) -> str:

@@ -38,7 +38,7 @@ def to_image(image: ImageLike, name: str = "image") -> FloatArray:
         name: What to call the image in an error.
 
     Returns:
-        ``(H, W, 3)`` in ``[0, 1]``, grey images with three equal channels. NaN and infinite values become mid-grey.
+        ``(H, W, 3)`` in ``[0, 1]``, gray images with three equal channels. NaN and infinite values become mid-gray.
 
     Raises:
         TypeError: If the image is neither a tensor nor an array of real numbers.
@@ -60,7 +60,7 @@ def to_image(image: ImageLike, name: str = "image") -> FloatArray:
     elif array.shape[-1] not in _CHANNELS:
         raise ValueError(
             f"{name} has shape {shape}, but neither its first nor its last axis is 1 or 3 wide: "
-            "pass a grey or color image (C, H, W) or (H, W, C), without an alpha channel"
+            "pass a gray or color image (C, H, W) or (H, W, C), without an alpha channel"
         )
     return np.repeat(_to_unit(array, _is_integer(image)), 3 // array.shape[-1], axis=-1)
 

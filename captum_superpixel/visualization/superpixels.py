@@ -59,7 +59,7 @@ def visualize_superpixels(
 ) -> tuple[Figure, Axes]:
     """Draw a picture, over it the map, over that the borders of the superpixels.
 
-    The picture is drawn in grey and shows through the map where the map is near zero. Stripes and a legend mark where
+    The picture is drawn in gray and shows through the map where the map is near zero. Stripes and a legend mark where
     the map is NaN or infinite; a note says so if it is zero or constant throughout.
 
     Args:

@@ -7,6 +7,7 @@ from captum.attr import (
     Deconvolution,
     FeatureAblation,
     GradientAttribution,
+    GuidedGradCam,
     InputXGradient,
     IntegratedGradients,
     KernelShap,
@@ -18,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import nn
 
 from captum_superpixel import SuperpixelGrouped
-from captum_superpixel.attr import Contributions
+from captum_superpixel.attr import Contributions, ViewTunnel
 from captum_superpixel.masks import Grid
 
 
@@ -182,3 +183,70 @@ def test_bad_references_are_refused(net, images) -> None:
         Contributions(LayerGradCam(net, net.conv2))
     with pytest.raises(NotImplementedError, match="Contributions: call attribute"):
         Contributions(Saliency(net)).attribute_future()
+
+
+def test_contributions_are_not_multiplied_twice(net, images) -> None:
+    once = Contributions(Saliency(net), 0.25)
+    assert once.multiplies_by_inputs
+    expected = once.attribute(images, target=1)
+    for wrapped in (once, SuperpixelGrouped(once, lambda inputs: torch.arange(192).view(1, 1, 16, 12))):
+        torch.testing.assert_close(Contributions(wrapped, 0.25).attribute(images, target=1), expected)
+
+
+@pytest.mark.parametrize("method", [Saliency, IntegratedGradients])
+def test_maps_without_signs_are_refused(net, images, method) -> None:
+    for reduction in ("abs_mean", "evidence"):
+        grouped = SuperpixelGrouped(method(net), Grid(4), reduction=reduction)
+        for wrapped in (grouped, ViewTunnel(grouped)):
+            with pytest.raises(ValueError, match=rf"without the signs .* reduction='{reduction}'"):
+                Contributions(wrapped)
+    with pytest.raises(ValueError, match="average='abs' takes the signs"):
+        Contributions(ViewTunnel(method(net))).attribute(images, target=1, average="abs")
+    with pytest.raises(ValueError, match="nt_type='vargrad' takes the signs"):
+        Contributions(NoiseTunnel(method(net))).attribute(images, target=1, nt_type="vargrad")
+
+
+def test_the_delta_of_a_network_that_returns_objects_can_be_computed(net, images) -> None:
+    def network(inputs):
+        return {"logits": net(inputs)}
+
+    delta = Contributions(IntegratedGradients(network)).compute_convergence_delta(images, 0 * images, images, target=1)
+    expected = IntegratedGradients(net).compute_convergence_delta(images, 0 * images, images, target=1)
+    torch.testing.assert_close(delta, expected)
+
+
+def test_inputs_that_are_no_images_are_refused(net, images) -> None:
+    method = Contributions(Saliency(net))
+    with pytest.raises(TypeError, match="but hold a list"):
+        method.attribute([images], target=1)
+    with pytest.raises(ValueError, match=r"shape \(0, 3, 16, 12\) hold no example"):
+        method.attribute(images[:0], target=1)
+    with pytest.raises(
+        ValueError, match=r"reference='blur' blurs .* \(4, 16, 12, 3\) seem to have their channels last"
+    ):
+        method.attribute(images.movedim(1, -1).contiguous(), target=1)
+
+
+def test_references_of_several_inputs_are_written_short(net) -> None:
+    method = Contributions(Saliency(net), (torch.zeros(3, 16, 12), "blur", None))
+    assert repr(method).endswith("reference=(<tensor of (3, 16, 12)>, 'blur', None))")
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward")
+def test_guided_grad_cam_of_tokens_can_be_multiplied(images) -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.norm, self.head = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8), nn.Linear(8, 3)
+            self.relu = nn.ReLU()
+
+        def forward(self, images):
+            return self.head(self.relu(self.norm(self.embed(images).flatten(2).transpose(1, 2))).mean(dim=1))
+
+    network = Tokens().eval()
+    method = GuidedGradCam(network, network.norm)
+    ids = torch.arange(192).view(1, 1, 16, 12)  # a pixel each
+    guided = SuperpixelGrouped(method, None).attribute(images, target=1, feature_mask=ids)
+    maps = Contributions(method, 0.25).attribute(images, target=1)
+    assert maps.any()
+    torch.testing.assert_close(maps, guided.detach() * (images.detach() - 0.25))

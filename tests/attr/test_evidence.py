@@ -73,3 +73,10 @@ def test_what_does_not_fit_is_refused(net, images) -> None:
     mask = torch.arange(3).view(1, 3, 1, 1).expand(1, 3, 16, 12)
     with pytest.raises(ValueError, match=r"feature_mask of shape \(1, 3, 16, 12\) parts the channels"):
         SuperpixelGrouped(Saliency(net), None, reduction="evidence").attribute(images, target=1, feature_mask=mask)
+
+
+def test_the_sum_of_the_channels_does_not_leave_half_precision() -> None:
+    maps = torch.tensor([[[[60_000.0, 10.0]], [[60_000.0, 10.0]], [[-60_000.0, 10.0]]]], dtype=torch.float16)
+    evidence = group_maps(maps, [torch.tensor([[[[0, 1]]]])], "evidence")
+    assert evidence.dtype == torch.float16
+    assert evidence[0, 0, 0].tolist() == [60_000, 30]

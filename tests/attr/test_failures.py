@@ -5,12 +5,14 @@ import warnings
 import pytest
 import torch
 from captum.attr import (
+    LRP,
     Deconvolution,
     DeepLift,
     FeatureAblation,
     GuidedGradCam,
     InputXGradient,
     IntegratedGradients,
+    KernelShap,
     LayerActivation,
     LayerGradCam,
     NoiseTunnel,
@@ -18,6 +20,7 @@ from captum.attr import (
     ShapleyValues,
     ShapleyValueSampling,
 )
+from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, nn
 
 from captum_superpixel import SuperpixelGrouped
@@ -194,3 +197,58 @@ def test_one_warning_about_the_training_mode(images) -> None:
     net.eval()
     for call in calls:
         call()
+
+
+class BlackBox(nn.Module):
+    """Outputs without a gradient, as around a program that is not PyTorch's."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.from_numpy(images.detach().mean(dim=(2, 3)).numpy())
+
+
+@pytest.mark.parametrize("method", [Saliency, IntegratedGradients, InputXGradient])
+def test_black_boxes_are_explained_without_gradients_and_said_to_have_none(images, method) -> None:
+    for wrapped in (method(BlackBox()), NoiseTunnel(method(BlackBox()))):
+        with pytest.raises(ValueError, match=rf"{method.__name__}\(BlackBox\).*: the network's output has no gradient"):
+            SuperpixelGrouped(wrapped, Grid(4)).attribute(images, target=1)
+    with pytest.raises(
+        ValueError, match=r"output has no gradient .* use a method that asks for none, such as KernelShap"
+    ):
+        XRAI(BlackBox()).attribute(images, target=1)
+    # The advice, followed: each method finds the effects of the segments of one channel.
+    expected = SuperpixelGrouped(FeatureAblation(BlackBox()), Grid(4)).attribute(images, target=1)
+    for advised, options in ((KernelShap, {"n_samples": 200}), (ShapleyValueSampling, {"n_samples": 2})):
+        maps = SuperpixelGrouped(advised(BlackBox()), Grid(4)).attribute(images, target=1, **options)
+        torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_program_of_one_batch_size_is_said_to_be_one_and_the_advice_helps(images) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    images = images.detach()
+
+    def run(program: nn.Module) -> list[Tensor]:
+        maps = SuperpixelGrouped(IntegratedGradients(program), Grid(4)).attribute(images, target=1, n_steps=3)
+        return [maps.detach(), deletion_auc(program, images, maps.detach(), 1, softmax=False)]
+
+    fixed = torch.export.export(network, (images,)).module()
+    with pytest.raises(
+        ValueError, match=r"a program of torch\.export that does not take these inputs .* dynamic_shapes"
+    ):
+        run(fixed)
+    with pytest.raises(ValueError, match=r"a program of torch\.export that does not take these inputs"):
+        deletion_auc(fixed, images, images, 1)
+    dynamic_shapes = ({0: torch.export.Dim.AUTO},)
+    dynamic = torch.export.export(network, (images,), dynamic_shapes=dynamic_shapes).module()
+    for actual, expected in zip(run(dynamic), run(network), strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+def test_layers_without_a_rule_are_named_and_left_as_they_were(images) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    grouped = SuperpixelGrouped(LRP(network), Grid(4))
+    for _ in range(2):  # Captum fails in another way once a call has failed
+        with pytest.raises(ValueError, match=r"LRP\(Sequential\): there is no rule for the layer Flatten: give such"):
+            grouped.attribute(images, target=1)
+    assert not any(hasattr(layer, "rule") for layer in network)
+    network[3].rule = EpsilonRule()
+    assert grouped.attribute(images, target=1).shape == images.shape

@@ -75,7 +75,7 @@ def cifar(root, depths, weights, images):
 
 
 def measure_pair(name: str, data: StudyData, pair, images: int, fidelity: int) -> Measurement:
-    """Measure every candidate on the first images that both networks of a pair classify rightly."""
+    """Measure every candidate on the first images that both networks of a pair classify correctly."""
     indices = list(range(4 * images))
     inputs = data.held_out.batch(indices)
     labels = data.held_out.labels[indices]

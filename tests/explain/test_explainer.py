@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import io
+import math
 import warnings
 from pathlib import Path
 
@@ -11,17 +13,18 @@ from torch import Tensor
 
 from captum_superpixel import SuperpixelGrouped, ensemble_regions
 from captum_superpixel._checks import InputError
+from captum_superpixel._options import CommandParser
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.meaning import speaking_regions
 from captum_superpixel.explain.outputs import draw, save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import region_table
-from captum_superpixel.study.command import CommandParser
 
 PERTURBING = {"FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
 
@@ -259,7 +262,49 @@ def test_what_is_shown_of_the_photograph_is_what_is_listed_as_speaking_for_the_c
         grouped=-shown.abs() - 1,
         table=region_table(-shown.abs()[None] - 1, explanation.mask[None, None]),
     )
-    assert draw(negative, 3).axes[2].get_title().startswith("top 0 of 16 regions")
+    assert draw(negative, 3).axes[2].get_title() == f"no region for {explanation.target.name}"
+    assert speaking_regions(negative) == []
+    zero = dataclasses.replace(
+        explanation, grouped=0 * shown, table=region_table(0 * shown[None], explanation.mask[None, None])
+    )
+    assert draw(zero, 3).axes[2].get_title() == "no region has a rank"
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        torch.arange(16.0) - 8,
+        torch.tensor([math.nan] * 4 + [*range(-4, 8)]),
+        torch.ones(16),
+        torch.arange(16) // 4 - 1.0,
+    ],
+)
+def test_the_titles_of_a_picture_leave_one_another_room(scores: Tensor) -> None:
+    explanation = explain("InputXGradient", "--masks", "grid:16", "--target", "0")
+    grouped = scores[explanation.mask][None].float()
+    table = region_table(grouped[None], explanation.mask[None, None])
+    names = {"target": explanation.target, "first": explanation.predictions[0]}
+    long = [dataclasses.replace(one, name="a class of an unreasonably long name, " * 3) for one in names.values()]
+    for target, first in (names.values(), long):
+        predictions = [first, *explanation.predictions[1:]]
+        changed = dataclasses.replace(explanation, grouped=grouped, table=table, target=target, predictions=predictions)
+        figure = draw(changed, 10)
+        figure.savefig(io.BytesIO(), dpi=120, bbox_inches="tight")
+        above = figure.texts[0].get_window_extent().y0
+        assert all(axis.title.get_window_extent().y1 <= above for axis in figure.axes[:3])
+
+
+def test_pictures_name_the_layer_and_those_of_activations_explain_no_class() -> None:
+    activations = explain("LayerActivation", "--layer", "features.0", "--target", "1")
+    title = draw(activations, 3).get_suptitle().splitlines()
+    predicted = activations.predictions[0]
+    assert title == [
+        f"predicted: {predicted.name} ({predicted.figure})",
+        "LayerActivation of features.0, mean over grid:4",
+    ]
+    # Also those below zero have a place among the strongest activations.
+    assert len(speaking_regions(activations)) == len(activations.table) == 4
+    assert explain("Saliency").how == "Saliency, mean over grid:4"
 
 
 def test_magnitudes_are_pooled_where_signs_would_cancel() -> None:

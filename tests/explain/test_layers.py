@@ -158,6 +158,8 @@ def test_networks_without_maps() -> None:
         find_layer(model, None, "LayerGradCam", INPUTS)
     with pytest.raises(InputError, match=r"--layer 0 needs a layer .*: use a method without a layer, such as"):
         find_layer(model, "0", "LayerGradCam", INPUTS)
+    with pytest.raises(InputError, match=r"^--layer list needs a layer .* no module of this network gives one that"):
+        list_layers(model, INPUTS)
 
 
 def test_networks_of_torchscript() -> None:

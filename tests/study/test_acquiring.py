@@ -127,7 +127,7 @@ def test_the_first_images_that_all_classify_rightly_are_chosen() -> None:
     assert choose_images([first, second], labels, 5) == [1, 3, 4]
     assert choose_images([first, second], labels, 2) == [1, 3]
     wrong = StudyNetwork(nn.Identity(), "b", predictions=torch.tensor([0, 0, 2, 1, 2]))
-    with pytest.raises(ValueError, match="1 of 5 held-out images are classified rightly by all 2 networks"):
+    with pytest.raises(ValueError, match="1 of 5 held-out images are classified correctly by all 2 networks"):
         choose_images([first, wrong], labels, 5)
 
 

@@ -54,8 +54,8 @@ def grow(
     missing = needed - _add_up(weights, taken, whose, len(needed))
     places, parts = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     while True:
-        hungry = missing[whose] > 0
-        taken, whose = taken[hungry], whose[hungry]
+        growing = missing[whose] > 0
+        taken, whose = taken[growing], whose[growing]
         around, by = (taken[:, None] + offsets).ravel(), whose.repeat(len(offsets))
         free = owner[around] == -1
         around, by = around[free], by[free]

@@ -14,7 +14,7 @@ from PIL import Image
 from captum_superpixel.visualization._color_scale import ColorScale
 from captum_superpixel.visualization.images import FloatArray
 
-__all__ = ["LEVELS", "encode_labels", "encode_map", "encode_picture", "quantize", "ramp", "to_data_url", "to_text"]
+__all__ = ["LEVELS", "encode_labels", "encode_map", "encode_picture", "quantize", "ramp", "to_text"]
 
 LEVELS = 127
 """Steps of color on each side of zero."""
@@ -130,11 +130,6 @@ def ramp(levels: int = LEVELS) -> npt.NDArray[np.uint8]:
 def to_text(data: bytes) -> str:
     """Encode bytes as base64."""
     return base64.b64encode(data).decode("ascii")
-
-
-def to_data_url(media_type: str, data: bytes) -> str:
-    """Make a data URL, an address that holds its own content."""
-    return f"data:{media_type};base64,{to_text(data)}"
 
 
 def _to_png(values: FloatArray, scale: ColorScale, levels: int) -> bytes:

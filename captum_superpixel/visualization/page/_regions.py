@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from captum_superpixel.regions import Ranking, region_table
+from captum_superpixel.regions import Ranking
 from captum_superpixel.visualization._color_scale import ColorScale, choose_sign, find_scale, note
 from captum_superpixel.visualization._ranking import list_regions
 from captum_superpixel.visualization.images import FloatArray
@@ -107,12 +106,7 @@ def _read(
     ids: IntArray, values: FloatArray, mask: IntArray, by: Ranking, score: PageScore
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """Take ranks (0 is none) and scores of a map ``(H, W)`` from the table of its regions, in the order of the ids."""
-    if score == "mean":
-        table = list_regions(values, mask, by)
-    else:
-        table = region_table(
-            torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None], score=score, by=by
-        )
+    table = list_regions(values, mask, by, score)
     places = np.searchsorted(ids, np.array([region.id for region in table], dtype=np.int64))
     ranks, scores = np.zeros(len(ids), dtype=np.int64), np.full(len(ids), np.nan)
     ranks[places] = [region.rank or 0 for region in table]
@@ -128,7 +122,8 @@ def _describe_layer(values: FloatArray, scale: ColorScale) -> dict[str, Any]:
     return {
         "limit": float(f"{scale.limit:.6g}"),
         "diverging": scale.diverging,
-        "clipped": scale.clipped,
+        "below": scale.clipped and scale.lowest < -scale.limit,
+        "above": scale.clipped and scale.highest > scale.limit,
         "note": note(values),
     }
 

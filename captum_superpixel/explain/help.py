@@ -1,0 +1,116 @@
+"""What ``--help`` says of ``demo`` and ``explain`` beside their options: what they do, examples, and what there is."""
+
+from __future__ import annotations
+
+import textwrap
+
+from captum_superpixel._checks import listed
+from captum_superpixel._texts import joined
+from captum_superpixel.explain.methods import SETTINGS, takers
+from captum_superpixel.masks import GENERATORS, is_counted
+
+__all__ = ["DEMO", "DEMO_EXAMPLES", "EXPLAIN", "explain_examples"]
+
+DEMO = """\
+Trains a small network on handwritten digits that lie on photographs, explains its decisions on four test images by
+Saliency, IntegratedGradients and SmoothGrad, pixel by pixel and averaged within superpixels, and draws the maps side
+by side.
+
+Nothing is downloaded. Training takes about a minute on two cores and happens only once: the network is cached.
+To explain a network and photographs of your own, use captum-superpixel explain."""
+
+DEMO_EXAMPLES = """\
+examples:
+  captum-superpixel demo
+  captum-superpixel demo --out digits.png --seed 1 --retrain"""
+
+EXPLAIN = """\
+Which regions of a photograph does a network's decision depend on? Explains the decision by any method of Captum,
+averages the map within superpixels (or perturbs superpixels, where the method perturbs), prints the prediction and
+the top regions, and writes a picture (.png), an interactive page for a browser (.html) or arrays (.npz)."""
+
+_EXPLAIN_EXAMPLES = """\
+examples:
+  captum-superpixel explain cat.jpg --model microsoft/resnet-50
+  captum-superpixel explain cat.jpg --model mynet:load --weights mynet.safetensors --labels classes.txt --out cat.html
+  captum-superpixel explain cat.jpg --model mynet:load --target "tiger cat" --method LayerGradCam --layer features.12
+  captum-superpixel explain photos/ --model my-vit/ --method SmoothGrad --masks multiscale --format png --format html
+  captum-superpixel explain cat.jpg --model mynet:load --method Saliency --method IntegratedGradients --out cat.html
+  captum-superpixel explain cat.jpg --model mynet:load --method IntegratedGradients --baseline blur --steps 200
+  captum-superpixel explain cat.jpg --model caffenet:load --size 227 --scale 1 --mean 104 117 123 --std 1 1 1 \\
+      --channel-order bgr
+
+MODULE:FACTORY names a network, or a function or class that makes one when called without arguments: mynet:load is
+load() in mynet.py of the current folder. The network maps images (N, 3, H, W), or (N, 1, H, W), to (N, classes).
+What it returns is explained, mostly the logit of the class. Where it returns probabilities, or numbers that are not
+probabilities, the explanation says so; if this is wrong, say what it returns by --activation.
+
+methods:
+  without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), IntegratedGradients, InputXGradient, DeepLift,
+    DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
+  that perturb superpixels: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (12 superpixels
+    at most)
+  of a layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
+    LayerConductance, InternalInfluence, LayerDeepLift, LayerDeepLiftShap, LayerGradientShap, LayerLRP,
+    LayerFeatureAblation
+  The layer may have channels first, channels last or tokens, as those of ViT, DINOv2, Swin and ConvNeXt.
+  XRAI makes a map of regions of its own, which is averaged like any other. The channels of a layer's map are summed;
+  those of LayerFeatureAblation, each of which holds the whole effect of a place, are averaged.
+{settings}
+  Equal scores share a rank, and regions without a score, or of a map that is zero, have none (0 in .npz).
+  A warning is printed where GuidedBackprop, Deconvolution or GuidedGradCam finds no torch.nn.ReLU in the network whose
+  gradient it could change, and where a map of IntegratedGradients, DeepLift, DeepLiftShap or LRP does not add up to
+  the change of the output.
+
+baselines:
+{baselines}
+
+masks:
+{masks}
+
+files:
+  cat.jpg becomes cat.png, cat.html or cat.npz in the folder --out. With several methods the page holds all of them, and
+  of pictures and arrays there is one for each: cat.Saliency.png. A folder that gets several files gets index.html too,
+  a gallery with thumbnails, predictions and links (200 photographs a page; further ones are index-2.html and so on).
+
+exit status: 0; 1 if some photographs could not be explained, which does not stop the others, or a file could not be
+written; 2 if the options cannot be used, and then nothing is written. Nothing but --out is ever written, except that
+transformers keeps what it downloads."""
+
+
+def explain_examples() -> str:
+    """Examples of ``explain``, and what its options can be: networks, methods, baselines, masks, files."""
+    return _EXPLAIN_EXAMPLES.format(masks=_masks(), settings=_settings(), baselines=_baselines())
+
+
+def _masks() -> str:
+    """Say which superpixels there are to choose from."""
+    counted = [f"{name}:N" for name in GENERATORS if is_counted(name)]
+    others = [name for name in GENERATORS if not is_counted(name)]
+    return _fill(
+        f"{listed(counted)} make about N segments (100 by default); {joined(others)} take no "
+        "number. multiscale averages the map over several segmentations; the regions that are listed and drawn are "
+        "those in which the averaged map has about one value. FILE.npy holds ids (H, W), of the size of the photograph "
+        "or of the network's input."
+    )
+
+
+def _baselines() -> str:
+    """Say what each baseline is."""
+    return _fill(
+        "0: zero in the network's units, which is the mean color that the preprocessing takes away, a gray for most "
+        "networks; mean: the mean color of the photograph; blur: the photograph blurred by a Gaussian whose standard "
+        "deviation is a tenth of the shorter side; segment-mean: each superpixel's own mean color (of several "
+        "segmentations each has a map of its own, and their mean is shown). DeepLiftShap and GradientShap, and those "
+        "of layers, have five grays instead, from black to white."
+    )
+
+
+def _settings() -> str:
+    """Say which methods take which setting."""
+    return "\n".join(_fill(f"--{option} is for {', '.join(takers(option))}.", hanging="  ") for option in SETTINGS)
+
+
+def _fill(text: str, hanging: str = "") -> str:
+    """Break a text into lines as long as those around it."""
+    return textwrap.fill(text, 119, initial_indent="  ", subsequent_indent=f"  {hanging}", break_on_hyphens=False)
