@@ -74,6 +74,7 @@ class ChosenMethod:
         grays: ``(B, C, H, W)``, the baselines of the methods that have a distribution of them.
         layer_size: Height and width of the layer's output; None without a layer.
         baseline: One of ``baselines.BASELINES``; None for the method's own.
+        layer: Name of the layer; empty without one.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ChosenMethod:
     grays: Tensor
     layer_size: tuple[int, int] | None = None
     baseline: str | None = None
+    layer: str = ""
 
     @property
     def together(self) -> bool:

@@ -52,6 +52,7 @@ class Explanation:
         baseline: What the method replaces pixels by, in words; empty if it has no such thing.
         remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
         warnings: What to know before the scores are believed; mostly none.
+        layer: Name of the layer that the method looks at; empty without one.
     """
 
     photograph: Path
@@ -69,11 +70,13 @@ class Explanation:
     baseline: str = ""
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    layer: str = ""
 
     @property
     def how(self) -> str:
         """How the map was made, in words."""
-        how = f"{self.method}, {self.reduction} over {self.masks_option}"
+        method = f"{self.method} of {self.layer}" if self.layer else self.method
+        how = f"{method}, {self.reduction} over {self.masks_option}"
         return how if len(self.masks) == 1 else f"{how}, {len(self.masks)} segmentations"
 
     @property
@@ -268,6 +271,7 @@ class Explainer:
             baseline=method.describe_baseline(self.preprocessing),
             remarks=seen.remarks,
             warnings=attributed.warnings,
+            layer=method.layer,
         )
 
 

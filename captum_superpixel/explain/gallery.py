@@ -23,6 +23,7 @@ from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
+from captum_superpixel.explain.meaning import class_of, describe_none, find_roles, speaking_regions
 from captum_superpixel.explain.photographs import PER_PAGE, Plan
 
 __all__ = ["Gallery"]
@@ -143,14 +144,12 @@ def _describe_methods(explanations: Sequence[Explanation]) -> str:
 
 def _card(name: str, outcome: Outcome, written: Sequence[Path], folder: Path, top: int) -> str:
     """Describe one photograph, in HTML."""
-    first = outcome.explanations[0]
+    first = next((each for each in outcome.explanations if class_of(each)), outcome.explanations[0])
     figures = [_figure(first.picture, f"{name} as the network saw it", "photograph")]
     for each in outcome.explanations:
         shown, what = _top_regions(each, top)
         figures.append(_figure(shown, f"{name}: {what} by {each.method}, the rest dimmed", f"{each.method}: {what}"))
-    target, predicted = first.target, first.predictions[0]
-    classes = [f"{predicted.role}: {_describe(predicted)}"]
-    classes += [f"explained: {_describe(target)}"] if target.index != predicted.index else []
+    classes = [f"{what}: {_describe(one)}" for what, one in find_roles(first).items()]
     notes = [f'<p class="note">note: {_text(remark)}.</p>' for remark in outcome.remarks]
     notes += [
         f'<p class="warning">{_text(f"{each.method}: {warning}")}.</p>'
@@ -190,17 +189,16 @@ def _figure(picture: Tensor, alternative: str, caption: str) -> str:
 
 def _top_regions(explanation: Explanation, top: int) -> tuple[Tensor, str]:
     """The picture ``(3, H, W)`` uint8 with all but its top regions dimmed, and what these are."""
-    ranked = [region for region in explanation.table if region.rank is not None and region.rank <= top]
-    shown = [region.id for region in ranked if region.score > 0] or [region.id for region in ranked]
+    shown = [region.id for region in speaking_regions(explanation) if (region.rank or 0) <= top]
     inside = torch.isin(explanation.mask, torch.tensor(shown, dtype=torch.int64))
     dimmed = torch.where(inside, explanation.picture, (explanation.picture * _DIMMED).to(torch.uint8))
-    count = f"{len(shown)} top region{'s' if len(shown) > 1 else ''}" if shown else "no region with a rank"
+    count = f"{len(shown)} top region{'s' if len(shown) > 1 else ''}" if shown else describe_none(explanation)
     return dimmed, count
 
 
 def _describe(prediction: Prediction) -> str:
     """A class and its probability, or an output and its value, escaped."""
-    figure = f", {prediction.figure}" if prediction.figure else ""
+    figure = f", {prediction.figure}".replace(" %", "\N{NO-BREAK SPACE}%") if prediction.figure else ""
     return f"<strong><bdi>{_text(prediction.name)}</bdi></strong>{figure}"
 
 

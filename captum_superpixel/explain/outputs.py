@@ -28,6 +28,15 @@ from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
+from captum_superpixel.explain.meaning import (
+    class_of,
+    describe_none,
+    find_roles,
+    holds_magnitudes,
+    speaking_regions,
+    write_chance,
+    write_name,
+)
 from captum_superpixel.regions import RegionTable
 from captum_superpixel.visualization import save_html, visualize_superpixels, visualize_top_regions
 
@@ -65,16 +74,18 @@ def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
 
 
 def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
-    first = explanations[0]
+    # Where others explain a class, the page is of this and not of what is predicted alone.
+    first = next((each for each in explanations if class_of(each)), explanations[0])
     methods = ", ".join(each.method for each in explanations)
     how = first.how if len(explanations) == 1 else f"{methods} over {first.masks_option}"
+    layer = next((each.layer for each in explanations if each.layer), "")
+    how += f", layer {layer}" if layer and len(explanations) > 1 else ""
     pixels = {each.method: each.pixels for each in explanations if each.pixels is not None}
     warnings_of = [
         f"{each.method}: {warning}" if len(explanations) > 1 else f"warning: {warning}"
         for each in explanations
         for warning in each.warnings
     ]
-    other = first.predictions[0] if first.predictions[0].index != first.target.index else None
     save_html(
         path,
         first.picture,
@@ -82,12 +93,14 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         {each.method: each.mask for each in explanations},
         pixel_attributions=pixels or None,
         title=readable(f"{first.photograph.name}: {how}"),
-        class_name=readable(_name(first.target)),
-        probability=first.target.probability,
-        predicted_name=None if other is None else readable(other.name),
-        predicted_probability=None if other is None else other.probability,
+        class_name={each.method: class_of(each) for each in explanations},
+        # A line does not end between a number and its sign.
+        headline={
+            what.capitalize(): readable(write_name(one)) + write_chance(one).replace(" %", "\N{NO-BREAK SPACE}%")
+            for what, one in find_roles(first).items()
+        },
         # Of a signed method, also where this map has no negative value.
-        signed={each.method: not _holds_magnitudes(each) for each in explanations},
+        signed={each.method: not holds_magnitudes(each) for each in explanations},
         remarks=[readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)],
         score_name={each.method: each.table.score_name for each in explanations},
     )
@@ -115,7 +128,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
         A figure that pyplot's state does not hold.
     """
     table, quantity = explanation.table, METHODS[explanation.method].quantity
-    magnitudes = _holds_magnitudes(explanation)
+    magnitudes = holds_magnitudes(explanation)
     height, width = explanation.picture.shape[1:]
     # Below the map its scores are listed in three columns, one of them of those against, and a line says what they are.
     listed = min(top, len(explanation.table))
@@ -133,14 +146,12 @@ def draw(explanation: Explanation, top: int) -> Figure:
         k=top,
         score_name=table.score_name,
         quantity=quantity,
-        # Activations speak of no class.
-        class_name="" if quantity == "activation" else readable(explanation.target.name),
+        class_name=class_of(explanation),
         sign="absolute_value" if magnitudes else "all",
         plt_fig_axis=(figure, axes[1]),
     )
-    # The regions that are listed as speaking for the class, of which there may be none.
-    first = len(table) if magnitudes or quantity == "activation" else sum(region.score > 0 for region in table)
-    enough: dict[str, Any] = {"k": min(top, first)} if first else {"fraction": 0}
+    count = min(top, len(speaking_regions(explanation)))
+    enough: dict[str, Any] = {"k": count} if count else {"fraction": 0, "title": describe_none(explanation)}
     visualize_top_regions(picture, shown, mask, **enough, plt_fig_axis=(figure, axes[2]))
     # A letter takes about a twelfth of an inch.
     letters = int(12 * min(4.2, side * width / height))
@@ -151,28 +162,15 @@ def draw(explanation: Explanation, top: int) -> Figure:
     return figure
 
 
-def _holds_magnitudes(explanation: Explanation) -> bool:
-    return METHODS[explanation.method].quantity == "magnitude" or explanation.reduction == "abs_mean"
-
-
 def _titles(explanation: Explanation) -> list[str]:
     """Say what is explained, what is predicted, and how the map was made, in a line each or together."""
-    target, first = explanation.target, explanation.predictions[0]
-    if target.index == first.index:
-        lines = [
-            f"explained: {_heading(target)}"
-            if first.role == "output"
-            else f"{first.role} and explained: {_heading(target)}"
-        ]
-    else:
-        lines = [f"explained: {_heading(target)}", f"{first.role}: {_heading(first)}"]
-        lines = [", ".join(lines)] if sum(map(len, lines)) < _TITLE else lines
+    lines = [f"{what}: {_heading(one)}" for what, one in find_roles(explanation).items()]
+    lines = [", ".join(lines)] if sum(map(len, lines)) < _TITLE else lines
     return [*lines, readable(explanation.how)]
 
 
 def _heading(prediction: Prediction) -> str:
-    chance = "" if prediction.probability is None else f" ({prediction.figure})"
-    return f"{cut(readable(_name(prediction)), _TITLE - 10)}{chance}"
+    return f"{cut(readable(write_name(prediction)), _TITLE - 10)}{write_chance(prediction)}"
 
 
 def summarize(outcome: Outcome, outputs: Sequence[Path], top: int) -> str:
@@ -196,8 +194,7 @@ def summarize(outcome: Outcome, outputs: Sequence[Path], top: int) -> str:
         lines += _wrap(f"baseline: {explanation.baseline}") if explanation.baseline else []
         for warning in explanation.warnings:
             lines += _wrap(f"warning: {readable(warning)}")
-        activation = METHODS[explanation.method].quantity == "activation"
-        name = None if activation else cut(readable(explanation.target.name), _CLASS)
+        name = cut(class_of(explanation), _CLASS) or None
         lines.append(textwrap.indent(_tabulate(explanation.table, top, name), "  "))
     for failure in outcome.failures:
         lines += _wrap(f"not explained: {readable(failure)}")
@@ -278,12 +275,6 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         if column != "image" and None not in values:
             arrays[f"region_{column}"] = np.array(values)
     return arrays
-
-
-def _name(prediction: Prediction) -> str:
-    """The name of a class; of an output that is no matter of probability, with its value."""
-    valued = prediction.probability is None and prediction.value is not None
-    return f"{prediction.name} = {prediction.figure}" if valued else prediction.name
 
 
 def _describe(prediction: Prediction) -> str:

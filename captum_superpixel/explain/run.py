@@ -131,8 +131,8 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         except (TypeError, ValueError) as error:
             raise InputError(f"--method {name}: {error}.") from error
         baseline = options.baseline if "baseline" in METHODS[name].takes else None
-        size = None if own is None else own.size
-        methods.append(ChosenMethod(name, method, reduction, settings, grays, size, baseline))
+        size, layer_name = (None, "") if own is None else (own.size, own.name)
+        methods.append(ChosenMethod(name, method, reduction, settings, grays, size, baseline, layer_name))
     target = find_target(options.target, names, network.classes)
     report(network.describe())
     if layer is not None:

@@ -17,6 +17,7 @@ from captum_superpixel.cli import main
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.command import add_explain
 from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.meaning import speaking_regions
 from captum_superpixel.explain.outputs import draw, save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
@@ -259,7 +260,25 @@ def test_what_is_shown_of_the_photograph_is_what_is_listed_as_speaking_for_the_c
         grouped=-shown.abs() - 1,
         table=region_table(-shown.abs()[None] - 1, explanation.mask[None, None]),
     )
-    assert draw(negative, 3).axes[2].get_title().startswith("top 0 of 16 regions")
+    assert draw(negative, 3).axes[2].get_title() == f"no region for {explanation.target.name}"
+    assert speaking_regions(negative) == []
+    zero = dataclasses.replace(
+        explanation, grouped=0 * shown, table=region_table(0 * shown[None], explanation.mask[None, None])
+    )
+    assert draw(zero, 3).axes[2].get_title() == "no region has a rank"
+
+
+def test_pictures_name_the_layer_and_those_of_activations_explain_no_class() -> None:
+    activations = explain("LayerActivation", "--layer", "features.0", "--target", "1")
+    title = draw(activations, 3).get_suptitle().splitlines()
+    predicted = activations.predictions[0]
+    assert title == [
+        f"predicted: {predicted.name} ({predicted.figure})",
+        "LayerActivation of features.0, mean over grid:4",
+    ]
+    # Also those below zero have a place among the strongest activations.
+    assert len(speaking_regions(activations)) == len(activations.table) == 4
+    assert explain("Saliency").how == "Saliency, mean over grid:4"
 
 
 def test_magnitudes_are_pooled_where_signs_would_cancel() -> None:

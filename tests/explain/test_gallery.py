@@ -76,7 +76,7 @@ def test_it_says_what_is_predicted_explained_noted_and_failed(gallery: Path) -> 
     text = " ".join(page.text.split())
     assert "Explanations of 4 photographs By Saliency, Lime over grid:9. 3 explained, 1 with failures." in text
     assert "Not explained photos/bad.png : is no picture that Pillow can read" in text
-    assert re.search(r"old & new/cat.png predicted: [\w, ]+ , \d+\.\d % explained: tiger cat , \d+\.\d %", text)
+    assert re.search(r"old & new/cat.png explained: tiger cat , \d+\.\d % predicted: [\w, ]+ , \d+\.\d %", text)
     assert text.count("Lime: Lime fits 9 features to n_samples=5") == 3
     assert HOSTILE in text
     assert [picture["alt"] for picture in page.pictures if str(picture["alt"]).startswith("index")] == [

@@ -1,5 +1,6 @@
 """Several methods and their settings, as they are typed."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -234,6 +235,7 @@ def test_the_page_has_remarks_and_warnings_and_the_prediction() -> None:
     Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16)).save("dark.png")
     methods = ["--method", "Lime", "--method", "KernelShap", "--samples", "3", "--target", ""]
     network = ["--model", "explain_net:named", "--size", "16", "--masks", "grid:9"]
+    headlines = []
     for target in ("1", "2"):
         arguments = ["explain", "dark.png", *network, *methods[:-1], target, "--out", "out.html"]
         assert main(arguments) == 0
@@ -241,5 +243,26 @@ def test_the_page_has_remarks_and_warnings_and_the_prediction() -> None:
         assert "note: uses a sliver of its range" in page
         assert "Lime: Lime fits 9 features to n_samples=3" in page
         assert "KernelShap: KernelShap fits 9 features" in page
-    names = ("tabby, tabby cat", "tiger cat", "lynx", "crane")
-    assert sum(f">{name}<" in page for name in names) == 2
+        headlines.append(re.findall(r"<span>(\w[\w ]*): <strong>([^<(]*) \(\d", page))
+    assert headlines == [
+        [("Predicted and explained", "tiger cat")],
+        [("Explained", "lynx"), ("Predicted", "tiger cat")],
+    ]
+
+
+def test_a_map_of_activations_is_of_no_class() -> None:
+    methods = ["--method", "LayerActivation", "--method", "LayerGradCam", "--layer", "features.0"]
+    network = ["--model", "explain_net:named", "--size", "16", "--masks", "grid:9"]
+    assert main(["explain", "cat.png", *network, *methods, "--out", "out.html"]) == 0
+    page = Path("out.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+    assert [(each["name"], each["className"], each["signed"], each["scoreName"]) for each in data["methods"]] == [
+        ("LayerActivation", "", True, "mean activation"),
+        ("LayerGradCam", "lynx", True, "mean attribution"),
+    ]
+    assert len(re.findall("explained: <strong>lynx", page)) == 1
+    assert "<h1>cat.png: LayerActivation, LayerGradCam over grid:9, layer features.0</h1>" in page
+    assert main(["explain", "cat.png", *network, *methods[:2], *methods[4:], "--out", "out.html"]) == 0
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert "<h1>cat.png: LayerActivation of features.0, mean over grid:9</h1>" in page
+    assert re.search("<span>Predicted: <strong>lynx \\(\\d", page)

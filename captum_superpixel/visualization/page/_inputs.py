@@ -9,8 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from captum_superpixel.visualization.images import FloatArray, ImageLike, to_map, to_mask
+from captum_superpixel.visualization.page._texts import checked_text
 
-__all__ = ["ByName", "IntArray", "read_maps", "read_masks", "read_pixel_maps", "read_score_names", "read_signs"]
+__all__ = [
+    "ByName",
+    "IntArray",
+    "read_class_names",
+    "read_maps",
+    "read_masks",
+    "read_pixel_maps",
+    "read_score_names",
+    "read_signs",
+]
 
 _Value = TypeVar("_Value")
 
@@ -76,6 +86,21 @@ def read_masks(values: ByName, maps: Mapping[str, FloatArray], shape: tuple[int,
                 f"{label} is of {masks[name].shape} pixels (H, W), but image is of {shape}: pass one that fits"
             )
     return masks if isinstance(values, Mapping) else dict.fromkeys(maps, masks[""])
+
+
+def read_class_names(
+    values: str | Mapping[str, str | None] | None, maps: Mapping[str, FloatArray]
+) -> dict[str, str | None]:
+    """Say for each of ``maps`` what it explains: a name, None for a class without one, or empty for no class at all.
+
+    Raises:
+        TypeError: If a name is neither text nor None.
+        ValueError: If the methods are not those of ``maps``.
+    """
+    named = _by_method("class_name", values, maps)
+    for one in named.values():
+        checked_text("class_name", one)
+    return named
 
 
 def read_score_names(

@@ -128,7 +128,8 @@ def _describe_layer(values: FloatArray, scale: ColorScale) -> dict[str, Any]:
     return {
         "limit": float(f"{scale.limit:.6g}"),
         "diverging": scale.diverging,
-        "clipped": scale.clipped,
+        "below": scale.clipped and scale.lowest < -scale.limit,
+        "above": scale.clipped and scale.highest > scale.limit,
         "note": note(values),
     }
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from captum_superpixel._checks import checked_share
 
-__all__ = ["checked_text", "describe_classes", "list_remarks"]
+__all__ = ["checked_text", "describe_classes", "list_remarks", "write_headline"]
 
 
 def checked_text(name: str, text: str | None) -> str:
@@ -46,6 +46,26 @@ def describe_classes(
     else:
         text = f"<span>Explained: {explained or 'another class'}</span> <span>Predicted: {predicted}</span>"
     return f'<p class="prediction">{text}</p>' if text else ""
+
+
+def write_headline(texts: Mapping[str, str]) -> str:
+    """Write the line below the heading from texts by what they are; empty if there is none.
+
+    Raises:
+        TypeError: If they are not texts by texts.
+
+    Examples:
+        >>> write_headline({"Explained": "output 2 = -1.5"})
+        '<p class="prediction"><span>Explained: <strong>output 2 = -1.5</strong></span></p>'
+    """
+    if not isinstance(texts, Mapping):
+        raise TypeError(f"headline must be texts by what they are, but {texts!r} ({type(texts).__name__}) was passed")
+    parts = [
+        f"<span>{html.escape(checked_text('each name in headline', name))}: "
+        f"<strong>{html.escape(checked_text('each text of headline', text))}</strong></span>"
+        for name, text in texts.items()
+    ]
+    return f'<p class="prediction">{" ".join(parts)}</p>' if parts else ""
 
 
 def list_remarks(remarks: Sequence[str]) -> str:

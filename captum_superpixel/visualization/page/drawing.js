@@ -126,8 +126,9 @@ function legendTexts() {
   const layer = method[state.layer], [low, high] = ends(layer);
   if (!layer.limit) return ["0", ""];
   const unit = state.layer === "regions" ? method.unit : unitOf(layer.limit);
-  const limit = showLimit(layer.limit, unit), plus = method.signed ? "+" : "", beyond = layer.clipped;
-  return [layer.diverging ? `${beyond ? "≤ " : ""}−${limit} ${low}` : "0", `${beyond ? "≥ " : ""}${plus}${limit} ${high}`];
+  const limit = showLimit(layer.limit, unit), plus = method.signed ? "+" : "";
+  const texts = [layer.diverging ? `${layer.below ? "≤ " : ""}−${limit} ${low}` : "0", `${layer.above ? "≥ " : ""}${plus}${limit} ${high}`];
+  return texts.map((text) => text.trim());
 }
 
 function drawLegend() {

@@ -50,14 +50,21 @@ function describe(k) {
 
 // What colors, scores and shares mean
 
-const forClass = () => (data.className ? `for ${data.className}` : "for");
-const ends = (layer) => (layer.diverging ? ["against", forClass()] : ["", method.signed ? forClass() : "magnitude"]);
+// A method without a class explains none, such as activations; a class without a name is null.
+const ofClass = () => method.className ?? "the class";
+const speaks = () => method.signed && method.className !== "";
+const forClass = () => (method.className ? `for ${method.className}` : "for");
+
+function ends(layer) {
+  if (speaks()) return [layer.diverging ? "against" : "", forClass()];
+  return ["", method.signed ? "" : "magnitude"];
+}
 
 function explainColors() {
   const layer = method[state.layer], whole = state.layer === "regions" && !layer.png;
   const what = whole ? (data.score === "mean" ? "score of the region" : "mean of the map over the region") : state.layer === "pixels" ? "value of each pixel before grouping" : "value of the map at each pixel";
-  if (layer.diverging) return `${what}; red speaks ${data.className ? forClass() : "for the class"}, blue against it`;
-  return `${what}; the stronger, the ${method.signed ? `more it speaks ${data.className ? forClass() : "for the class"}` : "larger the magnitude"}`;
+  if (layer.diverging) return `${what}; ${speaks() ? `red speaks for ${ofClass()}, blue against it` : "red is positive, blue negative"}`;
+  return `${what}; the stronger, the ${speaks() ? `more it speaks for ${ofClass()}` : `larger${method.signed ? "" : " the magnitude"}`}`;
 }
 
 // Methods, decoded

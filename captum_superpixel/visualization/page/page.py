@@ -22,6 +22,7 @@ from captum_superpixel.visualization.images import ImageLike, to_image
 from captum_superpixel.visualization.page import _layers
 from captum_superpixel.visualization.page._inputs import (
     ByName,
+    read_class_names,
     read_maps,
     read_masks,
     read_pixel_maps,
@@ -29,7 +30,7 @@ from captum_superpixel.visualization.page._inputs import (
     read_signs,
 )
 from captum_superpixel.visualization.page._regions import PageScore, Waiting, describe_masks, describe_methods
-from captum_superpixel.visualization.page._texts import checked_text, describe_classes, list_remarks
+from captum_superpixel.visualization.page._texts import checked_text, describe_classes, list_remarks, write_headline
 
 __all__ = ["save_html"]
 
@@ -49,10 +50,11 @@ def save_html(
     *,
     pixel_attributions: ByName | None = None,
     title: str | None = None,
-    class_name: str | None = None,
+    class_name: str | Mapping[str, str | None] | None = None,
     probability: float | None = None,
     predicted_name: str | None = None,
     predicted_probability: float | None = None,
+    headline: Mapping[str, str] | None = None,
     score: PageScore = "mean",
     by: Ranking = "score",
     score_name: str | Mapping[str, str] | None = None,
@@ -78,10 +80,14 @@ def save_html(
             fewer than those of ``attributions``.
         title: Heading of the page, such as the name of the photograph. Any text; on a phone two lines of a long one are
             shown, and the rest at the push of a button.
-        class_name: What the maps explain, such as the predicted class. Any text.
+        class_name: What the maps explain, such as the predicted class, or what each of them does by name. Any text.
+            None for a class without a name; empty for maps that explain none, such as activations.
         probability: Of that class, from 0 to 1.
         predicted_name: The class that the network predicts, named beside the explained one if it is another.
         predicted_probability: Of the predicted class, from 0 to 1.
+        headline: What stands below the heading instead of the classes and their probabilities, where these would not be
+            true: texts by what they are, such as ``{"Explained": "output 2 = -1.5"}`` of a network whose outputs are
+            no classes.
         score: What the score of a region is, as in ``region_table``: the ``"mean"`` over its pixels and channels, or
             the ``"sum"``, what the region adds to the sum of the map. Colors are those of the mean over the channels,
             whichever is chosen.
@@ -126,9 +132,7 @@ def save_html(
     target = Path(path)
     check_output_file(target, "path")
     heading = checked_text("title", title) or "Explanation"
-    explained = checked_text("class_name", class_name)
     predicted = checked_text("predicted_name", predicted_name)
-    headline = describe_classes(explained, probability, predicted, predicted_probability)
     notes = list_remarks(remarks)
     clipping = check_outlier_perc(outlier_perc)
     chosen: PageScore = checked_choice("score", score, get_args(PageScore))
@@ -140,17 +144,19 @@ def save_html(
     masks = read_masks(feature_mask, maps, shape)
     names = read_score_names(score_name, maps, name_score(chosen))
     signs = read_signs(signed, maps, pixels)
+    classes = read_class_names(class_name, maps)
+    explained = ", ".join(dict.fromkeys(filter(None, classes.values())))
+    described_classes = describe_classes(explained, probability, predicted, predicted_probability)
 
     distinct, described = describe_masks(masks.values())
     methods, waiting = describe_methods(maps, sums, pixels, masks, by, clipping)
     for name, method in zip(maps, methods, strict=True):
         place = next(i for i, mask in enumerate(distinct) if mask is masks[name] or (mask == masks[name]).all())
-        method.update(mask=place, scoreName=names[name], signed=signs[name])
+        method.update(mask=place, scoreName=names[name], signed=signs[name], className=classes[name])
     data = {
         "width": shape[1],
         "height": shape[0],
         "title": heading,
-        "className": explained,
         "score": chosen,
         "mean": (255 * picture.mean(axis=(0, 1))).round(1).tolist(),
         "ramp": _layers.to_text(_layers.ramp().tobytes()),
@@ -160,7 +166,7 @@ def save_html(
     media_type, compressed = _layers.encode_picture(picture)
     texts = {
         "title": html.escape(heading),
-        "prediction": headline,
+        "prediction": described_classes if headline is None else write_headline(headline),
         "remarks": notes,
         "picture": _layers.to_data_url(media_type, compressed),
         "first": "highest score" if by == "score" else "score of the largest magnitude",

@@ -22,7 +22,7 @@ const number = (value) => (Number.isNaN(value) ? "" : String(value));
 
 function makeTable() {
   const lines = ["title,class,method,score_name,rank,region,score,share,pixels,area_share"];
-  const same = [data.title, data.className, method.name, method.scoreName].map(quote).join(",");
+  const same = [data.title, method.className ?? "", method.name, method.scoreName].map(quote).join(",");
   for (const k of order) {
     const numbers = [method.ranks[k] || NaN, mask.ids[k], method.scores[k], method.shares[k], mask.areas[k], mask.areas[k] / (width * height)];
     lines.push(`${same},${numbers.map(number).join(",")}`);

@@ -85,12 +85,18 @@ def test_a_picture_of_black_and_white_leaves_the_colors_those_of_the_legend_in_t
         (MAP, {}, f"{MINUS}1.0 against", "+1.0 for", "red speaks for the class, blue against it"),
         (np.abs(MAP), {"class_name": "tabby"}, "0", "1.0 magnitude", "the stronger, the larger the magnitude"),
         (np.abs(MAP), {"class_name": "tabby", "signed": True}, "0", "+1.0 for tabby", "the more it speaks for tabby"),
+        # Activations explain no class.
+        (MAP, {"class_name": ""}, f"{MINUS}1.0", "+1.0", "; red is positive, blue negative"),
+        (np.abs(MAP), {"class_name": "", "signed": True}, "0", "+1.0", "the stronger, the larger"),
         (MAP * 0, {"class_name": "tabby"}, "0", "", "the larger the magnitude"),
         (1234 * MAP, {}, f"{MINUS}1200 against", "+1200 for", ""),
         (3e-8 * MAP, {}, f"{MINUS}30 billionths against", "+30 billionths for", ""),
         (2e7 * np.abs(MAP), {}, "0", "20 millions magnitude", ""),
         (2e-15 * np.abs(MAP), {}, "0", "2.0 × 10⁻¹⁵ magnitude", ""),
         (np.where(MASK == 4, 1e3, np.abs(MAP)), {"outlier_perc": 100}, "0", "≥ ", ""),
+        # Only an end that values are beyond says so.
+        (np.where(MASK == 4, 2.0, MAP * 0.6), {"outlier_perc": 60}, f"{MINUS}1.8 against", "≥ +1.8 for", ""),
+        (np.where(MASK == 0, -2.0, MAP * 0.6), {"outlier_perc": 60}, f"≤ {MINUS}1.8 against", "+1.8 for", ""),
     ],
 )
 def test_the_ends_of_the_legend_say_what_they_stand_for(
@@ -108,6 +114,32 @@ def test_the_ends_of_the_legend_say_what_they_stand_for(
     assert shown.startswith(high) if high.endswith(" ") else shown == high
     assert meaning in page.inner_text("#color-meaning")
     assert page.get_attribute("#bar", "aria-label") == f"Color scale from {low} to {shown}"
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_the_upper_end_is_below_the_end_of_the_bar_on_telephones(
+    open_page: OpenPage, tmp_path: Path, width: int
+) -> None:
+    page = open_page(save_html(tmp_path / "page.html", GRAY, MAP, MASK, class_name="tabby"), width, 800)
+    right = "e => e.getBoundingClientRect().right"
+    assert page.locator("#high").evaluate(right) == pytest.approx(page.locator("#bar").evaluate(right), abs=1)
+
+
+def test_each_method_has_the_class_that_it_explains(open_page: OpenPage, tmp_path: Path) -> None:
+    names = {"IntegratedGradients": "tabby", "LayerActivation": "", "Saliency": None}
+    maps = dict.fromkeys(names, MAP)
+    page = open_page(save_html(tmp_path / "page.html", GRAY, maps, MASK, class_name=names, outlier_perc=0))
+    assert page.inner_text(".prediction") == "Class tabby"
+    seen = []
+    for method in names:
+        page.get_by_label(method, exact=True).check()
+        meaning = page.inner_text("#color-meaning").partition("; ")[2]
+        seen.append((page.inner_text("#low"), page.inner_text("#high"), meaning))
+    assert seen == [
+        (f"{MINUS}1.0 against", "+1.0 for tabby", "red speaks for tabby, blue against it"),
+        (f"{MINUS}1.0", "+1.0", "red is positive, blue negative"),
+        (f"{MINUS}1.0 against", "+1.0 for", "red speaks for the class, blue against it"),
+    ]
 
 
 @pytest.mark.parametrize(

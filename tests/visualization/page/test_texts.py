@@ -53,6 +53,18 @@ def test_the_predicted_class_stands_beside_the_explained_one_where_it_is_another
     ]
 
 
+def test_a_headline_of_its_own_stands_for_what_are_no_classes(tmp_path: Path) -> None:
+    def headline(texts: dict[str, str]) -> list[str]:
+        page = text(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, class_name="output 2", headline=texts))
+        return re.findall(r'<p class="prediction">(.*?)</p>', page)
+
+    assert headline({}) == []
+    assert headline({"Explained": "output 2 = -1.5", "Largest": HOSTILE}) == [
+        "<span>Explained: <strong>output 2 = -1.5</strong></span> "
+        f"<span>Largest: <strong>{html.escape(HOSTILE)}</strong></span>"
+    ]
+
+
 def test_remarks_are_listed_as_text(tmp_path: Path) -> None:
     page = text(save_html(tmp_path / "page.html", PICTURE, VALUES, MASK, remarks=["few samples", " ", HOSTILE]))
     assert re.findall(r"<li>(.*?)</li>", page) == ["few samples", html.escape(HOSTILE)]

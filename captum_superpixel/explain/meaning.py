@@ -1,0 +1,66 @@
+"""What an explanation's map speaks for, which of its regions do, and what is explained beside what is predicted."""
+
+from __future__ import annotations
+
+from captum_superpixel._checks import readable
+from captum_superpixel._region_table import Region
+from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.explain.classes import Prediction
+from captum_superpixel.explain.explainer import Explanation
+
+__all__ = [
+    "class_of",
+    "describe_none",
+    "find_roles",
+    "holds_magnitudes",
+    "speaking_regions",
+    "write_chance",
+    "write_name",
+]
+
+
+def class_of(explanation: Explanation) -> str:
+    """What a map speaks for: the explained class; of activations none, which is empty."""
+    activation = METHODS[explanation.method].quantity == "activation"
+    return "" if activation else readable(explanation.target.name)
+
+
+def holds_magnitudes(explanation: Explanation) -> bool:
+    """Whether the map's values have no sign, so that they speak neither for nor against."""
+    return METHODS[explanation.method].quantity == "magnitude" or explanation.reduction == "abs_mean"
+
+
+def speaking_regions(explanation: Explanation) -> list[Region]:
+    """List the regions that have a rank, of a map with signs only those that speak for what it explains, if any."""
+    ranked = [region for region in explanation.table if region.rank is not None]
+    signed = class_of(explanation) and not holds_magnitudes(explanation)
+    return [region for region in ranked if region.score > 0] if signed else ranked
+
+
+def describe_none(explanation: Explanation) -> str:
+    """Say why no region is shown."""
+    ranked = any(region.rank is not None for region in explanation.table)
+    return f"no region for {class_of(explanation)}" if ranked else "no region has a rank"
+
+
+def find_roles(explanation: Explanation) -> dict[str, Prediction]:
+    """What is explained and what is predicted, which is mostly one and the same, by what each is."""
+    target, first = explanation.target, explanation.predictions[0]
+    if not class_of(explanation):
+        return {first.role: first}
+    if first.role == "output":
+        return {"explained": target}
+    if target.index == first.index:
+        return {f"{first.role} and explained": target}
+    return {"explained": target, first.role: first}
+
+
+def write_name(prediction: Prediction) -> str:
+    """The name of a class; of an output that is no matter of probability, with its value."""
+    valued = prediction.probability is None and prediction.value is not None
+    return f"{prediction.name} = {prediction.figure}" if valued else prediction.name
+
+
+def write_chance(prediction: Prediction) -> str:
+    """The probability in parentheses, to be put behind the name; empty where there is none."""
+    return "" if prediction.probability is None else f" ({prediction.figure})"
