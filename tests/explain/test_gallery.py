@@ -180,3 +180,22 @@ def test_in_a_browser(browser: Any, gallery: Path) -> None:
             following.close()
         assert complaints == []
         context.close()
+
+
+@BROWSER
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_axe_finds_nothing(browser: Any, gallery: Path, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(gallery.as_uri())
+    # The checker does not see the colors of what is not drawn because it is out of sight.
+    page.evaluate("document.querySelectorAll('.card').forEach((card) => (card.style.contentVisibility = 'visible'))")
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
+    options = {"runOnly": {"type": "tag", "values": tags}, "rules": {"target-size": {"enabled": True}}}
+    response = axe.run(page, options=options).response
+    assert len(response["passes"]) > 20
+    for kind in ("violations", "incomplete"):
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in response[kind]] == []
+    context.close()

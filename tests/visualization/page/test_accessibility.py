@@ -13,6 +13,8 @@ OpenPage = Callable[..., Any]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 LONG = "n02123045_a_long_name_of_a_photograph.jpg: IntegratedGradients, mean over slic:100, the mean of 3 segmentations"
 WIDTHS = [1280, 390, 320]
+# The checker does not judge the contrast of what holds no letters. The colors are those of the text beside it.
+SYMBOLS = ['<span aria-hidden="true">◐</span>', "<kbd>→</kbd>", "<kbd>←</kbd>"]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,8 @@ def violations(page: Any) -> list[str]:
     options = {"runOnly": {"type": "tag", "values": TAGS}, "rules": {"target-size": {"enabled": True}}}
     response = axe.run(page, options=options).response
     assert len(response["passes"]) > 30
+    undecided = [node["html"] for one in response["incomplete"] for node in one["nodes"]]
+    assert [html for html in undecided if html not in SYMBOLS] == []
     return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in response["violations"]]
 
 
