@@ -130,9 +130,12 @@ def draw(explanation: Explanation, top: int) -> Figure:
     table, quantity = explanation.table, METHODS[explanation.method].quantity
     magnitudes = holds_magnitudes(explanation)
     height, width = explanation.picture.shape[1:]
-    # Below the map its scores are listed in three columns, one of them of those against, and a line says what they are.
-    listed = min(top, len(explanation.table))
-    rest = 1.5 + 0.19 * (math.ceil(listed / 3) if magnitudes else 1 + math.ceil(listed / 2))
+    # Below the map its scores are listed in three columns, one of them of those against, and lines say what they are.
+    listed = min(top, len(table))
+    titles = _titles(explanation)
+    lines = math.ceil(listed / 3) if magnitudes else 1 + math.ceil(listed / 2)
+    lines += any(math.isnan(region.score) for region in table) + 2 * any(region.tied for region in table)
+    rest = 1.65 + 0.19 * lines + 0.2 * (len(titles) - 2)
     side = 4.2 * min(2.0, height / width)
     figure = Figure(figsize=(15, side + rest), layout=ConstrainedLayoutEngine(wspace=0.06, compress=True))
     axes = figure.subplots(1, 3)
@@ -155,10 +158,10 @@ def draw(explanation: Explanation, top: int) -> Figure:
     visualize_top_regions(picture, shown, mask, **enough, plt_fig_axis=(figure, axes[2]))
     # A letter takes about a twelfth of an inch.
     letters = int(12 * min(4.2, side * width / height))
-    titles = (cut(readable(explanation.photograph.name), 2 * letters), "map and regions", axes[2].get_title())
-    for axis, title in zip(axes, titles, strict=True):
+    headings = (cut(readable(explanation.photograph.name), 2 * letters), "map and regions", axes[2].get_title())
+    for axis, title in zip(axes, headings, strict=True):
         axis.set_title("\n".join(fold(line, letters, 4) for line in title.split("\n")), fontsize=11, parse_math=False)
-    figure.suptitle("\n".join(_titles(explanation)), parse_math=False)
+    figure.suptitle("\n".join(titles), parse_math=False)
     return figure
 
 

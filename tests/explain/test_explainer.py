@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import io
+import math
 import warnings
 from pathlib import Path
 
@@ -266,6 +268,30 @@ def test_what_is_shown_of_the_photograph_is_what_is_listed_as_speaking_for_the_c
         explanation, grouped=0 * shown, table=region_table(0 * shown[None], explanation.mask[None, None])
     )
     assert draw(zero, 3).axes[2].get_title() == "no region has a rank"
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        torch.arange(16.0) - 8,
+        torch.tensor([math.nan] * 4 + [*range(-4, 8)]),
+        torch.ones(16),
+        torch.arange(16) // 4 - 1.0,
+    ],
+)
+def test_the_titles_of_a_picture_leave_one_another_room(scores: Tensor) -> None:
+    explanation = explain("InputXGradient", "--masks", "grid:16", "--target", "0")
+    grouped = scores[explanation.mask][None].float()
+    table = region_table(grouped[None], explanation.mask[None, None])
+    names = {"target": explanation.target, "first": explanation.predictions[0]}
+    long = [dataclasses.replace(one, name="a class of an unreasonably long name, " * 3) for one in names.values()]
+    for target, first in (names.values(), long):
+        predictions = [first, *explanation.predictions[1:]]
+        changed = dataclasses.replace(explanation, grouped=grouped, table=table, target=target, predictions=predictions)
+        figure = draw(changed, 10)
+        figure.savefig(io.BytesIO(), dpi=120, bbox_inches="tight")
+        above = figure.texts[0].get_window_extent().y0
+        assert all(axis.title.get_window_extent().y1 <= above for axis in figure.axes[:3])
 
 
 def test_pictures_name_the_layer_and_those_of_activations_explain_no_class() -> None:
