@@ -6,13 +6,8 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_share
-from captum_superpixel.feature_masks import (
-    MaskLike,
-    check_feature_mask,
-    rank_rows,
-    repeat_for_batch,
-    segment_sums,
-)
+from captum_superpixel._segment_sums import segment_sums
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
 from captum_superpixel.metrics._maps import check_maps, magnitudes
 
 __all__ = ["effective_regions", "entropy"]

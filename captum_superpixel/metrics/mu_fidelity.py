@@ -9,13 +9,8 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
-from captum_superpixel.feature_masks import (
-    MaskLike,
-    check_feature_mask,
-    rank_rows,
-    repeat_for_batch,
-    segment_sums,
-)
+from captum_superpixel._segment_sums import segment_sums
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
 from captum_superpixel.metrics._removal import Baselines, background
 from captum_superpixel.metrics.bootstrap import check_generator
