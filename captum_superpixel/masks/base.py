@@ -47,9 +47,9 @@ class ImageMaskGenerator(ABC):
 
         Args:
             inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite where they are valid.
-            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool; None if all are. The others may be NaN. They
-                get one segment of their own in each image, the last, into which no other segment reaches, and they
-                decide nothing about the others.
+            mask: Which pixels are valid, bool, as tensor or NumPy array: ``(1 or N, 1, *spatial)``, or without the
+                channel, or ``(*spatial)``; None if all are. The others may be NaN. They get one segment of their own in
+                each image, the last, into which no other segment reaches, and they decide nothing about the others.
 
         Returns:
             A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
