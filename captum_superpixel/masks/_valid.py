@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import listed
 from captum_superpixel._untyped import ndimage
 from captum_superpixel.feature_masks import rank_rows
 
-__all__ = ["check_enough", "checked_valid", "fill_invalid", "set_apart"]
+__all__ = ["ValidMask", "check_enough", "checked_valid", "fill_invalid", "set_apart"]
+
+ValidMask: TypeAlias = Tensor | NDArray[np.bool_]
+"""Which pixels are valid, as callers pass it; ``checked_valid`` makes a tensor of it."""
 
 
 def checked_valid(mask: object, inputs: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from captum_superpixel._checks import check_finite, checked_choice, checked_denormalize, checked_integer
 from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
 from captum_superpixel.masks._scaling import are_flat, scale_by_range
-from captum_superpixel.masks._valid import check_enough, checked_valid, fill_invalid, set_apart
+from captum_superpixel.masks._valid import ValidMask, check_enough, checked_valid, fill_invalid, set_apart
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
 
@@ -42,7 +42,7 @@ class ImageMaskGenerator(ABC):
         object.__setattr__(self, "denormalize", checked_denormalize(self.denormalize))
         checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
 
-    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
