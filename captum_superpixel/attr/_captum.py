@@ -32,17 +32,10 @@ from torch.nn import Module
 
 from captum_superpixel._networks import first_logits, program_cause
 from captum_superpixel._seeds import remember_generators
-from captum_superpixel.attr._failures import (
-    forget_rules,
-    gradient_cause,
-    inference_cause,
-    output_cause,
-    probe,
-    rule_cause,
-    rules_of,
-)
+from captum_superpixel.attr._failures import gradient_cause, inference_cause, output_cause, probe
 from captum_superpixel.attr._first_logits import is_plain, remember, returns_objects, with_first_logits
 from captum_superpixel.attr.layouts import LayoutError
+from captum_superpixel.attr.rules import MissingRuleError, rules_kept
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -230,18 +223,18 @@ class AttributeCall:
         bound = inspect.BoundArguments(self._signature, arguments)
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         demands = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in tensors]
-        bring_back, rules = remember_generators(), rules_of(innermost(self._method))
+        bring_back = remember_generators()
         adapts = returns_objects(self._method)
         method = self.change(with_first_logits(self._method) if adapts else self._method)
         try:
-            return method.attribute(*bound.args, **bound.kwargs)
+            with rules_kept(innermost(self._method)):
+                return method.attribute(*bound.args, **bound.kwargs)
         except (torch.OutOfMemoryError, LayoutError):
             raise
         except Exception as error:  # explained where the cause is known, tried again for objects, else raised as it is
             for tensor, demand in zip(tensors, demands, strict=True):
                 if isinstance(tensor, Tensor) and tensor.requires_grad and not demand:
                     tensor.requires_grad_(False)
-            forget_rules(innermost(self._method), rules)
             cause = self._cause(error, tensors, bound.arguments)
             if cause is not None:
                 raise ValueError(f"{describe(self._method)}: {cause}") from error
@@ -254,11 +247,13 @@ class AttributeCall:
         """Why the call failed, where that is known; None too where the method's network turns out to return objects."""
         options = dict(arguments) | dict(arguments.get(self._extra_name, {}))
         further = _as_tuple(options.get("additional_forward_args"))
+        if isinstance(error, MissingRuleError):
+            return None if hasattr(self._method, "call_signature") else str(error)
         cause = inference_cause(error, (*tensors, *further))
         if cause is not None or hasattr(self._method, "call_signature"):
             return cause
         method = innermost(self._method)
-        cause = program_cause(error) or rule_cause(error, method)
+        cause = program_cause(error)
         if cause is not None:
             return cause
         seen = probe(method, (*tensors, *further))

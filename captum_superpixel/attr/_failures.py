@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from captum.attr import LRP, Attribution, LayerLRP
+from captum.attr import Attribution
 from torch import Tensor
 from torch.nn import Module
 
@@ -87,30 +86,6 @@ def gradient_cause(error: Exception, method: Attribution, seen: Probe) -> str | 
         "detaches its images or runs under torch.no_grad(): use a method that asks for none, such as KernelShap, Lime, "
         "FeatureAblation, ShapleyValueSampling or Occlusion, or let the network pass gradients on"
     )
-
-
-def rule_cause(error: Exception, method: Attribution) -> str | None:
-    """Say which layer the layer-wise relevance propagation has no rule for, if that is why it failed."""
-    found = re.search(r"Module of type <class '(?:.*\.)?(\w+)'> has no rule", str(error))
-    if not isinstance(error, TypeError) or found is None:
-        return None
-    return (
-        f"there is no rule for the layer {found[1]}: give such layers one where it is right for them, layer.rule = "
-        "EpsilonRule() from captum.attr._utils.lrp_rules, or use another method, such as IntegratedGradients"
-    )
-
-
-def rules_of(method: Attribution) -> set[Module]:
-    """The layers that have a rule for the layer-wise relevance propagation; none for other methods."""
-    if not isinstance(method, (LRP, LayerLRP)):
-        return set()
-    return {module for module in method.model.modules() if hasattr(module, "rule")}
-
-
-def forget_rules(method: Attribution, before: set[Module]) -> None:
-    """Take away the rules that a call gave to layers before it failed: Captum leaves them, and then fails by them."""
-    for module in rules_of(method) - before:
-        del module.rule
 
 
 def output_cause(method: Attribution, seen: Probe, feature_mask: object, batch_size: int) -> str | None:

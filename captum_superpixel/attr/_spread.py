@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from captum.attr import Attribution, InputXGradient, IntegratedGradients, NoiseT
 from torch import Tensor
 from torch.nn import Module
 
-from captum_superpixel.attr._captum import describe
+from captum_superpixel.attr._captum import AttributeCall, describe, signature_of
 from captum_superpixel.attr._first_logits import logits_of, with_forward
 
-__all__ = ["check_spreadable", "over_views"]
+__all__ = ["Passes", "check_spreadable", "over_views", "passes_of"]
 
 See = Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
 """From the inputs of a pass and the number of the view of each row to what the network is shown."""
@@ -32,31 +33,62 @@ def check_spreadable(method: Attribution) -> None:
         )
 
 
-def over_views(
-    method: Attribution, see: See, n_views: int, n_images: int, n_samples: int, n_inputs: int
-) -> Attribution:
-    """Copy a method for a network that sees view after view, as rows of one image come after another.
+@dataclass(frozen=True)
+class Passes:
+    """How a method lays out what it shows a network.
+
+    Attributes:
+        images: N, how many there are.
+        samples: How many noisy copies of each image there are; 1 without noise.
+        samples_at_once: S, how many of them are explained together, the last of them perhaps fewer.
+        steps: How many points of a path each of them takes; 1 without a path.
+    """
+
+    images: int
+    samples: int
+    samples_at_once: int
+    steps: int
+
+
+def passes_of(method: Attribution, call: AttributeCall, n_images: int) -> Passes:
+    """How a call of a method that :func:`check_spreadable` lets pass lays out its passes."""
+    inner = method.attribution_method if isinstance(method, NoiseTunnel) else method
+    samples = _argument(method, call, "nt_samples") if isinstance(method, NoiseTunnel) else 1
+    at_once = call.get("nt_samples_batch_size") or samples
+    steps = _argument(inner, call, "n_steps") if isinstance(inner, IntegratedGradients) else 1
+    return Passes(n_images, samples, min(at_once, samples), steps)
+
+
+def _argument(method: Attribution, call: AttributeCall, name: str) -> int:
+    """The value of an argument, by default Captum's."""
+    value = call.get(name)
+    return int(signature_of(method).parameters[name].default if value is None else value)
+
+
+def over_views(method: Attribution, see: See, n_views: int, passes: Passes, n_inputs: int) -> Attribution:
+    """Copy a method for a network that sees view after view: step t of sample s of each image takes view s + t.
 
     Captum lays out the noisy copies of an image in a row, and the steps of a path one after the other, each for all
-    rows: of R rows of images and copies, row r of a pass is of sample r mod S and step r // R.
+    rows: of R rows of images and copies, row r of a pass is of sample r mod S and step r // R. In how many passes it
+    does so changes nothing.
 
     Args:
         method: One that :func:`check_spreadable` lets pass.
         see: Shows views.
         n_views: How many there are.
-        n_images: N.
-        n_samples: S, how many noisy copies of each image are explained together; 1 without noise.
+        passes: How the method lays out its passes.
         n_inputs: How many of the network's arguments are inputs.
     """
-    done = 0
+    sample, step = 0, 0
 
     def numbers(count: int) -> Tensor:
-        nonlocal done
-        # The last part of the samples may be smaller.
-        samples = min(n_samples, max(1, count // n_images))
-        rows = torch.arange(count)
-        found = (done + rows % samples + rows // (n_images * samples)) % n_views
-        done += samples - 1 + max(1, count // (n_images * samples))
+        nonlocal sample, step
+        samples = min(passes.samples_at_once, passes.samples - sample)
+        rows, in_step = torch.arange(count), passes.images * samples
+        found = (sample + step + rows % samples + rows // in_step) % n_views
+        step += count // in_step
+        if step >= passes.steps:
+            sample, step = sample + samples, 0
         return found
 
     def adapt(function: Callable[..., Any]) -> Callable[..., Any]:

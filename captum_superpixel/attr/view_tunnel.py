@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer
 from captum_superpixel.attr._captum import AttributeCall, describe, has_layer_output, log_usage, signature_of
-from captum_superpixel.attr._spread import check_spreadable, over_views
+from captum_superpixel.attr._spread import check_spreadable, over_views, passes_of
 from captum_superpixel.attr._view_batches import (
     Average,
     add_back,
@@ -225,13 +225,13 @@ class ViewTunnel(Wrapper):
                 "average='abs' with spread=True: steps and samples are averaged by the method itself; for magnitudes "
                 "of SmoothGrad's samples pass abs=True, or leave spread out"
             )
-        samples = call.get("nt_samples_batch_size") or call.get("nt_samples") or 1
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
 
         def see(rows: tuple[Tensor, ...], numbers: Tensor) -> tuple[Tensor, ...]:
             return tuple(see_rows(row, views, sizes, numbers) for row, sizes in zip(rows, largest, strict=True))
 
-        method = over_views(self.attribution_method, see, len(views), len(tensors[0]), int(samples), len(tensors))
+        passes = passes_of(self.attribution_method, call, len(tensors[0]))
+        method = over_views(self.attribution_method, see, len(views), passes, len(tensors))
         return call.with_method(method)(inputs)
 
 

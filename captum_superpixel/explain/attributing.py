@@ -28,6 +28,7 @@ from captum_superpixel.attr.methods import (
     perturbs_segments,
     warn_of_samples,
 )
+from captum_superpixel.attr.rules import rules_kept
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.baselines import describe_baseline, make_baseline
 from captum_superpixel.explain.network import needs_gradient
@@ -140,7 +141,7 @@ class ChosenMethod:
         said = [warn_of_samples(self.name, self.method, options, segments), missing_hooks(self.method)]
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
-            with seeded(seed), ignored_warnings(UserWarning):
+            with seeded(seed), ignored_warnings(UserWarning), rules_kept(self.method):
                 if self.perturbs:
                     wrapped = SuperpixelGrouped(self.method, None, reduction=self.reduction)
                     grouped = wrapped.attribute(inputs, feature_mask=list(masks), **options).detach().cpu()

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import listed
 from captum_superpixel._untyped import ndimage
 from captum_superpixel.feature_masks import rank_rows
 
-__all__ = ["check_enough", "checked_valid", "fill_invalid", "set_apart"]
+__all__ = ["ValidMask", "check_enough", "checked_valid", "fill_invalid", "set_apart"]
+
+ValidMask: TypeAlias = Tensor | NDArray[np.bool_]
+"""Which pixels are valid, as callers pass it; ``checked_valid`` makes a tensor of it."""
 
 
 def checked_valid(mask: object, inputs: Tensor) -> Tensor:
     """Return which pixels of the inputs ``(N, C, *spatial)`` are valid: ``(N, 1, *spatial)`` bool, on their device.
 
     Raises:
-        TypeError: If the mask is not a tensor.
-        ValueError: If it is not bool, not of shape ``(1 or N, 1, *spatial)`` or ``(*spatial)``, or an image has no
-            valid pixel.
+        TypeError: If the mask is not a tensor or a NumPy array of bool.
+        ValueError: If it is not bool, not of shape ``(1 or N, 1, *spatial)``, ``(1 or N, *spatial)`` or ``(*spatial)``,
+            or an image has no valid pixel.
     """
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        mask = torch.from_numpy(np.ascontiguousarray(mask))
     if not isinstance(mask, Tensor):
+        what = f"{type(mask).__name__}{f' of {mask.dtype}' if isinstance(mask, np.ndarray) else ''}"
         raise TypeError(
-            f"mask must be a bool tensor, true where pixels are valid, but a {type(mask).__name__} was passed"
+            f"mask must be a tensor or NumPy array of bool, true where pixels are valid, but a {what} was passed"
         )
     if mask.dtype != torch.bool:
         raise ValueError(
@@ -32,6 +41,8 @@ def checked_valid(mask: object, inputs: Tensor) -> Tensor:
     count, spatial = len(inputs), tuple(inputs.shape[2:])
     if tuple(mask.shape) == spatial:
         mask = mask[None, None]
+    elif tuple(mask.shape) in ((1, *spatial), (count, *spatial)):
+        mask = mask[:, None]
     if tuple(mask.shape) not in ((1, 1, *spatial), (count, 1, *spatial)):
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}, but for inputs of shape {tuple(inputs.shape)} it must be "

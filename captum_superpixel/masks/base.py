@@ -14,7 +14,7 @@ from torch import Tensor
 from captum_superpixel._checks import check_finite, checked_choice, checked_denormalize, checked_integer
 from captum_superpixel.feature_masks import check_channels_first, hint_for_one_image
 from captum_superpixel.masks._scaling import are_flat, scale_by_range
-from captum_superpixel.masks._valid import check_enough, checked_valid, fill_invalid, set_apart
+from captum_superpixel.masks._valid import ValidMask, check_enough, checked_valid, fill_invalid, set_apart
 
 Statistic: TypeAlias = float | Sequence[float] | Tensor
 
@@ -42,14 +42,14 @@ class ImageMaskGenerator(ABC):
         object.__setattr__(self, "denormalize", checked_denormalize(self.denormalize))
         checked_choice("channel_order", self.channel_order, ("rgb", "bgr"))
 
-    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
             inputs: Images of shape ``(N, C, *spatial)``, of any real dtype, finite where they are valid.
-            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool; None if all are. The others may be NaN. They
-                get one segment of their own in each image, the last, into which no other segment reaches, and they
-                decide nothing about the others.
+            mask: Which pixels are valid, bool, as tensor or NumPy array: ``(1 or N, 1, *spatial)``, or without the
+                channel, or ``(*spatial)``; None if all are. The others may be NaN. They get one segment of their own in
+                each image, the last, into which no other segment reaches, and they decide nothing about the others.
 
         Returns:
             A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.

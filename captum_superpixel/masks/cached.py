@@ -19,7 +19,7 @@ from captum_superpixel._checks import checked_integer
 from captum_superpixel._files import read_signed, write_signed
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.masks._identity import identify
-from captum_superpixel.masks._valid import checked_valid
+from captum_superpixel.masks._valid import ValidMask, checked_valid
 
 
 class Cached:
@@ -72,7 +72,7 @@ class Cached:
         self._masks: dict[str, NDArray[np.integer]] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Segment a batch, or look up its masks.
 
         Args:

@@ -21,7 +21,7 @@ from captum_superpixel._checks import listed
 from captum_superpixel._files import replacing
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.feature_masks import MaskLike, as_integers, check_feature_mask, rank_rows
-from captum_superpixel.masks._valid import checked_valid, set_apart
+from captum_superpixel.masks._valid import ValidMask, checked_valid, set_apart
 
 __all__ = ["Precomputed"]
 
@@ -132,7 +132,7 @@ class Precomputed:
                 keys=np.array(list(self._places), dtype=np.str_),
             )
 
-    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Look up the masks of a batch.
 
         Args:

@@ -211,3 +211,27 @@ def test_xrai_inside_says_it_once(images) -> None:
     with pytest.warns(UserWarning, match="in training mode") as found:
         method.attribute(images, target=1)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"nt_samples_batch_size": 1}, {"nt_samples_batch_size": 3}, {"internal_batch_size": 16}]
+)
+def test_in_how_many_passes_steps_and_samples_are_spread_changes_nothing(net, images, options) -> None:
+    tunnel = ViewTunnel(NoiseTunnel(IntegratedGradients(net)))
+    call = {"target": 1, "n_steps": 6, "nt_samples": 4, "stdevs": 1e-9, "n_views": 5, "spread": True}
+    expected = tunnel.attribute(images, **call)
+    torch.testing.assert_close(tunnel.attribute(images, **call, **options), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_each_step_of_each_sample_can_see_another_view(net, images) -> None:
+    views, sizes = choose_views(5, (1, 1), True), (1, 1)
+    gradients = []
+    for sample in range(2):
+        for step in range(3):
+            leaf = ((step + 0.5) / 3 * images.detach()).requires_grad_()
+            seen = show(leaf, views[(sample + step) % 5], sizes)
+            gradients.append(torch.autograd.grad(net(seen)[:, 1].sum(), leaf)[0])
+    maps = ViewTunnel(NoiseTunnel(IntegratedGradients(net))).attribute(
+        images, target=1, n_steps=3, method="riemann_middle", nt_samples=2, stdevs=1e-9, n_views=5, spread=True
+    )
+    torch.testing.assert_close(maps, torch.stack(gradients).mean(dim=0) * images.detach(), atol=1e-6, rtol=1e-4)

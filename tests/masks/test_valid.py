@@ -158,11 +158,11 @@ def test_kept_masks_know_what_was_valid(photographs: Photographs) -> None:
     [
         (torch.ones(2, 1, 16, 16), ValueError, "mask has dtype torch.float32, but must be bool"),
         (torch.ones(2, 3, 16, 16).bool(), ValueError, "mask has shape (2, 3, 16, 16), but for inputs of shape (2, 3,"),
-        (torch.ones(2, 16, 16).bool(), ValueError, "mask has shape (2, 16, 16), but for inputs"),
+        (torch.ones(3, 16, 16).bool(), ValueError, "mask has shape (3, 16, 16), but for inputs"),
         (torch.ones(3, 1, 16, 16).bool(), ValueError, "it must be (2, 1, 16, 16), or (1, 1, 16, 16) for all images"),
         (torch.zeros(1, 1, 16, 16).bool(), ValueError, "mask has no valid pixel in 1 of 1 images (index 0)"),
         (torch.arange(2).view(2, 1, 1, 1).expand(2, 1, 16, 16) > 0, ValueError, "in 1 of 2 images (index 0)"),
-        ("all", TypeError, "mask must be a bool tensor, true where pixels are valid, but a str"),
+        ("all", TypeError, "mask must be a tensor or NumPy array of bool, true where pixels are valid, but a str"),
     ],
 )
 def test_masks_that_do_not_fit(generator: Any, mask: Any, error: type[Exception], message: str, noise: Noise) -> None:
@@ -208,3 +208,13 @@ def test_the_advice_to_pass_a_mask_is_right(generator: Any, photographs: Photogr
     with pytest.raises(ValueError, match=r"4 of 4 images .* set them apart by mask=valid"):
         generator(images)
     assert torch.equal(generator(images, mask=valid).flatten(1).amax(1), generator(images, mask=valid)[:, 0, 0, 0])
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_layouts_of_which_pixels_are_valid(generator: Any, noise: Noise) -> None:
+    images, valid = noise(2, 3, 16, 16), disks(16, 2)
+    own, shared = generator(images, mask=valid), generator(images, mask=valid[:1])
+    for mask in (valid[:, 0], valid.numpy(), valid[:, 0].numpy()):
+        assert torch.equal(generator(images, mask=mask), own)
+    for mask in (valid[0, 0], valid[0], valid[0, 0].numpy(), valid[0].numpy()[:, ::-1, ::-1]):
+        assert torch.equal(generator(images, mask=mask), shared)

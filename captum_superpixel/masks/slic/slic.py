@@ -14,6 +14,7 @@ from torch import Tensor
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._threads import call_each, undivided_operations
 from captum_superpixel.masks._components import label_components
+from captum_superpixel.masks._valid import ValidMask
 from captum_superpixel.masks.base import CountedMaskGenerator
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels, segment_valid_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
@@ -82,7 +83,7 @@ class Slic(CountedMaskGenerator):
         object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
