@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
@@ -157,11 +156,6 @@ class Contributions(Wrapper):
     def get_name(cls) -> str:
         """Readable name of the class, as Captum's progress bars show it."""
         return "Contributions"
-
-    @property
-    def call_signature(self) -> inspect.Signature:
-        """Signature of the wrapped method's ``attribute``, to which calls are bound."""
-        return signature_of(self.attribution_method)
 
     def __repr__(self) -> str:
         return f"Contributions({describe(self.attribution_method)}, reference={_describe_reference(self.reference)})"

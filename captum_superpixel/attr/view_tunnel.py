@@ -173,11 +173,6 @@ class ViewTunnel(Wrapper):
         """
         raise ValueError(f"{self!r} has no convergence delta: {_WHY_NO_DELTA}")
 
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the wrapped method multiplies by the inputs (global) or not (local)."""
-        return bool(self.attribution_method.multiplies_by_inputs)
-
     @classmethod
     def get_name(cls) -> str:
         """Readable name of the class, as Captum's progress bars show it."""
