@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._arrays import parse_array
 from captum_superpixel._checks import listed
 from captum_superpixel._files import replacing
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.feature_masks import MaskLike, as_integers, check_feature_mask, rank_rows
+from captum_superpixel.masks._arrays import parse_array
 from captum_superpixel.masks._valid import ValidMask, checked_valid, set_apart
 
 __all__ = ["Precomputed"]

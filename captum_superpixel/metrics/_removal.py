@@ -13,7 +13,7 @@ from captum_superpixel._segment_sums import segment_sizes, segment_sums
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
 from captum_superpixel.metrics._maps import descending_ranks, widen
 
-__all__ = ["Baselines", "Steps", "background", "removal_steps"]
+__all__ = ["Baselines", "Steps", "background", "number_regions", "removal_steps"]
 
 Baselines: TypeAlias = str | float | Tensor
 """What replaces a pixel: the name of a background, a number, or a tensor that broadcasts to the inputs."""
@@ -70,8 +70,7 @@ def removal_steps(scores: Tensor, feature_mask: MaskLike | None, n_steps: int | 
 
 def _region_ranks(pixels: Tensor, feature_mask: MaskLike, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The rank of each pixel's region ``(N, L)``, and the number of regions ``(N, 1)``, of scores ``(N, L)``."""
-    mask = repeat_for_batch(check_feature_mask(feature_mask, shape), shape[0]).to(pixels.device)
-    labels = rank_rows(mask.flatten(1)).expand(shape[0], -1)
+    labels = number_regions(feature_mask, shape, pixels.device)
     count = int(labels.max()) + 1
     sizes = segment_sizes(labels, count)
     means = segment_sums(pixels[:, None], labels[:, None], count)[:, 0] / sizes.clamp_min(1)
@@ -79,6 +78,12 @@ def _region_ranks(pixels: Tensor, feature_mask: MaskLike, shape: tuple[int, ...]
     relative = (means / means.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(means.dtype).tiny)).float()
     ranks = descending_ranks(relative.masked_fill(sizes == 0, -torch.inf))
     return ranks.gather(1, labels), (sizes > 0).sum(dim=1, keepdim=True)
+
+
+def number_regions(feature_mask: MaskLike, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Number the regions of each image ``(N, 1, H, W)`` from 0: int64 ``(N, H * W)`` on the device."""
+    mask = repeat_for_batch(check_feature_mask(feature_mask, shape), shape[0]).to(device)
+    return rank_rows(mask.flatten(1)).expand(shape[0], -1)
 
 
 def background(baselines: object, inputs: Tensor) -> Tensor:

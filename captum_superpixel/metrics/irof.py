@@ -45,8 +45,8 @@ def irof(
 
     Args:
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``), or to
-            objects, dictionaries or tuples with such logits. Its mode is not
-            touched: put it into evaluation mode first (there is a warning). No gradients are recorded.
+            objects, dictionaries or tuples with such logits. Its mode is not touched: put it into evaluation mode
+            first (there is a warning). No gradients are recorded.
         inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
         attributions: One map per image, ``(N, 1 or C, H, W)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for

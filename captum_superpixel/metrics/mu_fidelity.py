@@ -10,9 +10,9 @@ from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._segment_sums import segment_sums
-from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
+from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
-from captum_superpixel.metrics._removal import Baselines, background
+from captum_superpixel.metrics._removal import Baselines, background, number_regions
 from captum_superpixel.metrics.bootstrap import check_generator
 
 __all__ = ["mu_fidelity"]
@@ -52,8 +52,8 @@ def mu_fidelity(
 
     Args:
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``), or to
-            objects, dictionaries or tuples with such logits. Its mode is not
-            touched: put it into evaluation mode first (there is a warning). No gradients are recorded.
+            objects, dictionaries or tuples with such logits. Its mode is not touched: put it into evaluation mode
+            first (there is a warning). No gradients are recorded.
         inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
         attributions: One map per image, ``(N, 1 or C, H, W)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
@@ -152,8 +152,7 @@ def _labels(feature_mask: MaskLike | None, inputs: Tensor) -> Tensor:
     count, _, height, width = inputs.shape
     if feature_mask is None:
         return torch.arange(height * width, device=inputs.device).expand(count, -1)
-    mask = repeat_for_batch(check_feature_mask(feature_mask, (count, 1, height, width)), count)
-    return rank_rows(mask.to(inputs.device).flatten(1)).expand(count, -1)
+    return number_regions(feature_mask, (count, 1, height, width), inputs.device)
 
 
 def _draw_subsets(

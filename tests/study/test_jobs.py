@@ -35,7 +35,7 @@ def jobs(ran: list[int]) -> Callable[..., list[Job]]:
         def run(number: int) -> dict[str, Any]:
             ran.append(number)
             if number == failing:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(f"job {number}")
             return {"square": number**2}
 
         return [Job(f"job-{i}", {"seed": seed, "i": i}, partial(run, i)) for i in range(count)]
@@ -72,7 +72,7 @@ def test_what_is_kept_is_not_done_again(
 def test_an_interruption_keeps_what_was_done_before(
     jobs: Callable[..., list[Job]], store: Store, ran: list[int]
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="job 2"):
         run_jobs(jobs(4, failing=2), store, World())
     assert sorted(path.name for path in store.folder.iterdir()) == ["job-0.pt", "job-1.pt"]
     ran.clear()

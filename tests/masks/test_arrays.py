@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from captum_superpixel._arrays import parse_array
+from captum_superpixel.masks._arrays import parse_array
 
 
 def saved(array: Any) -> bytes:
