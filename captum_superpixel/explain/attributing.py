@@ -13,6 +13,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error
+from captum_superpixel._numbers import find_common_unit
 from captum_superpixel._region_table import name_magnitude, name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel._threads import ignored_warnings
@@ -181,15 +182,19 @@ def describe_missed(name: str, found: Completeness) -> str:
     Examples:
         >>> describe_missed("IntegratedGradients", Completeness(total=2.0, change=4.0))
         'the map adds up to 2, but the output changes by 4 from the baseline, 50 % off: take more --steps'
+        >>> describe_missed("LRP", Completeness(total=2e-5, change=1e-5)).partition(",")[0]
+        'the map adds up to 20 millionths'
         >>> describe_missed("IntegratedGradients", Completeness(total=3.9, change=4.0))
         ''
     """
     if not math.isfinite(found.total) or found.missed <= _TOLERANCE:
         return ""
-    what = f"the output is {found.change:.3g}" if name == "LRP" else f"the output changes by {found.change:.3g} from"
+    unit = find_common_unit((found.total, found.change))
+    total, change = unit.show(found.total), unit.show(found.change)
+    what = f"the output is {change}" if name == "LRP" else f"the output changes by {change} from"
     base = "" if name == "LRP" else " the baselines on average" if name == "DeepLiftShap" else " the baseline"
     off = f", {100 * found.missed:.0f} % off" if math.isfinite(found.missed) else ""
-    return f"the map adds up to {found.total:.3g}, but {what}{base}{off}: {_REMEDIES.get(name, _NON_LINEAR)}"
+    return f"the map adds up to {total}, but {what}{base}{off}: {_REMEDIES.get(name, _NON_LINEAR)}"
 
 
 def _average(by_mask: Sequence[list[Attributed]]) -> list[Attributed]:

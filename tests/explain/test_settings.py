@@ -179,10 +179,12 @@ def test_maps_that_miss_the_change_of_the_output_are_said(capsys: Captured) -> N
     arguments = ["--model", "explain_net:functional", "--method", "DeepLift", "--baseline", "blur"]
     (warning,) = run(*arguments)["warnings"].tolist()
     number = re.search(
-        r"the map adds up to (\S+), but the output changes by (\S+) from the baseline, (\d+) % off", warning
+        r"the map adds up to (\S+)( \w+)?, but the output changes by (\S+)( \w+)? from the baseline, (\d+) % off",
+        warning,
     )
     assert number is not None
-    total, change, off = map(float, number.groups())
+    assert number[2] == number[4]  # one unit for both
+    total, change, off = map(float, number.group(1, 3, 5))
     assert off == pytest.approx(100 * abs(total - change) / abs(change), abs=3)
     assert "make the others modules" in warning
     assert run("--method", "DeepLift")["warnings"].tolist() == []
