@@ -49,6 +49,7 @@ class Key(NamedTuple):
         sign: ``"signed"`` or ``"magnitude"``.
         metric: By name.
         kind: ``"value"``, ``"permutation"`` or ``"random_network"``, the last two being the nulls.
+        views: Over how many views of the image the map was averaged; 1 for the image as it is.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Key(NamedTuple):
     sign: str
     metric: str
     kind: str = "value"
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Measurement:
 
     def packed(self) -> Content:
         """All of it as a store can keep it."""
-        values = {"\t".join(key): values for key, values in self.values.items()}
+        values = {"\t".join(map(str, key)): values for key, values in self.values.items()}
         return {
             "values": values,
             "seconds": dict(self.seconds),
@@ -130,8 +132,13 @@ class Measurement:
     @staticmethod
     def unpacked(content: Content) -> "Measurement":
         """What was packed."""
-        values = {Key(*name.split("\t")): values for name, values in content["values"].items()}
+        values = {_key(name): values for name, values in content["values"].items()}
         return Measurement(values, content["seconds"], content["segments"], content["n_images"])
+
+
+def _key(packed: str) -> Key:
+    method, grouping, sign, metric, kind, views = packed.split("\t")
+    return Key(method, grouping, sign, metric, kind, int(views))
 
 
 def measuring_settings(settings: StudySettings) -> dict[str, Any]:

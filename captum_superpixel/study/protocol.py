@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,10 +19,12 @@ __all__ = [
     "METHOD_NAMES",
     "PIXELS",
     "SIGNS",
+    "Claim",
     "Grouper",
     "Grouping",
     "MapSign",
     "Protocol",
+    "Row",
     "make_protocol",
     "size_groupings",
     "standard_groupings",
@@ -32,7 +34,7 @@ METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
 PIXELS = "pixels"
 """The grouping that leaves maps as they are, which others are held against."""
 
-MapSign: TypeAlias = Literal["signed", "magnitude"]
+MapSign: TypeAlias = Literal["signed", "magnitude", "evidence"]
 SIGNS: tuple[MapSign, ...] = ("signed", "magnitude")
 
 Role: TypeAlias = Literal["candidate", "control", "drawn", "retrained", "of the paper", "recommended"]
@@ -102,6 +104,35 @@ class Grouping:
             return gaussian_blur(values, self.blur * min(values.shape[-2:])) if self.blur else values
 
         return group, _mean_segments(masks) if masks else float(inputs[0, 0].numel())
+
+
+class Row(NamedTuple):
+    """A way from an image to a map that is measured for every method, and has a row in the report's tables.
+
+    Args:
+        grouping: Of pixels, by name.
+        sign: ``"signed"``, ``"magnitude"`` or ``"evidence"``.
+        views: Over how many views of the image the map is averaged; 1 for the image as it is.
+    """
+
+    grouping: str
+    sign: MapSign
+    views: int = 1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That one row is above another, for every method.
+
+    Args:
+        row: What the claim is about.
+        rival: What it is to be above.
+        of: The measures: similarities ``"raw"`` or ``"corrected"`` for chance, or ``"fidelity"``.
+    """
+
+    row: Row
+    rival: Row
+    of: Literal["raw", "corrected", "fidelity"]
 
 
 @dataclass(frozen=True)
