@@ -10,8 +10,8 @@ sets of a size (32 and 48 pixels are small, 224 large). Similarities are of the 
 the positive part.
 
 1. Signs and views. In ``multiscale()`` as it is, each method's map by its signs, its magnitudes, or its evidence with a
-   weight of 1, .75, .5, .25 or 0, over 1, 4, 8 or (small images alone) 16 views for gradients, and over 1 or 8 for
-   IntegratedGradients and SmoothGrad, whose steps or samples share them, so that they cost nothing. For each size and
+   weight of 1, .75, .5, .25 or 0 (large: 1, .5 or 0), over 1, 4, 8 or 16 views (large: 1 or 8) for gradients, and over 1
+   or 8 for IntegratedGradients and SmoothGrad, whose steps or samples share them, so that they cost nothing. For each size and
    method: the best score; of all candidates within .01 of it those with the fewest passes, of these the best.
 2. The list of segmentations. With the signs and views that were chosen: the best mean score over the three methods; of
    the lists within .01 of it the shortest, of these the best.
@@ -54,8 +54,11 @@ from captum_superpixel.study.protocol import make_protocol
 from captum_superpixel.study.settings import StudySettings
 
 METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad")
-SIGNS = ("signed", "magnitude", "1", "0.75", "0.5", "0.25", "0")
-VIEWS = {"small": (1, 4, 8, 16), "large": (1, 4, 8)}
+SIGNS = {
+    "small": ("signed", "magnitude", "1", "0.75", "0.5", "0.25", "0"),
+    "large": ("signed", "magnitude", "1", "0.5", "0"),
+}
+VIEWS = {"small": (1, 4, 8, 16), "large": (1, 8)}
 SPREAD = 8
 SIZES = {"digits": "small", "cifar10": "small", "imagenet": "large"}
 LISTS = {
@@ -64,15 +67,19 @@ LISTS = {
         *([(counts, (10,)) for counts in ((8, 16, 32, 64), (4, 8, 16, 32), (15, 30, 60), (20,), (30,))]),
     ],
     "large": [
-        *([(counts, (5, 15)) for counts in ((8, 16, 32, 64), (16, 32, 64, 128), (32, 64, 128, 256), (25, 50, 100))]),
-        *([(counts, (10,)) for counts in ((8, 16, 32, 64), (16, 32, 64, 128), (32, 64, 128, 256), (50,), (100,))]),
+        *([(counts, (5, 15)) for counts in ((8, 16, 32, 64), (16, 32, 64, 128), (25, 50, 100))]),
+        *([(counts, (10,)) for counts in ((16, 32, 64, 128), (50,), (100,))]),
     ],
 }
-BLURS = (1, 1.5, 2, 3, 4, 5, 6)  # standard deviation, in 32nds of the shorter side
-GUIDED = tuple(itertools.product((2, 4, 8), (0.001, 0.01, 0.1)))  # radius in 32nds, and eps
+# Standard deviation, and radius with eps, both lengths in 32nds of the shorter side.
+BLURS = {"small": (1, 1.5, 2, 3, 4, 5, 6), "large": (1.5, 2, 3, 4, 5)}
+GUIDED = {
+    "small": tuple(itertools.product((2, 4, 8), (0.001, 0.01, 0.1))),
+    "large": tuple(itertools.product((2, 4, 8), (0.001, 0.01))),
+}
 DEFAULT = ((8, 16, 32, 64), (5, 15))
 TOLERANCE = 0.01
-IMAGES = {"digits": (150, 60), "cifar10": (150, 60), "imagenet": (40, 20)}  # for stability, and for fidelity
+IMAGES = {"digits": (150, 60), "cifar10": (150, 60), "imagenet": (24, 12)}  # for stability, and for fidelity
 STEPS = {"digits": 20, "cifar10": 20, "imagenet": 10}  # of IntegratedGradients, and samples of SmoothGrad
 CPU = torch.device("cpu")
 
@@ -298,7 +305,7 @@ class Measuring:
 def first_stage(method, size):
     """Signs and views, with the passes of the network that each costs."""
     views = VIEWS[size] if method == "Saliency" else (1, SPREAD)
-    found = [(count, sign) for count in views for sign in SIGNS]
+    found = [(count, sign) for count in views for sign in SIGNS[size]]
     return [*found, (1, "samples")] if method == "SmoothGrad" else found
 
 
@@ -333,8 +340,8 @@ def choose(measurings):
     best = max((how for how in within if len(how[1]) * len(how[2]) == shortest), key=within.__getitem__)
     print(f"\n{size}: chosen {best} of {lists}")
     controls = {
-        "blur": [("blur", width) for width in BLURS],
-        "guided": [("guided", *each) for each in GUIDED],
+        "blur": [("blur", width) for width in BLURS[size]],
+        "guided": [("guided", *each) for each in GUIDED[size]],
         "others": [("pixels",), ("cells", best[1]), ("felzenszwalb",)],
     }
     for name, ways in controls.items():
