@@ -10,9 +10,9 @@ sets of a size (32 and 48 pixels are small, 224 large). Similarities are of the 
 the positive part.
 
 1. Signs and views. In ``multiscale()`` as it is, each method's map by its signs, its magnitudes, or its evidence with a
-   weight of 1, .75, .5, .25 or 0 (large: 1, .5 or 0), over 1, 4, 8 or 16 views (large: 1 or 8) for gradients, and over 1
-   or 8 for IntegratedGradients and SmoothGrad, whose steps or samples share them, so that they cost nothing. For each size and
-   method: the best score; of all candidates within .01 of it those with the fewest passes, of these the best.
+   weight of 1, .75, .5, .25 or 0 (large: 1, .5 or 0), over 1, 4, 8 or 16 views (large: 1 or 8) for gradients, and over
+   1 or 8 for IntegratedGradients and SmoothGrad, whose steps or samples share them, so that they cost nothing. For each
+   size and method: the best score; of all candidates within .01 of it those with the fewest passes, of these the best.
 2. The list of segmentations. With the signs and views that were chosen: the best mean score over the three methods; of
    the lists within .01 of it the shortest, of these the best.
 3. The controls. With the same signs and views: the blur and the guided filter with the best mean score.
