@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from torch import Tensor, nn
 
 from captum_superpixel._texts import joined
-from captum_superpixel.attr.methods import attribute_pixels
+from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
 from captum_superpixel.study.results import Record, Report
@@ -67,7 +67,7 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
     blocks = figure.subfigures(len(protocol.methods), 1, squeeze=False).ravel()
     for method, block in zip(protocol.methods, blocks, strict=True):
         seed = study.seed("picture", method)
-        by_pixel = attribute_pixels(method, network, inputs, targets, protocol.method_settings, seed)
+        by_pixel = attribute_views(method, network, inputs, targets, protocol.method_settings, seed)
         maps: dict[str, Tensor] = {name: group(by_pixel, "magnitude").cpu() for name, group in groupers.items()}
         visualize_comparison(
             data.preprocessing.to_pixels(inputs).cpu(),
