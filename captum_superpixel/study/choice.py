@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 from captum_superpixel.study.rows import MapSign
 
-__all__ = ["N_VIEWS", "Choice", "Recommended", "choice_for"]
+__all__ = ["FORMER", "N_VIEWS", "Choice", "Recommended", "choice_for"]
 
 N_VIEWS = 8
 """Views of each image that maps are averaged over, unless the study says otherwise."""
+
+FORMER = ((8, 16, 32, 64), (5.0, 15.0))
+"""Segments and compactness of the ensemble that was recommended until now, by magnitudes and with one view."""
 
 
 class Recommended(NamedTuple):
@@ -20,11 +23,13 @@ class Recommended(NamedTuple):
         grouping: Its name.
         sign: How signs are treated.
         over_views: Whether the map is averaged over views.
+        negative_weight: What negative values count for where they are averaged apart, -1 to 1; for all groupings.
     """
 
     grouping: str = "ensemble"
     sign: MapSign = "evidence"
     over_views: bool = True
+    negative_weight: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,16 +41,14 @@ class Choice:
     Args:
         n_segments: Of the ensemble's members, as :func:`~captum_superpixel.masks.multiscale` takes them.
         compactness: Likewise.
-        negative_weight: What negative values count for where they are averaged apart from positive ones, -1 to 1.
         blur: Standard deviation of the Gaussian that does best, in parts of the shorter side.
         guided_radius: Radius of the guided filter's windows, in parts of the shorter side.
         guided_eps: What its guide's variance is compared with, for pixels in [0, 1].
         recommended: By method; what is not named has the default.
     """
 
-    n_segments: tuple[int, ...] = (8, 16, 32, 64)
-    compactness: tuple[float, ...] = (5.0, 15.0)
-    negative_weight: float = 0.5
+    n_segments: tuple[int, ...] = FORMER[0]
+    compactness: tuple[float, ...] = FORMER[1]
     blur: float = 3 / 32
     guided_radius: float = 8 / 32
     guided_eps: float = 0.01

@@ -10,7 +10,7 @@ from torch import Tensor
 from captum_superpixel.attr.pixel_maps import PixelMaps
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
 from captum_superpixel.masks.base import ImageMaskGenerator, Statistic
-from captum_superpixel.study.choice import N_VIEWS, Choice
+from captum_superpixel.study.choice import FORMER, N_VIEWS, Choice
 from captum_superpixel.study.rows import PIXELS, SIGNS, MapSign, Row
 from captum_superpixel.study.smoothing import (
     AnotherImage,
@@ -25,7 +25,10 @@ from captum_superpixel.study.smoothing import (
     Smoothing,
 )
 
-__all__ = ["Grouper", "Grouping", "Role", "size_groupings", "standard_groupings"]
+__all__ = ["FORMER_ENSEMBLE", "Grouper", "Grouping", "Role", "size_groupings", "standard_groupings"]
+
+FORMER_ENSEMBLE = "former ensemble"
+"""The one that was recommended until now, where another one has taken its place."""
 
 Role: TypeAlias = Literal["candidate", "control", "null", "drawn", "retrained"]
 Forms: TypeAlias = tuple[tuple[MapSign, int], ...]
@@ -37,13 +40,17 @@ _PIXELS_PER_SEGMENT = (4, 9, 16, 36, 64, 144, 256)
 
 
 class Grouper(Protocol):
-    """From the pixel maps of some images, and how signs are treated, to grouped maps (N, C, H, W).
+    """From the pixel maps of some images, and how signs are treated, to grouped maps (N, C, H, W)."""
 
-    The seed decides what is drawn, by a grouping that draws anything.
-    """
+    def __call__(self, maps: PixelMaps, sign: MapSign, negative_weight: float = 0.5, seed: int = 0) -> Tensor:
+        """Group maps.
 
-    def __call__(self, maps: PixelMaps, sign: MapSign, seed: int = 0) -> Tensor:
-        """Group maps."""
+        Args:
+            maps: Of the images that were bound.
+            sign: How signs are treated.
+            negative_weight: What negative values count for where they are averaged apart.
+            seed: Of what is drawn, if anything is.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,6 @@ class Grouping:
     forms: Forms = tuple((sign, 1) for sign in SIGNS)
     family: str = ""
     meaning: str = ""
-    rivals: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -78,12 +84,11 @@ class Grouping:
         """Say in a line what is averaged."""
         return self.smoothing.describe()
 
-    def bind(self, images: Tensor | Segmented, negative_weight: float = 0.5) -> tuple[Grouper, float]:
+    def bind(self, images: Tensor | Segmented) -> tuple[Grouper, float]:
         """Segment images, once for all of their maps.
 
         Args:
             images: (N, C, H, W), or what holds their masks for other groupings too.
-            negative_weight: What negative values count for where they are averaged apart.
 
         Returns:
             A function that groups maps of these images, and the mean number of segments per image.
@@ -99,10 +104,10 @@ class Grouping:
             tensor([[[[1.2500, 1.2500, 2.0000, 2.0000]]]])
         """
         smooth, count = self.smoothing.bind(images if isinstance(images, Segmented) else Segmented(images))
-        return partial(_group, smooth, negative_weight), count
+        return partial(_group, smooth), count
 
 
-def _group(smooth: Smooth, negative_weight: float, maps: PixelMaps, sign: MapSign, seed: int = 0) -> Tensor:
+def _group(smooth: Smooth, maps: PixelMaps, sign: MapSign, negative_weight: float = 0.5, seed: int = 0) -> Tensor:
     if sign == "evidence":
         # As SuperpixelGrouped(reduction="evidence") does.
         added = maps.contributions.sum(dim=1, keepdim=True)
@@ -132,7 +137,8 @@ def standard_groupings(
         channel_order: ``"rgb"`` or ``"bgr"``.
 
     Returns:
-        The groupings and their roles. The ensemble of cells has as many cells as the ensemble has segments.
+        The groupings and their roles. The ensemble of cells has as many cells as the ensemble has segments; the
+        ensemble that was recommended before is there where it is another one.
     """
     chosen = choice or Choice()
     options: dict[str, Any] = {"denormalize": denormalize, "channel_order": channel_order}
@@ -146,6 +152,14 @@ def standard_groupings(
     magnitude: Forms = (("magnitude", 1),)
     null: Any = {"roles": ("null",), "forms": (("magnitude", n_views),)}
     shown: tuple[Role, ...] = ("drawn", "retrained")
+    former = Grouping(
+        FORMER_ENSEMBLE,
+        Segments(tuple(multiscale(*FORMER, **options))),
+        roles=("candidate",),
+        forms=magnitude,
+        meaning="superpixels: the ensemble that was recommended before",
+    )
+    replaced = counts is None and (chosen.n_segments, chosen.compactness) != FORMER
     return (
         Grouping(PIXELS, roles=("control", *shown), forms=forms, meaning="nothing: the map as it is"),
         Grouping(
@@ -180,10 +194,11 @@ def standard_groupings(
             forms=forms,
             meaning=f"superpixels: the mean over {len(members)} segmentations by Slic",
         ),
+        *([former] if replaced else []),
         Grouping(
             "blur",
             Blur(chosen.blur),
-            roles=("control",),
+            roles=("control", "drawn"),
             forms=forms,
             meaning="control: a Gaussian of the width that does best on other images",
         ),

@@ -1,13 +1,10 @@
 """From networks and images to a value per image for every method, grouping, sign and metric, chunk by chunk."""
 
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +18,7 @@ from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.fidelity import FIDELITY
 from captum_superpixel.study.jobs import Job
+from captum_superpixel.study.measurement import SUMMED_VARIANCE, Chunk, Key, Measurement
 from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK, functions
 from captum_superpixel.study.protocol import PIXELS, Grouper, Protocol, Row
 from captum_superpixel.study.settings import StudySettings
@@ -36,110 +34,6 @@ __all__ = [
     "measure_chunks",
     "measuring_settings",
 ]
-
-SUMMED_VARIANCE = "summed_variance"
-"""Not a metric but what the variance by the size of segments is made of: summed over the elements of a map."""
-
-
-class Key(NamedTuple):
-    """What a column of values is about.
-
-    Args:
-        method: Of attribution.
-        grouping: Of pixels, by name.
-        sign: ``"signed"``, ``"magnitude"`` or ``"evidence"``.
-        metric: By name.
-        kind: ``"value"``, ``"permutation"`` or ``"random_network"``, the last two being the nulls.
-        views: Over how many views of the image the map was averaged; 1 for the image as it is.
-    """
-
-    method: str
-    grouping: str
-    sign: str
-    metric: str
-    kind: str = "value"
-    views: int = 1
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Images that are explained and measured together; what comes out does not depend on other chunks.
-
-    Args:
-        inputs: (N, C, H, W), what the networks are given.
-        targets: (N,) int64, the classes explained.
-        object_masks: (N, 1, H, W) bool, the truth about where the evidence is, or None where it is not known.
-        fidelity: How many of the first images fidelity is measured on.
-        road: How many of the first images the costly metrics of fidelity, ROAD above all, are measured on.
-        seed: Of all randomness.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    object_masks: Tensor | None
-    fidelity: int
-    road: int
-    seed: int
-
-
-@dataclass
-class Measurement:
-    """What was measured on images.
-
-    Args:
-        values: For every key a value per image, (n,) float64; n differs where a metric is measured on fewer images.
-        seconds: By what they were spent on: a method, a grouping, or a family of metrics.
-        segments: Mean number of segments of every grouping, weighted by the number of images.
-        n_images: The number of images.
-    """
-
-    values: dict[Key, Tensor] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    segments: dict[str, float] = field(default_factory=dict)
-    n_images: int = 0
-
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """Add the seconds that are spent inside to those of ``what``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
-
-    @staticmethod
-    def join(parts: Sequence["Measurement"]) -> "Measurement":
-        """Put measurements on different images one behind the other, in their order."""
-        whole = Measurement(n_images=sum(part.n_images for part in parts))
-        for key in dict.fromkeys(key for part in parts for key in part.values):
-            whole.values[key] = torch.cat([part.values[key] for part in parts if key in part.values])
-        for part in parts:
-            for what, seconds in part.seconds.items():
-                whole.seconds[what] += seconds
-            for name, segments in part.segments.items():
-                whole.segments[name] = whole.segments.get(name, 0.0) + segments * part.n_images / whole.n_images
-        return whole
-
-    def packed(self) -> Content:
-        """All of it as a store can keep it."""
-        values = {"\t".join(map(str, key)): values for key, values in self.values.items()}
-        return {
-            "values": values,
-            "seconds": dict(self.seconds),
-            "segments": dict(self.segments),
-            "n_images": self.n_images,
-        }
-
-    @staticmethod
-    def unpacked(content: Content) -> "Measurement":
-        """What was packed."""
-        values = {_key(name): values for name, values in content["values"].items()}
-        return Measurement(values, content["seconds"], content["segments"], content["n_images"])
-
-
-def _key(packed: str) -> Key:
-    method, grouping, sign, metric, kind, views = packed.split("\t")
-    return Key(method, grouping, sign, metric, kind, int(views))
 
 
 def measuring_settings(settings: StudySettings) -> dict[str, Any]:
@@ -169,10 +63,10 @@ def measure_chunks(
         "data": study.data.fingerprint(),
         "methods": list(protocol.methods),
         "n_views": settings.n_views,
-        "negative_weight": protocol.negative_weight,
+        "negative_weights": dict(protocol.negative_weights),
         "regions": repr(protocol.regions),
         "metrics": list(METRICS),
-        "groupings": [grouping.describe() for grouping in (*protocol.groupings, *protocol.sizes)],
+        "groupings": [repr(grouping.smoothing) for grouping in (*protocol.groupings, *protocol.sizes)],
         "rows": ["\t".join(map(str, row)) for row in protocol.rows],
     }
 
@@ -192,7 +86,8 @@ def measure_chunks(
     chunk_size = int(settings.chunk_size or 2)
     # A single image that is left over, which could not be held against another's map, goes with those before it.
     starts = range(0, max(1, len(chosen) - 1), chunk_size)
-    for start, stop in zip(starts, [*starts[1:], len(chosen)], strict=True):
+    stops = [*starts[1:], len(chosen)]
+    for start, stop in zip(starts, stops, strict=True):
         indices = chosen[start:stop]
         limits = (int(settings.fidelity_images or 0), int(settings.road_images or 0))
         counts = [min(max(0, limit - start), len(indices)) for limit in limits]
@@ -200,7 +95,7 @@ def measure_chunks(
         jobs.append(Job(f"images-{start:05d}", made_with | images, partial(measured, indices, counts, start)))
 
     def finished(count: int) -> None:
-        study.report(f"explained and measured {min(count * chunk_size, len(chosen))} of {len(chosen)} images")
+        study.report(f"explained and measured {stops[count - 1]} of {len(chosen)} images")
 
     return Measurement.join([Measurement.unpacked(content) for content in study.run(jobs, finished=finished)])
 
@@ -226,8 +121,7 @@ def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[n
     groupers: dict[str, Grouper] = {}
     for grouping in (*protocol.groupings, *protocol.sizes):
         with result.timed(f"segmentation: {grouping.name}"):
-            bound = grouping.bind(images, protocol.negative_weight)
-            groupers[grouping.name], result.segments[grouping.name] = bound
+            groupers[grouping.name], result.segments[grouping.name] = grouping.bind(images)
     for method in protocol.methods:
         for n_views in sorted({row.views for row in protocol.rows} | ({1} if protocol.sizes else set())):
             rows = [row for row in protocol.rows if row.views == n_views]
@@ -306,11 +200,13 @@ def _measure_row(
     maps: _Maps,
 ) -> None:
     key = Key(maps.method, row.grouping, row.sign, "", views=row.views)
+    weight = protocol.negative_weights.get(maps.method, 0.5)
 
     def grouped(numbered: Iterable[tuple[int, PixelMaps]]) -> list[Tensor]:
         # What is drawn is drawn for each network anew: else it would be alike.
         return [
-            group(each, row.sign, derive_seed(chunk.seed, maps.method, number, "grouping")) for number, each in numbered
+            group(each, row.sign, weight, derive_seed(chunk.seed, maps.method, number, "grouping"))
+            for number, each in numbered
         ]
 
     with result.timed(f"grouping: {row.grouping}"):
@@ -389,12 +285,12 @@ def _measure_fidelity(
     images: Segmented,
     protocol: Protocol,
 ) -> None:
-    (regions,) = images.by([protocol.regions])
     for what, measure in FIDELITY.items():
         first = slice(chunk.road if measure.costly else chunk.fidelity)
         if first.stop:
             with result.timed(what):
                 given = (chunk.inputs[first], grouped[first], chunk.targets[first])
+                (regions,) = images.by([protocol.regions])
                 found = measure.function(network, *given, protocol, chunk.seed, regions[first])
             for metric, values in zip(measure.metrics, found, strict=True):
                 result.values[key._replace(metric=metric)] = values.cpu()

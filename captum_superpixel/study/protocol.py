@@ -9,7 +9,7 @@ from captum_superpixel.masks import Slic
 from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.study.choice import Choice, choice_for
 from captum_superpixel.study.data import StudyData
-from captum_superpixel.study.groupings import Grouper, Grouping, size_groupings, standard_groupings
+from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouper, Grouping, size_groupings, standard_groupings
 from captum_superpixel.study.rows import PIXELS, SIGNS, MapSign, Row
 from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
@@ -65,7 +65,8 @@ class Protocol:
         auc_steps: Steps of the insertion and the deletion curve.
         road_noise: Standard deviation of the noise of ROAD's imputation, in units of the network's input.
         regions: Whose segments are perturbed by those measures of fidelity that perturb superpixels.
-        negative_weight: What negative values count for where they are averaged apart.
+        negative_weights: By method, what negative values count for where they are averaged apart; half where nothing is
+            said.
         compared: Pairs of rows whose differences are reported, the first being the one that is to be above.
         claims: What the intervals decide on.
         recommended: The row that is recommended, by method.
@@ -84,7 +85,7 @@ class Protocol:
     auc_steps: int = 20
     road_noise: float = 0.01
     regions: ImageMaskGenerator = Slic()
-    negative_weight: float = 0.5
+    negative_weights: Mapping[str, float] = field(default_factory=dict)
     compared: tuple[tuple[Row, Row], ...] = ()
     claims: tuple[Claim, ...] = ()
     recommended: Mapping[str, Row] = field(default_factory=dict)
@@ -128,7 +129,7 @@ def make_protocol(settings: StudySettings, data: StudyData) -> Protocol:
         auc_steps=settings.auc_steps,
         road_noise=data.noise(_ROAD_NOISE),
         regions=Slic(n_segments, **options),
-        negative_weight=choice.negative_weight,
+        negative_weights={method: choice.recommended_for(method).negative_weight for method in methods},
         compared=compared_rows(groupings, claims),
         claims=claims,
         recommended=recommended,
@@ -160,11 +161,13 @@ def claims_about(groupings: Sequence[Grouping], recommended: Mapping[str, Row]) 
     of_paper = [Claim(Row("Slic", sign), Row(rival, sign), "raw") for sign in SIGNS for rival in (PIXELS, "cells")]
     of_paper += [Claim(Row(name, "signed"), Row(PIXELS, "signed"), "corrected") for name in ("Slic", "ensemble")]
     nulls = [row for grouping in groupings if "null" in grouping.roles for row in grouping.rows]
+    names = [grouping.name for grouping in groupings]
+    former = Row(FORMER_ENSEMBLE if FORMER_ENSEMBLE in names else "ensemble", "magnitude")
     claims = []
     for row in dict.fromkeys(recommended.values()):
         methods = tuple(method for method, chosen in recommended.items() if chosen == row)
         only = () if len(methods) == len(recommended) else methods
-        rivals = [Row(PIXELS, "magnitude"), Row("ensemble", "magnitude")]
+        rivals = [Row(PIXELS, "magnitude"), former]
         rivals += [row._replace(grouping=name) for name in ("blur", "guided filter", "cell ensemble")]
         rivals = [rival for rival in dict.fromkeys(rivals) if rival != row]
         claims += [Claim(row, rival, "corrected", only) for rival in rivals]

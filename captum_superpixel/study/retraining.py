@@ -64,7 +64,7 @@ def measure_mege_reco(study: Study) -> list[dict[str, Any]]:
         "networks": [fingerprint(network) for network in networks],
         "images": fingerprint(inputs),
         "chunk_size": chunk_size,
-        "groupings": [grouping.describe() for grouping in rows],
+        "groupings": [repr(grouping.smoothing) for grouping in rows],
         "rows": ["\t".join(map(str, row)) for of_grouping in rows.values() for row in of_grouping],
     }
 
@@ -127,7 +127,7 @@ def measure_roar(study: Study, network: nn.Module) -> list[dict[str, Any]]:
     made_with = training_settings(study, settings.seed) | measuring_settings(settings)
     made_with |= {
         "explained_network": fingerprint(network),
-        "groupings": [grouping.describe() for grouping in groupings.values()],
+        "groupings": [repr(grouping.smoothing) for grouping in groupings.values()],
     }
 
     def scores(purpose: str, kind: tuple[str, str], inputs: Tensor, labels: Tensor) -> Tensor:
