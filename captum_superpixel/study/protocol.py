@@ -30,6 +30,7 @@ __all__ = [
 
 # As Rong et al. have it, for pixels in [0, 1].
 _ROAD_NOISE = 0.01
+_REGIONS = Slic(30)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Protocol:
     fidelity: bool = True
     auc_steps: int = 20
     road_noise: float = 0.01
-    regions: ImageMaskGenerator = Slic()
+    regions: ImageMaskGenerator = _REGIONS
     negative_weights: Mapping[str, float] = field(default_factory=dict)
     compared: tuple[tuple[Row, Row], ...] = ()
     claims: tuple[Claim, ...] = ()
