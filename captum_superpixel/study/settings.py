@@ -45,7 +45,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 _FOR_ALL: dict[str, Any] = {"draws": 2, "methods": METHOD_NAMES, "n_views": N_VIEWS}
-_QUICK: dict[str, Any] = {"epochs": 8, "images": 60, "fidelity_images": 30, "road_images": 8, "draws": 1}
+_QUICK: dict[str, Any] = {"epochs": 8, "images": 40, "fidelity_images": 12, "road_images": 4, "draws": 1}
 _AT_LEAST = {
     "models": 1,
     "epochs": 1,

@@ -245,7 +245,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "captum_superpixel.models.networks:resnet20" in text
     assert max(map(len, text.splitlines())) < 130
     words = " ".join(text.split())
-    assert "held-out images to explain (default: 200; cifar10 1000; imagefolder 500; 60 with --quick)" in words
+    assert "held-out images to explain (default: 200; cifar10 1000; imagefolder 500; 40 with --quick)" in words
     assert "permutations for the null (default: 2; 1 with --quick)" in words
     assert f"1 leaves them out (default: {N_VIEWS})" in words
     assert (

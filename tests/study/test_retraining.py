@@ -34,7 +34,9 @@ CENTERED = Grouping("centered Gaussian", CenteredGaussian(), roles=("null",))
 @pytest.fixture
 def folded(settings_of: Callable[..., StudySettings], study_of: Callable[..., Study]) -> Study:
     settings = settings_of(epochs=4, folds=3, images=12)
-    protocol = Protocol(SIGNED, ("Saliency",), (Grouping("pixels"), Grouping("blur", Blur(0.1), forms=BLURRED), CENTERED))
+    protocol = Protocol(
+        SIGNED, ("Saliency",), (Grouping("pixels"), Grouping("blur", Blur(0.1), forms=BLURRED), CENTERED)
+    )
     return study_of(settings, protocol=protocol)
 
 
