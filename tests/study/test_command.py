@@ -15,8 +15,8 @@ from captum_superpixel._store import Store
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.study import acquiring, command, data, run
-from captum_superpixel.study.command import add_study
 from captum_superpixel.study.choice import N_VIEWS
+from captum_superpixel.study.command import add_study
 from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 from captum_superpixel.study.training import RECIPES
 
