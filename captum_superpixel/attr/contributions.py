@@ -25,7 +25,7 @@ from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods, w
 from captum_superpixel.attr.laid_out import read_layer
 from captum_superpixel.feature_masks import check_channels_first
 
-__all__ = ["Contributions", "Reference"]
+__all__ = ["Contributions", "Reference", "detail"]
 
 Reference: TypeAlias = "str | float | Tensor | Callable[[Tensor], Tensor]"
 """What a pixel is compared with; see :class:`Contributions`."""
@@ -193,9 +193,30 @@ class Contributions(Wrapper):
             raise ValueError(f"{len(references)} references for {len(inputs)} inputs: pass one for each, or None")
         with torch.no_grad():
             return [
-                None if reference is None else tensor.detach() - _refer(reference, tensor.detach())
+                None if reference is None else detail(tensor.detach(), reference)
                 for reference, tensor in zip(references, inputs, strict=True)
             ]
+
+
+def detail(inputs: Tensor, reference: Reference = "blur") -> Tensor:
+    """What inputs add to a reference: the factor that makes a contribution of a gradient.
+
+    Args:
+        inputs: ``(N, C, *spatial)``.
+        reference: As for :class:`Contributions`.
+
+    Returns:
+        Of the shape of the inputs.
+
+    Raises:
+        TypeError: If a callable does not return a tensor.
+        ValueError: If the reference does not fit the inputs.
+
+    Examples:
+        >>> detail(torch.tensor([[[[1.0, 2.0, 4.0]]]]), reference=1)
+        tensor([[[[0., 1., 3.]]]])
+    """
+    return inputs - _refer(reference, inputs)
 
 
 def _describe_reference(reference: object) -> str:

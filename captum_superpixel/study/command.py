@@ -11,9 +11,8 @@ from captum_superpixel._options import add_preprocessing_options
 from captum_superpixel._store import StoreError
 from captum_superpixel._texts import joined
 from captum_superpixel.study.context import Reporter
-from captum_superpixel.study.protocol import METHOD_NAMES
 from captum_superpixel.study.run import run_study
-from captum_superpixel.study.settings import DATASETS, StudySettings, describe_default
+from captum_superpixel.study.settings import DATASETS, METHOD_NAMES, StudySettings, describe_default
 from captum_superpixel.study.training import RECIPES
 
 __all__ = ["add_study"]
@@ -111,11 +110,26 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 def _add_measures(parser: argparse.ArgumentParser) -> None:
     measures = parser.add_argument_group("methods and measures")
     measures.add_argument(
+        "--method",
+        action="append",
+        dest="methods",
+        metavar="NAME",
+        help=f"one of {joined(METHOD_NAMES)}; give several to measure these (default: all)",
+    )
+    measures.add_argument(
         "--segments",
         type=int,
         dest="n_segments",
         metavar="N",
         help=f"superpixels of Slic ({describe_default('n_segments')})",
+    )
+    measures.add_argument(
+        "--views",
+        type=int,
+        dest="n_views",
+        metavar="N",
+        help="views of each image that maps are averaged over, beside those of the image as it is; 1 leaves them out "
+        f"({describe_default('n_views')})",
     )
     measures.add_argument(
         "--steps", type=int, dest="n_steps", metavar="N", help=f"of IntegratedGradients ({describe_default('n_steps')})"

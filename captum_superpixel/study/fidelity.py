@@ -13,8 +13,9 @@ from captum_superpixel.study.protocol import Protocol
 
 __all__ = ["FIDELITY", "FidelityMeasure"]
 
-FidelityFunction: TypeAlias = Callable[[nn.Module, Tensor, Tensor, Tensor, Protocol, int], tuple[Tensor, ...]]
-"""From network, inputs (N, C, H, W), grouped maps of the same shape, targets (N,), protocol and seed to values (N,)."""
+FidelityFunction: TypeAlias = Callable[[nn.Module, Tensor, Tensor, Tensor, Protocol, int, Tensor], tuple[Tensor, ...]]
+"""From network, inputs (N, C, H, W), grouped maps of the same shape, targets (N,), protocol, seed, and the masks
+(N, 1, H, W) of the images by ``protocol.regions`` to values (N,)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class FidelityMeasure:
 
 
 def _insertion_and_deletion(
-    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int
+    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
 ) -> tuple[Tensor, ...]:
     steps, at_once = protocol.auc_steps, _images_at_once(protocol)
     insertion = metrics.insertion_auc(network, inputs, maps, targets, n_steps=steps, batch_size=at_once)
@@ -42,7 +43,7 @@ def _insertion_and_deletion(
 
 
 def _road(
-    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int
+    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
 ) -> tuple[Tensor, ...]:
     found = metrics.road(
         network,

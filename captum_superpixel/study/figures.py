@@ -10,10 +10,12 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from torch import Tensor, nn
 
 from captum_superpixel._texts import joined
-from captum_superpixel.attr.methods import attribute_pixels
+from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
+from captum_superpixel.study.protocol import Row
 from captum_superpixel.study.results import Record, Report
+from captum_superpixel.study.smoothing import Segmented
 from captum_superpixel.study.tables import number
 from captum_superpixel.visualization import visualize_comparison, visualize_stability
 
@@ -49,7 +51,9 @@ def alt_texts(result: Report) -> dict[str, str]:
 
 
 def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure:
-    """Draw the first explained images beside the magnitudes of their maps, by pixels and in groups: a block per method.
+    """Draw the first explained images beside their maps: a block per method.
+
+    Maps are drawn by pixels and in groups, as magnitudes of the image as it is, and last the one that is recommended.
 
     Args:
         study: The study.
@@ -59,16 +63,26 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
     data, protocol = study.data, study.protocol
     indices = list(chosen[:_IMAGES])
     inputs, targets = data.held_out.batch(indices).to(study.device), data.held_out.labels[indices].to(study.device)
-    groupers = {grouping.name: grouping.bind(inputs)[0] for grouping in protocol.groupings if "drawn" in grouping.roles}
+    segmented = Segmented(inputs)
+    groupers = {grouping.name: grouping.bind(segmented)[0] for grouping in protocol.groupings}
+    drawn = [Row(grouping.name, "magnitude") for grouping in protocol.groupings if "drawn" in grouping.roles]
     height = inputs.shape[-2] / inputs.shape[-1]
-    columns, rows = 1 + len(groupers), len(indices)
-    size = 1.7 * columns + 1.6, len(protocol.methods) * (1.7 * height * rows + 0.7)
+    columns, rows = 1 + len(drawn) + bool(protocol.recommended), len(indices)
+    size = 1.7 * columns + 1.6, len(protocol.methods) * (1.7 * height * rows + 0.9)
     figure = Figure(figsize=size, layout="constrained")
     blocks = figure.subfigures(len(protocol.methods), 1, squeeze=False).ravel()
     for method, block in zip(protocol.methods, blocks, strict=True):
         seed = study.seed("picture", method)
-        by_pixel = attribute_pixels(method, network, inputs, targets, protocol.method_settings, seed)
-        maps: dict[str, Tensor] = {name: group(by_pixel, "magnitude").cpu() for name, group in groupers.items()}
+        recommended = [protocol.recommended[method]] if method in protocol.recommended else []
+        weight = protocol.negative_weights.get(method, 0.5)
+        maps: dict[str, Tensor] = {}
+        by_pixel = {
+            views: attribute_views(method, network, inputs, targets, protocol.method_settings, seed, views)
+            for views in {1, *(row.views for row in recommended)}
+        }
+        for row in [*drawn, *recommended]:
+            grouped = groupers[row.grouping](by_pixel[row.views], row.sign, weight).cpu()
+            maps[_column(row)] = grouped.clamp(min=0) if row.sign == "evidence" else grouped
         visualize_comparison(
             data.preprocessing.to_pixels(inputs).cpu(),
             maps,
@@ -76,10 +90,17 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
             class_names=data.classes,
             scale="own",
             sign="absolute_value",
-            title=f"{method}: magnitudes of the first network's maps",
+            title=f"{method}: maps of the first network",
             plt_fig_axis=(block, block.subplots(rows, columns, squeeze=False)),
         )
     return figure
+
+
+def _column(row: Row) -> str:
+    """Name a row above its maps; magnitudes of the image as it is are what is not named."""
+    if row[1:] == ("magnitude", 1):
+        return row.grouping
+    return f"{row.grouping}\n{row.sign}" + (f", {row.views} views" if row.views > 1 else "")
 
 
 def draw_stability(result: Report) -> Figure | None:

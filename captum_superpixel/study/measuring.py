@@ -1,13 +1,10 @@
 """From networks and images to a value per image for every method, grouping, sign and metric, chunk by chunk."""
 
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +14,15 @@ from captum_superpixel import metrics
 from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel._store import Content
-from captum_superpixel.attr.methods import attribute_pixels
+from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.fidelity import FIDELITY
 from captum_superpixel.study.jobs import Job
-from captum_superpixel.study.metric_table import PERMUTATION, RANDOM_NETWORK, functions
-from captum_superpixel.study.protocol import PIXELS, SIGNS, Grouper, MapSign, Protocol
+from captum_superpixel.study.measurement import SUMMED_VARIANCE, Chunk, Key, Measurement
+from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK, functions
+from captum_superpixel.study.protocol import PIXELS, Grouper, Protocol, Row
 from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.smoothing import Segmented
 
 __all__ = [
     "SUMMED_VARIANCE",
@@ -35,110 +34,6 @@ __all__ = [
     "measure_chunks",
     "measuring_settings",
 ]
-
-SUMMED_VARIANCE = "summed_variance"
-"""Not a metric but what the variance by the size of segments is made of: summed over the elements of a map."""
-
-
-class Key(NamedTuple):
-    """What a column of values is about.
-
-    Args:
-        method: Of attribution.
-        grouping: Of pixels, by name.
-        sign: ``"signed"`` or ``"magnitude"``.
-        metric: By name.
-        kind: ``"value"``, ``"permutation"`` or ``"random_network"``, the last two being the nulls.
-        views: Over how many views of the image the map was averaged; 1 for the image as it is.
-    """
-
-    method: str
-    grouping: str
-    sign: str
-    metric: str
-    kind: str = "value"
-    views: int = 1
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Images that are explained and measured together; what comes out does not depend on other chunks.
-
-    Args:
-        inputs: (N, C, H, W), what the networks are given.
-        targets: (N,) int64, the classes explained.
-        object_masks: (N, 1, H, W) bool, the truth about where the evidence is, or None where it is not known.
-        fidelity: How many of the first images fidelity is measured on.
-        road: How many of the first images the costly metrics of fidelity, ROAD above all, are measured on.
-        seed: Of all randomness.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    object_masks: Tensor | None
-    fidelity: int
-    road: int
-    seed: int
-
-
-@dataclass
-class Measurement:
-    """What was measured on images.
-
-    Args:
-        values: For every key a value per image, (n,) float64; n differs where a metric is measured on fewer images.
-        seconds: By what they were spent on: a method, a grouping, or a family of metrics.
-        segments: Mean number of segments of every grouping, weighted by the number of images.
-        n_images: The number of images.
-    """
-
-    values: dict[Key, Tensor] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    segments: dict[str, float] = field(default_factory=dict)
-    n_images: int = 0
-
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """Add the seconds that are spent inside to those of ``what``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
-
-    @staticmethod
-    def join(parts: Sequence["Measurement"]) -> "Measurement":
-        """Put measurements on different images one behind the other, in their order."""
-        whole = Measurement(n_images=sum(part.n_images for part in parts))
-        for key in dict.fromkeys(key for part in parts for key in part.values):
-            whole.values[key] = torch.cat([part.values[key] for part in parts if key in part.values])
-        for part in parts:
-            for what, seconds in part.seconds.items():
-                whole.seconds[what] += seconds
-            for name, segments in part.segments.items():
-                whole.segments[name] = whole.segments.get(name, 0.0) + segments * part.n_images / whole.n_images
-        return whole
-
-    def packed(self) -> Content:
-        """All of it as a store can keep it."""
-        values = {"\t".join(map(str, key)): values for key, values in self.values.items()}
-        return {
-            "values": values,
-            "seconds": dict(self.seconds),
-            "segments": dict(self.segments),
-            "n_images": self.n_images,
-        }
-
-    @staticmethod
-    def unpacked(content: Content) -> "Measurement":
-        """What was packed."""
-        values = {_key(name): values for name, values in content["values"].items()}
-        return Measurement(values, content["seconds"], content["segments"], content["n_images"])
-
-
-def _key(packed: str) -> Key:
-    method, grouping, sign, metric, kind, views = packed.split("\t")
-    return Key(method, grouping, sign, metric, kind, int(views))
 
 
 def measuring_settings(settings: StudySettings) -> dict[str, Any]:
@@ -166,7 +61,13 @@ def measure_chunks(
     made_with = measuring_settings(settings) | {
         "networks": [fingerprint(network) for network in networks],
         "data": study.data.fingerprint(),
-        "groupings": [grouping.describe() for grouping in (*protocol.groupings, *protocol.sizes)],
+        "methods": list(protocol.methods),
+        "n_views": settings.n_views,
+        "negative_weights": dict(protocol.negative_weights),
+        "regions": repr(protocol.regions),
+        "metrics": list(METRICS),
+        "groupings": [repr(grouping.smoothing) for grouping in (*protocol.groupings, *protocol.sizes)],
+        "rows": ["\t".join(map(str, row)) for row in protocol.rows],
     }
 
     def measured(indices: Sequence[int], counts: Sequence[int], start: int) -> Content:
@@ -182,105 +83,176 @@ def measure_chunks(
         return measure(protocol, networks, twins, chunk).packed()
 
     jobs = []
-    chunk_size = int(settings.chunk_size or 1)
-    for start in range(0, len(chosen), chunk_size):
-        indices = chosen[start : start + chunk_size]
+    chunk_size = int(settings.chunk_size or 2)
+    # A single image that is left over, which could not be held against another's map, goes with those before it.
+    starts = range(0, max(1, len(chosen) - 1), chunk_size)
+    stops = [*starts[1:], len(chosen)]
+    for start, stop in zip(starts, stops, strict=True):
+        indices = chosen[start:stop]
         limits = (int(settings.fidelity_images or 0), int(settings.road_images or 0))
         counts = [min(max(0, limit - start), len(indices)) for limit in limits]
         images = {"images": len(indices), "of_held_out": fingerprint(indices), "fidelity_and_road_images": counts}
         jobs.append(Job(f"images-{start:05d}", made_with | images, partial(measured, indices, counts, start)))
 
     def finished(count: int) -> None:
-        study.report(f"explained and measured {min(count * chunk_size, len(chosen))} of {len(chosen)} images")
+        study.report(f"explained and measured {stops[count - 1]} of {len(chosen)} images")
 
     return Measurement.join([Measurement.unpacked(content) for content in study.run(jobs, finished=finished)])
 
 
 def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[nn.Module], chunk: Chunk) -> Measurement:
-    """Explain the images of a chunk by every method and measure every grouping of every map.
+    """Explain the images of a chunk by every method and measure every row of every map.
 
     Args:
         protocol: What is measured, and how.
-        networks: At least one, in evaluation mode, on the chunk's device; the first one's maps are those whose fidelity
-            and localization are measured.
+        networks: At least one, in evaluation mode, on the chunk's device; all measures but those of stability are taken
+            of the first one's maps.
         twins: Their randomized models, in their order, for the random-network null; none leaves it out. Such a twin has
             the same architecture, its weights drawn anew.
         chunk: The images.
 
     Returns:
         The values of all metrics. The random-network null of k networks is the mean over the k comparisons of a
-        network's map with the twin of the next.
+        network's map with the twin of the next. Stability and complexity are those of an evidence map as it is
+        displayed, without its negative values; fidelity and localization those of the map itself.
     """
     result = Measurement(n_images=len(chunk.inputs))
+    images = Segmented(chunk.inputs)
     groupers: dict[str, Grouper] = {}
     for grouping in (*protocol.groupings, *protocol.sizes):
         with result.timed(f"segmentation: {grouping.name}"):
-            groupers[grouping.name], result.segments[grouping.name] = grouping.bind(chunk.inputs)
+            groupers[grouping.name], result.segments[grouping.name] = grouping.bind(images)
     for method in protocol.methods:
-        compared = networks if protocol.stability else networks[:1]
-        with result.timed(f"attribution: {method}"):
-            maps = [explain(protocol, method, network, chunk, number) for number, network in enumerate(compared)]
-        if len(maps) > 1:
-            with result.timed(f"attribution of untrained networks: {method}"):
-                numbered = enumerate(twins, start=len(networks))
-                of_twins = [explain(protocol, method, twin, chunk, number) for number, twin in numbered]
-            permuted = _permuted(maps, protocol.draws, derive_seed(chunk.seed, method, "permutation"))
-        for grouping in protocol.groupings:
-            for sign in SIGNS:
-                of = (method, grouping.name, sign)
-                group = groupers[grouping.name]
-                if len(maps) > 1:
-                    with result.timed(f"stability: {grouping.name}"):
-                        _measure_stability(result, of, group, sign, maps, of_twins, permuted)
-                with result.timed(f"pooling: {grouping.name}"):
-                    grouped = group(maps[0], sign)
-                if protocol.fidelity:
-                    _measure_fidelity(result, of, networks[0], grouped, chunk, protocol)
-                if chunk.object_masks is not None:
-                    with result.timed("localization"):
-                        for metric, function in functions("localization").items():
-                            result.values[Key(*of, metric)] = function(grouped, chunk.object_masks).cpu()
-        if protocol.sizes and len(maps) > 1:
-            _measure_sizes(result, protocol, method, groupers, maps, derive_seed(chunk.seed, method, "sizes"))
+        for n_views in sorted({row.views for row in protocol.rows} | ({1} if protocol.sizes else set())):
+            rows = [row for row in protocol.rows if row.views == n_views]
+            maps = _Maps.of(result, protocol, networks, twins, chunk, method, n_views)
+            for row in rows:
+                _measure_row(result, protocol, networks[0], chunk, images, groupers[row.grouping], row, maps)
+            if n_views == 1 and protocol.sizes and len(maps.of_networks) > 1:
+                _measure_sizes(result, protocol, method, groupers, maps.of_networks, chunk.seed)
     return result
 
 
-def explain(protocol: Protocol, method: str, network: nn.Module, chunk: Chunk, number: int) -> Tensor:
-    """Signed pixel maps (N, C, H, W) of a chunk's images by the network of that number, twins counted on."""
+@dataclass(frozen=True)
+class _Maps:
+    """What a method says of a chunk, averaged over views.
+
+    Args:
+        method: Its name.
+        of_networks: The maps of each network that is measured.
+        of_twins: Those of their randomized models; none where nothing is compared.
+        permuted: Pairs of networks' maps with permuted pixels, and the numbers of these networks.
+    """
+
+    method: str
+    of_networks: list[PixelMaps]
+    of_twins: list[PixelMaps]
+    permuted: list[tuple[tuple[int, PixelMaps], tuple[int, PixelMaps]]]
+
+    @staticmethod
+    def of(
+        result: Measurement,
+        protocol: Protocol,
+        networks: Sequence[nn.Module],
+        twins: Sequence[nn.Module],
+        chunk: Chunk,
+        method: str,
+        n_views: int,
+    ) -> "_Maps":
+        what = method if n_views == 1 else f"{method}, {n_views} views"
+        compared = networks if protocol.stability else networks[:1]
+        with result.timed(f"attribution: {what}"):
+            maps = [explain(protocol, method, network, chunk, n, n_views) for n, network in enumerate(compared)]
+        if len(maps) < 2:
+            return _Maps(method, maps, [], [])
+        with result.timed(f"attribution of untrained networks: {what}"):
+            numbered = enumerate(twins, start=len(networks))
+            of_twins = [explain(protocol, method, twin, chunk, n, n_views) for n, twin in numbered]
+        # The same permutations whatever the number of views.
+        generator = torch.Generator().manual_seed(derive_seed(chunk.seed, method, "permutation"))
+        pairs = list(combinations(range(len(maps)), 2))
+        chosen = [pairs[draw % len(pairs)] for draw in range(protocol.draws)]  # the pairs of networks take turns
+        permuted = [((i, _permute(maps[i], generator)), (j, _permute(maps[j], generator))) for i, j in chosen]
+        return _Maps(method, maps, of_twins, permuted)
+
+
+def explain(
+    protocol: Protocol, method: str, network: nn.Module, chunk: Chunk, number: int, n_views: int = 1
+) -> PixelMaps:
+    """Pixel maps of a chunk's images by the network of that number, twins counted on."""
     seed = derive_seed(chunk.seed, method, number)
-    return attribute_pixels(method, network, chunk.inputs, chunk.targets, protocol.method_settings, seed)
+    return attribute_views(method, network, chunk.inputs, chunk.targets, protocol.method_settings, seed, n_views)
 
 
-def _permuted(maps: Sequence[Tensor], draws: int, seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Pairs of maps with permuted pixels, one pair per draw, the pairs of networks taking turns."""
-    generator = torch.Generator().manual_seed(seed)
-    pairs = list(combinations(range(len(maps)), 2))
-    chosen = [pairs[draw % len(pairs)] for draw in range(draws)]
-    return [(metrics.permute_pixels(maps[i], generator), metrics.permute_pixels(maps[j], generator)) for i, j in chosen]
+def _permute(maps: PixelMaps, generator: torch.Generator) -> PixelMaps:
+    """Permute the pixels of all forms of a map alike."""
+    return PixelMaps(*metrics.permute_pixels(torch.cat(maps, dim=1), generator).chunk(3, dim=1))
+
+
+def _measure_row(
+    result: Measurement,
+    protocol: Protocol,
+    network: nn.Module,
+    chunk: Chunk,
+    images: Segmented,
+    group: Grouper,
+    row: Row,
+    maps: _Maps,
+) -> None:
+    key = Key(maps.method, row.grouping, row.sign, "", views=row.views)
+    weight = protocol.negative_weights.get(maps.method, 0.5)
+
+    def grouped(numbered: Iterable[tuple[int, PixelMaps]]) -> list[Tensor]:
+        # What is drawn is drawn for each network anew: else it would be alike.
+        return [
+            group(each, row.sign, weight, derive_seed(chunk.seed, maps.method, number, "grouping"))
+            for number, each in numbered
+        ]
+
+    with result.timed(f"grouping: {row.grouping}"):
+        of_networks = grouped(enumerate(maps.of_networks))
+    if len(of_networks) > 1:
+        with result.timed(f"stability: {row.grouping}"):
+            of_twins = grouped(enumerate(maps.of_twins, start=len(of_networks)))
+            permuted = [tuple(grouped(pair)) for pair in maps.permuted]
+            _measure_stability(result, key, of_networks, of_twins, permuted)
+    if protocol.fidelity:
+        _measure_fidelity(result, key, network, of_networks[0], chunk, images, protocol)
+    with result.timed("complexity"):
+        for metric, function in functions("complexity").items():
+            result.values[key._replace(metric=metric)] = function(_displayed(of_networks[0], key)).cpu()
+    if chunk.object_masks is not None:
+        with result.timed("localization"):
+            for metric, function in functions("localization").items():
+                values = function(of_networks[0], chunk.object_masks)
+                result.values[key._replace(metric=metric)] = values.cpu()
 
 
 def _measure_stability(
     result: Measurement,
-    of: tuple[str, str, str],
-    group: Grouper,
-    sign: MapSign,
-    maps: Sequence[Tensor],
-    of_twins: Sequence[Tensor],
-    permuted: Sequence[tuple[Tensor, Tensor]],
+    key: Key,
+    grouped: Sequence[Tensor],
+    grouped_twins: Sequence[Tensor],
+    permuted: Sequence[tuple[Tensor, ...]],
 ) -> None:
-    grouped, grouped_twins = ([group(each, sign) for each in batches] for batches in (maps, of_twins))
     # A network's own twin may keep parameters of it, shuffled where they cannot be drawn anew; that of the next cannot.
-    next_twins = grouped_twins[1:] + grouped_twins[:1]
-    compared = {
+    next_twins = [*grouped_twins[1:], *grouped_twins[:1]]
+    compared: dict[str, list[tuple[Tensor, ...]]] = {
         "value": list(combinations(grouped, 2)),
-        PERMUTATION: [(group(a, sign), group(b, sign)) for a, b in permuted],
+        PERMUTATION: list(permuted),
         RANDOM_NETWORK: list(zip(grouped, next_twins, strict=False)),
     }
     for kind, pairs in compared.items():
         for metric, function in functions("stability").items() if pairs else ():
-            values = torch.stack([function(a, b) for a, b in pairs])
-            result.values[Key(*of, metric, kind)] = values.mean(dim=0).cpu()
-    result.values[Key(*of, "across_model_variance")] = metrics.across_model_variance(torch.stack(grouped)).cpu()
+            values = torch.stack([function(_displayed(a, key), _displayed(b, key)) for a, b in pairs])
+            result.values[key._replace(metric=metric, kind=kind)] = values.mean(dim=0).cpu()
+    stacked = torch.stack([_displayed(each, key) for each in grouped])
+    result.values[key._replace(metric="across_model_variance")] = metrics.across_model_variance(stacked).cpu()
+
+
+def _displayed(grouped: Tensor, key: Key) -> Tensor:
+    """Leave out what speaks against the class, where that stands apart."""
+    return grouped.clamp(min=0) if key.sign == "evidence" else grouped
 
 
 def _measure_sizes(
@@ -288,12 +260,12 @@ def _measure_sizes(
     protocol: Protocol,
     method: str,
     groupers: dict[str, Grouper],
-    maps: Sequence[Tensor],
+    maps: Sequence[PixelMaps],
     seed: int,
 ) -> None:
     """Variance of signed maps over models, and of maps with permuted pixels, by the size of the segments."""
-    generator = torch.Generator().manual_seed(seed)
-    permuted = [metrics.permute_pixels(each, generator) for each in maps]
+    generator = torch.Generator().manual_seed(derive_seed(seed, method, "sizes"))
+    permuted = [_permute(each, generator) for each in maps]
     for name in (PIXELS, *(grouping.name for grouping in protocol.sizes)):
         key = Key(method, name, "signed", SUMMED_VARIANCE)
         for kind, of in (("value", maps), (PERMUTATION, permuted)):
@@ -305,13 +277,20 @@ def _measure_sizes(
 
 
 def _measure_fidelity(
-    result: Measurement, of: tuple[str, str, str], network: nn.Module, grouped: Tensor, chunk: Chunk, protocol: Protocol
+    result: Measurement,
+    key: Key,
+    network: nn.Module,
+    grouped: Tensor,
+    chunk: Chunk,
+    images: Segmented,
+    protocol: Protocol,
 ) -> None:
     for what, measure in FIDELITY.items():
         first = slice(chunk.road if measure.costly else chunk.fidelity)
         if first.stop:
             with result.timed(what):
                 given = (chunk.inputs[first], grouped[first], chunk.targets[first])
-                found = measure.function(network, *given, protocol, chunk.seed)
+                (regions,) = images.by([protocol.regions])
+                found = measure.function(network, *given, protocol, chunk.seed, regions[first])
             for metric, values in zip(measure.metrics, found, strict=True):
-                result.values[Key(*of, metric)] = values.cpu()
+                result.values[key._replace(metric=metric)] = values.cpu()

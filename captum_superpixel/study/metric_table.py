@@ -11,11 +11,11 @@ from captum_superpixel.study.fidelity import FIDELITY
 
 __all__ = ["MAX_NULL", "METRICS", "NULLS", "PERMUTATION", "RANDOM_NETWORK", "Metric", "functions", "make_metrics"]
 
-Family: TypeAlias = Literal["stability", "fidelity", "localization"]
+Family: TypeAlias = Literal["stability", "fidelity", "localization", "complexity"]
 PERMUTATION, RANDOM_NETWORK = NULLS = ("permutation", "random_network")
 MAX_NULL = 0.9
 """Above this mean null no excess is reported: what is left of 1 is divided by, and would enlarge noise tenfold."""
-PerImage: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+PerImage: TypeAlias = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Metric:
     Args:
         title: What the tables call it.
         family: What it is about.
-        function: From two batches of maps (stability), or from maps and masks of objects (localization), to ``(N,)``;
-            None where it is computed otherwise.
+        function: From two batches of maps (stability), from maps and masks of objects (localization), or from maps
+            (complexity), to ``(N,)``; None where it is computed otherwise.
         higher_is_better: Whether a higher value is the better one.
         compared: Whether differences between groupings are reported with an interval of their own.
         claimed: Whether the study's claims are about it.

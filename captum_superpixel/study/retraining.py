@@ -12,14 +12,15 @@ from captum_superpixel import metrics
 from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel._store import Content
-from captum_superpixel.attr.methods import attribute_pixels
+from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.metrics.stability import top_pixels
 from captum_superpixel.study.acquiring import restored, train_one, training_settings
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import disjoint_parts
 from captum_superpixel.study.jobs import Job
 from captum_superpixel.study.measuring import measuring_settings
-from captum_superpixel.study.protocol import PIXELS, SIGNS, MapSign
+from captum_superpixel.study.protocol import PIXELS, SIGNS, Row
+from captum_superpixel.study.smoothing import Segmented
 from captum_superpixel.study.training import accuracy, length, predict
 
 __all__ = ["FRACTIONS", "measure_mege_reco", "measure_roar", "remove_most_relevant"]
@@ -53,33 +54,41 @@ def measure_mege_reco(study: Study) -> list[dict[str, Any]]:
     held_out = torch.arange(len(folds)).repeat_interleave(torch.tensor([len(images) for images, _ in first]))
     correct = torch.stack([torch.eq(*predict(network, _pairs(inputs, labels))) for network in networks])
     chunk_size = int(settings.chunk_size or 1)
+    # Of the image as it is, and without what knows nothing of it.
+    rows = {
+        grouping: [row for row in grouping.rows if row.sign in SIGNS and row.views == 1]
+        for grouping in protocol.groupings
+        if "null" not in grouping.roles
+    }
     made_with = measuring_settings(settings) | {
         "networks": [fingerprint(network) for network in networks],
         "images": fingerprint(inputs),
         "chunk_size": chunk_size,
-        "groupings": [grouping.describe() for grouping in protocol.groupings],
+        "groupings": [repr(grouping.smoothing) for grouping in rows],
+        "rows": ["\t".join(map(str, row)) for of_grouping in rows.values() for row in of_grouping],
     }
 
     def explain_and_compare(method: str) -> Content:
         study.report(f"comparing {method} over {settings.folds} folds")
-        grouped: dict[tuple[str, MapSign], list[Tensor]] = defaultdict(list)
+        grouped: dict[Row, list[Tensor]] = defaultdict(list)
         for start in range(0, len(inputs), chunk_size):
             images, targets = inputs[start : start + chunk_size], labels[start : start + chunk_size]
             maps = []
             for number, network in enumerate(networks):
                 seed = study.seed("fold", method, number, start)
-                maps.append(attribute_pixels(method, network, images, targets, protocol.method_settings, seed))
-            for grouping in protocol.groupings:
-                group, _ = grouping.bind(images)
-                for sign in SIGNS:
+                maps.append(attribute_views(method, network, images, targets, protocol.method_settings, seed))
+            segmented = Segmented(images)
+            for grouping, of_grouping in rows.items():
+                group, _ = grouping.bind(segmented)
+                for row in of_grouping:
                     # What is compared is the sum of magnitudes over the channels.
-                    summed = [group(each, sign).abs().sum(dim=1, keepdim=True).cpu() for each in maps]
-                    grouped[grouping.name, sign].append(torch.stack(summed))
-        rows = []
-        for (name, sign), parts in grouped.items():
+                    summed = [group(each, row.sign).abs().sum(dim=1, keepdim=True).cpu() for each in maps]
+                    grouped[row].append(torch.stack(summed))
+        found_rows = []
+        for row, parts in grouped.items():
             found = metrics.mege_reco(torch.cat(parts, dim=1), correct, held_out)
-            rows.append([name, sign, found.mege.item(), found.reco.item()])
-        return {"rows": rows}
+            found_rows.append([row.grouping, row.sign, found.mege.item(), found.reco.item()])
+        return {"rows": found_rows}
 
     compared = study.run(
         [Job(f"mege-{method}", made_with, partial(explain_and_compare, method)) for method in protocol.methods]
@@ -118,7 +127,7 @@ def measure_roar(study: Study, network: nn.Module) -> list[dict[str, Any]]:
     made_with = training_settings(study, settings.seed) | measuring_settings(settings)
     made_with |= {
         "explained_network": fingerprint(network),
-        "groupings": [grouping.describe() for grouping in groupings.values()],
+        "groupings": [repr(grouping.smoothing) for grouping in groupings.values()],
     }
 
     def scores(purpose: str, kind: tuple[str, str], inputs: Tensor, labels: Tensor) -> Tensor:
@@ -130,7 +139,7 @@ def measure_roar(study: Study, network: nn.Module) -> list[dict[str, Any]]:
         for first in range(0, len(inputs), _EXPLAINED_AT_ONCE):
             images, targets = (each[first : first + _EXPLAINED_AT_ONCE].to(study.device) for each in (inputs, labels))
             of_part = derive_seed(seed, first)
-            maps = attribute_pixels(method, network, images, targets, protocol.method_settings, of_part)
+            maps = attribute_views(method, network, images, targets, protocol.method_settings, of_part)
             group, _ = groupings[kind[1]].bind(images)
             found.append(group(maps, "magnitude").sum(dim=1).cpu())
         return torch.cat(found)

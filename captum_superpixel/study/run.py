@@ -11,6 +11,7 @@ from torch import nn
 from captum_superpixel import metrics
 from captum_superpixel._files import check_output_folder
 from captum_superpixel._store import Store
+from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.models.device import choose_device
 from captum_superpixel.models.memory_format import use_channels_last
 from captum_superpixel.study.acquiring import (
@@ -128,6 +129,10 @@ def _check(study: Study, networks: Sequence[StudyNetwork]) -> None:
     inputs = study.data.held_out.batch([0])
     for grouping in (*protocol.groupings, *protocol.sizes):
         grouping.bind(inputs)
+    for n_views in {row.views for row in protocol.rows}:
+        # Of a network that passes its input on: small images have few views.
+        first = torch.zeros(1, dtype=torch.int64)
+        attribute_views("Saliency", nn.Flatten(), inputs, first, protocol.method_settings, seed=0, n_views=n_views)
     if protocol.stability:
         try:
             metrics.ssim(inputs, inputs)

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
+from captum_superpixel.study.choice import N_VIEWS
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["DATASETS", "StudySettings", "describe_default"]
+__all__ = ["DATASETS", "METHOD_NAMES", "StudySettings", "describe_default"]
+
+METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
 
 Dataset = Literal["digits", "cifar10", "imagefolder"]
 DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
@@ -41,7 +44,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "chunk_size": 10,
     },
 }
-_FOR_ALL: dict[str, Any] = {"draws": 2}
+_FOR_ALL: dict[str, Any] = {"draws": 2, "methods": METHOD_NAMES, "n_views": N_VIEWS}
 _QUICK: dict[str, Any] = {"epochs": 8, "images": 60, "fidelity_images": 30, "road_images": 8, "draws": 1}
 _AT_LEAST = {
     "models": 1,
@@ -51,11 +54,12 @@ _AT_LEAST = {
     "fidelity_images": 0,
     "road_images": 0,
     "n_segments": 1,
+    "n_views": 1,
     "n_steps": 1,
     "n_samples": 1,
     "draws": 0,
     "auc_steps": 1,
-    "chunk_size": 1,
+    "chunk_size": 2,
     "seed": 0,
     "folds": 0,
 }
@@ -79,13 +83,17 @@ class StudySettings:
         images: How many held-out images are explained, of those that all networks classify correctly.
         fidelity_images: How many of them the insertion and the deletion curve are measured on.
         road_images: How many of them ROAD is measured on.
+        methods: Those of :data:`METHOD_NAMES` that are measured.
         n_segments: Segments of ``Slic``, and cells.
+        n_views: Views of each image that maps are averaged over, beside the maps of the image as it is; 1 leaves them
+            out.
         n_steps: Steps of IntegratedGradients.
         n_samples: Noisy copies for SmoothGrad.
         noise: Standard deviation of SmoothGrad's noise, for pixels in [0, 1].
         draws: Permutations for the permutation null.
         auc_steps: Steps of the insertion and the deletion curve.
-        chunk_size: Images that are explained and measured together, and held in memory with all of their maps.
+        chunk_size: Images that are explained and measured together, and held in memory with all of their maps; at
+            least two, each of which is held against another's map.
         folds: Folds for MeGe and ReCo, at least 3; 0 leaves them out.
         roar: Whether networks are retrained on images without their most relevant pixels.
         quick: Whether defaults are chosen for a first look, not for figures to rely on.
@@ -114,7 +122,9 @@ class StudySettings:
     images: int | None = None
     fidelity_images: int | None = None
     road_images: int | None = None
+    methods: tuple[str, ...] | None = None
     n_segments: int | None = None
+    n_views: int | None = None
     n_steps: int = 20
     n_samples: int = 20
     noise: float = 0.12
@@ -139,6 +149,8 @@ class StudySettings:
         checked_number("noise", self.noise, exclusive=True)
         if self.network is not None:
             checked_choice("network", self.network, list(RECIPES))
+        if self.methods is not None:
+            _check_methods(self.methods)
         if self.dataset == "digits":
             of_files = {"root": self.root, "classes": self.classes, **self.preprocessing}
             for name in (name for name, value in of_files.items() if value is not None):
@@ -184,10 +196,19 @@ class StudySettings:
         images = filled.images or 0
         return dataclasses.replace(
             filled,
+            methods=tuple(name for name in METHOD_NAMES if name in (filled.methods or ())),
             models=len(self.checkpoints) or self.models,
             fidelity_images=min(filled.fidelity_images or 0, images),
             road_images=min(filled.road_images or 0, images),
         )
+
+
+def _check_methods(methods: tuple[str, ...]) -> None:
+    """Raise ValueError unless these are some of the methods, each once."""
+    for name in methods:
+        checked_choice("method", name, METHOD_NAMES)
+    if not methods or len(set(methods)) < len(methods):
+        raise ValueError(f"methods={methods} must name at least one method, and each once; leave it out for all")
 
 
 def describe_default(name: str) -> str:

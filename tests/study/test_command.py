@@ -16,8 +16,8 @@ from captum_superpixel.cli import main
 from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.study import acquiring, command, data, run
 from captum_superpixel.study.command import add_study
-from captum_superpixel.study.protocol import METHOD_NAMES
-from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.choice import N_VIEWS
+from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 from captum_superpixel.study.training import RECIPES
 
 MODULE = """
@@ -76,7 +76,9 @@ SUPPLIED = ("--dataset", "imagefolder", "--size", "16", "--root")
         (["--images", "1"], "images must be at least 2, but 1"),
         (["--network", "resnet19"], "network='resnet19' is unknown"),
         (["--noise", "0"], "noise must be finite and above 0, but 0.0"),
-        (["--chunk", "0"], "chunk_size must be at least 1, but 0"),
+        (["--chunk", "1"], "chunk_size must be at least 2, but 1"),
+        (["--views", "0"], "n_views must be at least 1, but 0"),
+        (["--method", "Saliency", "--method", "GradCam"], "method='GradCam' is unknown: choose one of 'Saliency'"),
         (["--seed", "-1"], "seed must be at least 0, but -1"),
         (["--mege", "2"], "folds=2: MeGe compares networks trained on at least 3 folds"),
         (["--device", "gpu"], "device 'gpu' cannot be used"),
@@ -106,6 +108,7 @@ def test_bad_options(options: list[str], message: str, folder: Path, capsys: pyt
         (["--mean", "0.5", "0.5", "0.5"], "mean without std"),
         (["--out", "study_nets.py/inside"], "out study_nets.py/inside cannot be made or written to"),
         (["--models", "31"], "60 training images for 31 networks"),
+        (["--views", "19"], "n_views=19, but shifts of at most [1, 1] pixels and flips make only 18 different views"),
         (["--size", "2"], "small_cnn fails on an input of shape (1, 3, 2, 2)"),
         (["--std", "1", "1", "0", "--mean", "1", "1", "1"], "std must be finite and above 0"),
         (["--scale", "1"], "changes the units of mean and std: pass mean and std too"),
@@ -180,6 +183,7 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
         " --images 5 --fidelity-images 4 --road-images 3 --segments 7 --steps 6 --samples 8 --noise 0.3 --draws 4"
     )
     trained += " --chunk 2 --mege --roar --quick --seed 5 --size 64 --mean 1 2 3 --std 4 5 6 --scale 1"
+    trained += " --views 6 --method SmoothGrad --method Saliency"
     trained += " --channel-order bgr --on-unreadable skip --out o --device cpu"
     assert main(["study", *trained.split()]) == 0
     assert calls.pop() == (
@@ -195,6 +199,8 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
             fidelity_images=4,
             road_images=3,
             n_segments=7,
+            n_views=6,
+            methods=("SmoothGrad", "Saliency"),
             n_steps=6,
             n_samples=8,
             noise=0.3,
@@ -241,6 +247,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     words = " ".join(text.split())
     assert "held-out images to explain (default: 200; cifar10 1000; imagefolder 500; 60 with --quick)" in words
     assert "permutations for the null (default: 2; 1 with --quick)" in words
+    assert f"1 leaves them out (default: {N_VIEWS})" in words
     assert (
         f"what is trained: {', '.join(RECIPES)} (default: small_cnn; cifar10 resnet20; imagefolder resnet18)" in words
     )

@@ -12,7 +12,7 @@ from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.figures import alt_texts, draw_differences, draw_maps, draw_sizes, draw_stability
-from captum_superpixel.study.protocol import METHOD_NAMES, Protocol, standard_groupings
+from captum_superpixel.study.protocol import METHOD_NAMES, Protocol, Row, standard_groupings
 from captum_superpixel.study.settings import StudySettings
 
 
@@ -37,19 +37,28 @@ def check_texts(figure: Any) -> list[str]:
 
 
 def test_maps(settings_of: Callable[..., StudySettings], study_of: Callable[..., Study]) -> None:
-    groupings = standard_groupings(6, counts=(6,))
-    protocol = Protocol(MethodSettings(n_steps=2, n_samples=2, noise=0.1, signed=True), METHOD_NAMES, groupings)
+    """Magnitudes of one view, and last what is recommended for the method, as it is displayed."""
+    groupings = standard_groupings(6, n_views=3, counts=(6,))
+    settings = MethodSettings(n_steps=2, n_samples=2, noise=0.1, signed=True)
+    recommended: dict[str, Any] = {
+        "Saliency": Row("ensemble", "evidence", 3),
+        "IntegratedGradients": Row("blur", "evidence"),
+        "SmoothGrad": Row("pixels", "magnitude", 3),
+    }
+    protocol = Protocol(settings, METHOD_NAMES, groupings, recommended=recommended)
     study = study_of(settings_of(), protocol=protocol)
     network = small_cnn(3, generator=torch.Generator().manual_seed(0)).eval()
     figure = draw_maps(study, network, [5, 9, 13, 14, 20, 21])
     images = [image for axis in figure.axes for image in axis.get_images()]
-    assert len(images) == 3 * 3 * (1 + 4)
+    assert len(images) == 3 * 3 * (1 + 5 + 1)
     texts = check_texts(figure)
-    titles = [f"{method}: magnitudes of the first network's maps" for method in METHOD_NAMES]
+    titles = [f"{method}: maps of the first network" for method in METHOD_NAMES]
     assert [text for text in texts if text in titles] == titles
     assert ["magnitude" in text for text in texts if "relative to" in text] == [True] * 3
     for grouping in groupings:
         assert texts.count(grouping.name) == (3 if "drawn" in grouping.roles else 0)
+    for name in ("ensemble\nevidence, 3 views", "blur\nevidence", "pixels\nmagnitude, 3 views"):
+        assert texts.count(name) == 1
     shown = [study.data.classes[study.data.held_out.labels[index]] for index in (5, 9, 13)]
     assert 3 * shown == [text.split()[-1] for text in texts if text.startswith("label")]
 

@@ -1,9 +1,10 @@
-"""Measurements: every value is what Captum and the metrics give for a single image; nulls are what they say."""
+"""Measurements: every value is what the wrappers and the metrics give for a single image; nulls are what they say."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,18 +13,34 @@ from torch import Tensor, nn
 
 from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
-from captum_superpixel.attr.methods import MethodSettings, attribute_pixels
+from captum_superpixel.attr.methods import MethodSettings
+from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.masks import Grid, Slic
 from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.pooling import pool_segments
 from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
-from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, Grouping, Protocol
+from captum_superpixel.study.metric_table import METRICS, functions
+from captum_superpixel.study import fidelity
+from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, Grouping, Protocol, Row
+from captum_superpixel.study.smoothing import Segments
 
 STABILITY, LOCALIZATION = metrics.SIMILARITIES, metrics.LOCALIZATION
 FIDELITY = [name for name, metric in METRICS.items() if metric.family == "fidelity"]
-GROUPINGS = (Grouping("pixels"), Grouping("cells", (Grid(16),)), Grouping("Slic", (Slic(10), Slic(20))))
+COSTLY = [name for measure in fidelity.FIDELITY.values() if measure.costly for name in measure.metrics]
+COMPLEXITY = functions("complexity")
+GENERATORS: dict[str, tuple[ImageMaskGenerator, ...]] = {
+    "pixels": (),
+    "cells": (Grid(16),),
+    "Slic": (Slic(10), Slic(20)),
+}
+FORMS: Any = (("signed", 1), ("magnitude", 1), ("evidence", 1), ("magnitude", 3), ("evidence", 3))
+GROUPINGS = (
+    Grouping("pixels"),
+    Grouping("cells", Segments(GENERATORS["cells"])),
+    Grouping("Slic", Segments(GENERATORS["Slic"]), forms=FORMS),
+)
+ROWS = tuple(row for grouping in GROUPINGS for row in grouping.rows)
 PROTOCOL = Protocol(
     MethodSettings(n_steps=4, n_samples=3, noise=0.1, signed=True),
     METHOD_NAMES,
@@ -31,8 +48,16 @@ PROTOCOL = Protocol(
     draws=2,
     auc_steps=5,
     road_noise=0.02,
+    regions=Slic(10),
+    negative_weights={"Saliency": 0.25},
 )
-OF = [(method, grouping.name, sign) for method in METHOD_NAMES for grouping in GROUPINGS for sign in SIGNS]
+
+
+def key_of(method: str, row: Row, metric: str, kind: str = "value") -> Key:
+    return Key(method, row.grouping, row.sign, metric, kind, row.views)
+
+
+OF = [partial(key_of, method, row) for method in METHOD_NAMES for row in ROWS]
 
 
 def make_network(seed: int) -> nn.Module:
@@ -78,9 +103,9 @@ def part_of(chunk: Chunk, start: int, stop: int, **changes: int) -> Chunk:
     )
 
 
-def explained(method: str, network: nn.Module, chunk: Chunk, number: int) -> Tensor:
+def explained(method: str, network: nn.Module, chunk: Chunk, number: int, views: int = 1) -> PixelMaps:
     seed = derive_seed(chunk.seed, method, number)
-    return attribute_pixels(method, network, chunk.inputs, chunk.targets, PROTOCOL.method_settings, seed)
+    return attribute_views(method, network, chunk.inputs, chunk.targets, PROTOCOL.method_settings, seed, views)
 
 
 @cache
@@ -88,22 +113,41 @@ def segmented(generator: ImageMaskGenerator, image: Tensor) -> Tensor:
     return generator(image)
 
 
-def grouped(grouping: Grouping, image: Tensor, map_: Tensor, sign: str) -> Tensor:
-    """One map (1, C, H, W) of one image, straight from the generators."""
-    map_ = map_.abs() if sign == "magnitude" else map_
-    pooled = [pool_segments(map_, segmented(generator, image)) for generator in grouping.generators]
-    return sum(pooled[1:], pooled[0]) / len(pooled) if pooled else map_
+def grouped(method: str, row: Row, images: Sequence[Tensor], maps: PixelMaps, number: int) -> Tensor:
+    """The map (1, C, H, W) of one of several images, straight from the generators."""
+
+    def pool(map_: Tensor) -> Tensor:
+        pooled = [pool_segments(map_, segmented(generator, images[number])) for generator in GENERATORS[row.grouping]]
+        return sum(pooled[1:], pooled[0]) / len(pooled) if pooled else map_
+
+    signed, magnitude, contributions = (each[number : number + 1] for each in maps)
+    if row.sign == "evidence":
+        added = contributions.sum(dim=1, keepdim=True)
+        weight = 0.25 if method == "Saliency" else 0.5
+        return (pool(added.relu()) - weight * pool((-added).relu())).expand(1, 3, 16, 16)
+    return pool(magnitude if row.sign == "magnitude" else signed)
+
+
+def permuted(maps: PixelMaps, generator: torch.Generator) -> PixelMaps:
+    """All forms of a map by the same permutation."""
+    state = generator.get_state()
+    parts = []
+    for each in maps:
+        generator.set_state(state)
+        parts.append(metrics.permute_pixels(each, generator))
+    return PixelMaps(*parts)
 
 
 def test_every_key_is_there_and_counts_its_images(measured: Measurement) -> None:
     expected = {
-        Key(*of, metric, kind): 4
-        for of in OF
+        key(metric, kind): 4
+        for key in OF
         for metric in STABILITY
         for kind in ("value", "permutation", "random_network")
     }
-    expected |= {Key(*of, metric): 4 for of in OF for metric in ("across_model_variance", *LOCALIZATION)}
-    expected |= {Key(*of, metric): 2 if "road" in metric else 3 for of in OF for metric in FIDELITY}
+    on_all = ("across_model_variance", *LOCALIZATION, *COMPLEXITY)
+    expected |= {key(metric): 4 for key in OF for metric in on_all}
+    expected |= {key(metric): 2 if metric in COSTLY else 3 for key in OF for metric in FIDELITY}
     assert {key: len(values) for key, values in measured.values.items()} == expected
     for key, values in measured.values.items():
         assert values.dtype == torch.float64, key
@@ -126,57 +170,61 @@ def test_stability_is_the_mean_over_pairs_of_each_image(
     chunk: Chunk,
     images: list[Tensor],
 ) -> None:
-    maps = [explained(method, network, chunk, number) for number, network in enumerate(networks)]
-    of_twins = [explained(method, twin, chunk, 3 + number) for number, twin in enumerate(twins)]
-    generator = torch.Generator().manual_seed(derive_seed(77, method, "permutation"))
-    permuted = [
-        [metrics.permute_pixels(maps[i], generator), metrics.permute_pixels(maps[j], generator)]
-        for i, j in ((0, 1), (0, 2))  # two draws: the pairs of networks take turns
-    ]
-    pairs: dict[str, list[Sequence[Tensor]]] = {
-        "value": list(combinations(maps, 2)),
-        "permutation": list(permuted),
-        # Each network and the twin of the next: never a network and its own twin.
-        "random_network": [(maps[0], of_twins[1]), (maps[1], of_twins[2]), (maps[2], of_twins[0])],
-    }
-    for grouping in GROUPINGS:
-        for sign, (kind, compared) in product(SIGNS, pairs.items()):
+    """Evidence is compared as it is displayed, without what is negative."""
+    for views in (1, 3):
+        maps = [explained(method, network, chunk, number, views) for number, network in enumerate(networks)]
+        of_twins = [explained(method, twin, chunk, 3 + number, views) for number, twin in enumerate(twins)]
+        generator = torch.Generator().manual_seed(derive_seed(77, method, "permutation"))
+        pairs: dict[str, list[Sequence[PixelMaps]]] = {
+            "value": list(combinations(maps, 2)),
+            "permutation": [
+                [permuted(maps[i], generator), permuted(maps[j], generator)]
+                for i, j in ((0, 1), (0, 2))  # two draws: the pairs of networks take turns
+            ],
+            # Each network and the twin of the next: never a network and its own twin.
+            "random_network": [(maps[0], of_twins[1]), (maps[1], of_twins[2]), (maps[2], of_twins[0])],
+        }
+        for row, (kind, compared) in product((row for row in ROWS if row.views == views), pairs.items()):
             pooled = [
-                [[grouped(grouping, image, each[i : i + 1], sign) for each in pair] for i, image in enumerate(images)]
+                [[grouped(method, row, images, each, i) for each in pair] for i in range(len(images))]
                 for pair in compared
             ]
+            if row.sign == "evidence":
+                pooled = [[[each.relu() for each in pair] for pair in of_pair] for of_pair in pooled]
             for metric, function in STABILITY.items():
                 expected = np.mean([[function(a, b).item() for a, b in of_pair] for of_pair in pooled], axis=0)
-                key = Key(method, grouping.name, sign, metric, kind)
+                key = key_of(method, row, metric, kind)
                 np.testing.assert_allclose(measured.values[key], expected, atol=1e-5, err_msg=str(key))
 
 
 def test_variance_over_models(measured: Measurement, networks: list[nn.Module], chunk: Chunk) -> None:
-    maps = np.stack([explained("Saliency", network, chunk, n).double().numpy() for n, network in enumerate(networks)])
+    bundles = [explained("Saliency", network, chunk, number) for number, network in enumerate(networks)]
+    maps = np.stack([bundle.signed.double().numpy() for bundle in bundles])
     for sign, values in (("signed", maps), ("magnitude", np.abs(maps))):
         expected = values.var(axis=0, ddof=1).sum(axis=(1, 2, 3)) / (values.mean(axis=0) ** 2).sum(axis=(1, 2, 3))
         found = measured.values[Key("Saliency", "pixels", sign, "across_model_variance")]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("grouping", GROUPINGS, ids=lambda grouping: grouping.name)
+@pytest.mark.parametrize("method", ["Saliency", "IntegratedGradients"])
+@pytest.mark.parametrize("row", ROWS, ids=str)
 def test_fidelity_is_that_of_the_first_network_and_the_first_images(
-    grouping: Grouping,
-    sign: str,
+    row: Row,
+    method: str,
     measured: Measurement,
     networks: list[nn.Module],
     chunk: Chunk,
     images: list[Tensor],
 ) -> None:
-    maps = explained("IntegratedGradients", networks[0], chunk, 0)
-    values = {
-        name: measured.values[Key("IntegratedGradients", grouping.name, sign, name)]
-        for name in (*FIDELITY, *LOCALIZATION)
-    }
+    """Maps enter with their signs, evidence too."""
+    maps = explained(method, networks[0], chunk, 0, row.views)
+    values = {name: measured.values[key_of(method, row, name)] for name in (*FIDELITY, *LOCALIZATION, *COMPLEXITY)}
     assert chunk.object_masks is not None
     for i, image in enumerate(images):
-        pooled = grouped(grouping, image, maps[i : i + 1], sign)
+        pooled = grouped(method, row, images, maps, i)
+        displayed = pooled.relu() if row.sign == "evidence" else pooled
+        for name, function in COMPLEXITY.items():
+            assert values[name][i].item() == pytest.approx(function(displayed).item(), abs=1e-4), name
         for name, function in LOCALIZATION.items():
             expected = function(pooled, chunk.object_masks[i : i + 1]).item()
             assert values[name][i].item() == pytest.approx(expected, abs=1e-5), name
@@ -201,15 +249,15 @@ def test_networks_that_are_the_same_agree(networks: list[nn.Module], chunk: Chun
     found = measure(
         dataclasses.replace(PROTOCOL, draws=0, fidelity=False), [networks[0], networks[0]], [], chunk
     ).values
-    for of in OF:
-        agreement = found[Key(*of, "ssim")]
-        if of[0] == "SmoothGrad":
+    for key in OF:
+        agreement = found[key("ssim")]
+        if key("ssim").method == "SmoothGrad":
             assert agreement.max() < 0.999
-            assert found[Key(*of, "across_model_variance")].min() > 0
+            assert found[key("across_model_variance")].min() > 0
         else:
             assert torch.allclose(agreement, torch.ones(4, dtype=torch.float64))
-            assert torch.equal(found[Key(*of, "top_k_iou")], torch.ones(4, dtype=torch.float64))
-            assert torch.equal(found[Key(*of, "across_model_variance")], torch.zeros(4, dtype=torch.float64))
+            assert torch.equal(found[key("top_k_iou")], torch.ones(4, dtype=torch.float64))
+            assert torch.equal(found[key("across_model_variance")], torch.zeros(4, dtype=torch.float64))
 
 
 def test_the_random_network_is_the_twin_of_the_next(networks: list[nn.Module], chunk: Chunk) -> None:
@@ -226,7 +274,7 @@ def test_permuted_pixels_agree_by_chance(networks: list[nn.Module]) -> None:
     """Of independent maps a tenth of the top tenth is shared, on average, and nothing is correlated."""
     inputs = torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     chunk = Chunk(inputs, torch.arange(16) % 4, None, fidelity=0, road=0, seed=0)
-    groupings = (Grouping("pixels"), Grouping("cells", (Grid(16),)))
+    groupings = (Grouping("pixels"), Grouping("cells", Segments((Grid(16),))))
     protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",), groupings=groupings, draws=6)
     found = measure(protocol, networks, [], chunk).values
     for sign in SIGNS:
@@ -249,7 +297,7 @@ def test_permuted_pixels_agree_by_chance(networks: list[nn.Module]) -> None:
 
 def test_one_network_is_measured_for_fidelity_alone(networks: list[nn.Module], chunk: Chunk) -> None:
     found = measure(PROTOCOL, networks[:1], [], chunk)
-    assert {key.metric for key in found.values} == {*FIDELITY, *LOCALIZATION}
+    assert {key.metric for key in found.values} == {*FIDELITY, *LOCALIZATION, *COMPLEXITY}
     assert {key.kind for key in found.values} == {"value"}
 
 
@@ -263,15 +311,15 @@ def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk)
 
     unknown = dataclasses.replace(chunk, object_masks=None, fidelity=0, road=0)
     without = run(dataclasses.replace(protocol, draws=0), twins=[], chunk=unknown).values
-    assert {key.metric for key in without} == {*STABILITY, "across_model_variance"}
+    assert {key.metric for key in without} == {*STABILITY, "across_model_variance", *COMPLEXITY}
     assert {key.kind for key in without} == {"value"}
     called.clear()
     fidelity = run(dataclasses.replace(protocol, stability=False), twins=[], chunk=chunk).values
-    assert {key.metric for key in fidelity} == {*FIDELITY, *LOCALIZATION}
+    assert {key.metric for key in fidelity} == {*FIDELITY, *LOCALIZATION, *COMPLEXITY}
     assert set(called) == {0}
     called.clear()
     located = run(dataclasses.replace(protocol, stability=False, fidelity=False), twins=[], chunk=chunk).values
-    assert {key.metric for key in located} == set(LOCALIZATION)
+    assert {key.metric for key in located} == {*LOCALIZATION, *COMPLEXITY}
     assert called == [0]
 
 
@@ -311,14 +359,15 @@ def test_the_seed_decides_what_is_random(
 
 
 def test_the_variance_of_sizes(networks: list[nn.Module], chunk: Chunk) -> None:
-    sizes = (Grouping("cells 4", (Grid(4),)),)
+    sizes = (Grouping("cells 4", Segments((Grid(4),))),)
     protocol = Protocol(PROTOCOL.method_settings, ("Saliency",), GROUPINGS[:1], sizes=sizes, draws=0, fidelity=False)
     found = measure(protocol, networks, [], dataclasses.replace(chunk, object_masks=None))
-    maps = np.stack([explained("Saliency", network, chunk, n).double().numpy() for n, network in enumerate(networks)])
+    bundles = [explained("Saliency", network, chunk, number) for number, network in enumerate(networks)]
+    maps = np.stack([bundle.signed.double().numpy() for bundle in bundles])
     cells = maps.reshape(3, 4, 3, 2, 8, 2, 8).mean(axis=(4, 6))
     generator = torch.Generator().manual_seed(derive_seed(77, "Saliency", "sizes"))
-    permuted = np.stack([metrics.permute_pixels(torch.from_numpy(each), generator).numpy() for each in maps])
-    shuffled = permuted.reshape(3, 4, 3, 2, 8, 2, 8).mean(axis=(4, 6))
+    mixed = np.stack([metrics.permute_pixels(torch.from_numpy(each), generator).numpy() for each in maps])
+    shuffled = mixed.reshape(3, 4, 3, 2, 8, 2, 8).mean(axis=(4, 6))
 
     def summed(values: np.ndarray) -> np.ndarray:
         return np.asarray(values.var(axis=0, ddof=1).reshape(4, -1).sum(axis=1))
@@ -326,7 +375,7 @@ def test_the_variance_of_sizes(networks: list[nn.Module], chunk: Chunk) -> None:
     of: Callable[..., Key] = partial(Key, "Saliency", sign="signed", metric="summed_variance")
     for key, expected in (
         (of(grouping="pixels"), summed(maps)),
-        (of(grouping="pixels", kind="permutation"), summed(permuted)),
+        (of(grouping="pixels", kind="permutation"), summed(mixed)),
         (of(grouping="cells 4"), 64 * summed(cells)),
         (of(grouping="cells 4", kind="permutation"), 64 * summed(shuffled)),
     ):

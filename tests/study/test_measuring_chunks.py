@@ -9,11 +9,15 @@ import torch
 from torch import nn
 
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel._store import StoreError
+from captum_superpixel.attr.methods import MethodSettings
+from captum_superpixel.masks import Grid
 from captum_superpixel.study import measuring
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure_chunks, measuring_settings
-from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.protocol import Grouping, Protocol
 from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.smoothing import Blur
 
 
 def test_join() -> None:
@@ -64,19 +68,27 @@ def test_chunks_hold_the_chosen_images(
 
     monkeypatch.setattr(measuring, "measure", noted)
     lines: list[str] = []
-    settings = settings_of(images=5, chunk_size=2, fidelity_images=3, road_images=1)
+    settings = settings_of(images=6, chunk_size=2, fidelity_images=3, road_images=1)
     study = study_of(settings, report=lines.append)
-    chosen = [7, 3, 11, 0, 20]
+    chosen = [7, 3, 11, 0, 20, 4]
     measured = measure_chunks(study, [], [], chosen)
     held_out = study.data.held_out
     assert torch.equal(torch.cat([chunk.inputs for chunk in seen]), held_out.batch(chosen))
     assert torch.cat([chunk.targets for chunk in seen]).tolist() == held_out.labels[chosen].tolist()
-    assert [(len(chunk.inputs), chunk.fidelity, chunk.road) for chunk in seen] == [(2, 2, 1), (2, 1, 0), (1, 0, 0)]
+    assert [(len(chunk.inputs), chunk.fidelity, chunk.road) for chunk in seen] == [(2, 2, 1), (2, 1, 0), (2, 0, 0)]
     assert [chunk.seed for chunk in seen] == [derive_seed(0, "images", start) for start in (0, 2, 4)]
-    assert (measured.n_images, *(len(values) for values in measured.values.values())) == (5, 5)
-    assert lines == [f"explained and measured {count} of 5 images" for count in (2, 4, 5)]
+    assert (measured.n_images, *(len(values) for values in measured.values.values())) == (6, 6)
+    assert lines == [f"explained and measured {count} of 6 images" for count in (2, 4, 6)]
     measure_chunks(study, [], [], chosen)
     assert len(seen) == 3
+    # A single image that is left over would have no other one beside it.
+    seen.clear()
+    lines.clear()
+    again = study_of(settings, report=lines.append, data=study.data)
+    assert measure_chunks(again, [], [], chosen[:5]).n_images == 5
+    assert [(len(chunk.inputs), chunk.fidelity, chunk.road) for chunk in seen] == [(2, 2, 1), (3, 1, 0)]
+    assert torch.equal(seen[1].inputs, held_out.batch(chosen[2:5]))
+    assert lines == [f"explained and measured {count} of 5 images" for count in (2, 5)]
 
 
 def test_what_decides_figures(settings_of: Callable[..., StudySettings]) -> None:
@@ -87,3 +99,33 @@ def test_what_decides_figures(settings_of: Callable[..., StudySettings]) -> None
     changed = {"seed": 1, "n_steps": 3, "noise": 0.5, "draws": 7, "mean": (0.0,) * 3, "std": (1.0,) * 3}
     for name, value in changed.items():
         assert measuring_settings(plain) != measuring_settings(dataclasses.replace(plain, **{name: value})), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"methods": ("SmoothGrad",)}, r"methods="),
+        ({"negative_weights": {"Saliency": 0.25}}, r"negative_weights\.Saliency=absent \(now 0\.25\)"),
+        ({"regions": Grid(5)}, r"regions='Slic\(n_segments=30\)' \(now 'Grid\(n_segments=5\)'\)"),
+        ({"groupings": (Grouping("blur", Blur(0.1001)),)}, r"groupings="),
+        ({"groupings": (Grouping("blur", Blur(0.1), forms=(("signed", 1),)),)}, r"rows="),
+        ({"groupings": (Grouping("blur", Blur(0.1), forms=(("signed", 3), ("magnitude", 1))),)}, r"rows="),
+    ],
+)
+def test_parts_of_another_protocol_are_not_taken_up(
+    changes: dict[str, Any],
+    named: str,
+    settings_of: Callable[..., StudySettings],
+    study_of: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measuring, "measure", lambda *given: Measurement(n_images=len(given[-1].inputs)))
+    protocol = Protocol(MethodSettings(), ("Saliency",), (Grouping("blur", Blur(0.1)),))
+    study = study_of(settings_of(images=2, chunk_size=2), protocol=protocol)
+    measure_chunks(study, [], [], [3, 4])
+    changed = dataclasses.replace(study, protocol=dataclasses.replace(protocol, **changes))
+    with pytest.raises(StoreError, match=rf"images-00000\.pt was made with other settings.*{named}"):
+        measure_chunks(changed, [], [], [3, 4])
+    views = dataclasses.replace(study, settings=dataclasses.replace(study.settings, n_views=5))
+    with pytest.raises(StoreError, match=r"n_views=8 \(now 5\)"):
+        measure_chunks(views, [], [], [3, 4])

@@ -71,7 +71,7 @@ def test_a_new_fidelity_metric_is_a_line_in_its_table(monkeypatch: pytest.Monkey
     """Its function is given the maps as they were grouped, of as many images as insertion and deletion."""
 
     def scores_of_target(
-        network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int
+        network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
     ) -> tuple[Tensor, ...]:
         assert protocol.auc_steps == 3
         return network(inputs).gather(1, targets[:, None])[:, 0], maps.flatten(1).sum(dim=1) + seed

@@ -1,236 +1,168 @@
-"""The protocol: identities of its groupings, and their roles."""
+"""The protocol: what is measured, compared and claimed, by the settings and by what was chosen."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from captum.attr import Saliency
-from torch import Tensor, nn
 
-from captum_superpixel import SuperpixelGrouped
-from captum_superpixel._untyped import ndimage
-from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
-from captum_superpixel.pooling import pool_segments
+from captum_superpixel.attr.methods import MethodSettings
+from captum_superpixel.masks import Grid, Slic
+from captum_superpixel.study import protocol as protocol_module
+from captum_superpixel.study.choice import Choice, Recommended, choice_for
 from captum_superpixel.study.context import Study
+from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouping, size_groupings, standard_groupings
 from captum_superpixel.study.protocol import (
-    PIXELS,
-    SIGNS,
-    Grouping,
-    size_groupings,
-    standard_groupings,
+    METHOD_NAMES,
+    Claim,
+    Protocol,
+    claims_about,
+    compared_rows,
+    make_protocol,
+    recommended_rows,
 )
+from captum_superpixel.study.rows import PIXELS, Row
+from captum_superpixel.study.smoothing import Segments
 
-STANDARD = {grouping.name: grouping for grouping in standard_groupings(12)}
-NAMES = list(STANDARD)
-
-
-@pytest.fixture
-def images() -> Tensor:
-    """Three images (3, 3, 24, 20): blocks of color, a gradient, and noise."""
-    generator = torch.Generator().manual_seed(2)
-    blocks = torch.rand(3, 4, 4, generator=generator).repeat_interleave(6, 1).repeat_interleave(5, 2)
-    ramp = torch.linspace(0, 1, 20).expand(3, 24, 20)
-    return torch.stack([blocks, ramp, torch.rand(3, 24, 20, generator=generator)])
-
-
-@pytest.fixture
-def maps() -> Tensor:
-    return torch.randn(3, 3, 24, 20, generator=torch.Generator().manual_seed(4))
-
-
-def test_the_standard_groupings(images: Tensor) -> None:
-    assert STANDARD[PIXELS].generators == ()
-    assert STANDARD[PIXELS].blur == 0
-    assert STANDARD["cells"].generators == (Grid(12),)
-    assert STANDARD["Slic"].generators == (Slic(12),)
-    assert STANDARD["Felzenszwalb"].generators == (Felzenszwalb(),)
-    assert list(STANDARD["ensemble"].generators) == multiscale()
-    cells = {generator.n_segments for generator in STANDARD["cell ensemble"].generators}  # type: ignore[attr-defined]
-    assert cells == {generator.n_segments for generator in multiscale()}
-    assert STANDARD["blur"].blur == 1.5 / 32
-    assert len({grouping.describe() for grouping in STANDARD.values()}) == len(standard_groupings(12)) == len(STANDARD)
-    assert len({grouping.meaning for grouping in STANDARD.values()}) == len(STANDARD)
-    controls = {"cells", "cell ensemble", "blur"}
-    assert {name for name, grouping in STANDARD.items() if grouping.meaning.startswith("control: ")} == controls
-
-
-def test_the_counts_and_the_preprocessing_reach_all_generators() -> None:
-    groupings = standard_groupings(9, counts=(5, 8), denormalize=(0.5, 0.25), channel_order="bgr")
-    of = {grouping.name: grouping.generators for grouping in groupings}
-    assert list(of["ensemble"]) == multiscale((5, 8), denormalize=(0.5, 0.25), channel_order="bgr")
-    assert of["cell ensemble"] == (Grid(5), Grid(8))
-    for generator in (*of["Slic"], *of["Felzenszwalb"]):
-        assert (generator.denormalize, generator.channel_order) == (Slic(denormalize=(0.5, 0.25)).denormalize, "bgr")
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("sign", SIGNS)
-def test_constant_maps_stay(name: str, sign: str, images: Tensor) -> None:
-    group, _ = STANDARD[name].bind(images)
-    constant = torch.tensor([-2.0, 0.5, 3.0]).view(1, 3, 1, 1).expand(3, 3, 24, 20)
-    expected = constant.abs() if sign == "magnitude" else constant
-    assert torch.allclose(group(constant, sign), expected, atol=1e-5)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_grouping_is_linear_and_magnitudes_are_pooled_before(name: str, images: Tensor, maps: Tensor) -> None:
-    group, _ = STANDARD[name].bind(images)
-    other = maps.roll(3, dims=-1)
-    assert torch.allclose(
-        group(2 * maps - other, "signed"), 2 * group(maps, "signed") - group(other, "signed"), atol=1e-5
-    )
-    assert torch.equal(group(maps, "magnitude"), group(maps.abs(), "signed"))
-    assert torch.equal(group(-maps, "magnitude"), group(maps, "magnitude"))
-    assert (group(maps, "magnitude") >= group(maps, "signed").abs() - 1e-6).all()
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if not STANDARD[name].blur])
-def test_grouping_keeps_the_sum_of_each_channel(name: str, images: Tensor, maps: Tensor) -> None:
-    group, _ = STANDARD[name].bind(images)
-    assert torch.allclose(group(maps, "signed").sum((2, 3)), maps.sum((2, 3)), atol=1e-3)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_image_alone_and_in_a_batch(name: str, images: Tensor, maps: Tensor) -> None:
-    together, _ = STANDARD[name].bind(images)
-    alone = [STANDARD[name].bind(images[i : i + 1])[0](maps[i : i + 1], "signed") for i in range(3)]
-    assert torch.allclose(together(maps, "signed"), torch.cat(alone), atol=1e-6)
-
-
-def test_pixels_are_left_as_they_are(images: Tensor, maps: Tensor) -> None:
-    group, segments = STANDARD["pixels"].bind(images)
-    assert segments == 24 * 20
-    assert torch.equal(group(maps, "signed"), maps)
-    assert torch.equal(group(maps, "magnitude"), maps.abs())
-
-
-def test_a_cell_for_every_pixel_is_pixels(images: Tensor, maps: Tensor) -> None:
-    group, segments = Grouping("all", (Grid(24 * 20),)).bind(images)
-    assert segments == 24 * 20
-    assert torch.equal(group(maps, "signed"), maps)
-
-
-def test_cells_are_the_means_of_blocks(images: Tensor, maps: Tensor) -> None:
-    group, segments = Grouping("cells", (Grid(30),)).bind(images)  # 6 by 5 of 4 x 4 pixels
-    assert segments == 30
-    blocks = maps.view(3, 3, 6, 4, 5, 4).mean(dim=(3, 5))
-    expected = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    assert torch.allclose(group(maps, "signed"), expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["cell ensemble", "ensemble"])
-def test_an_ensemble_is_the_mean_over_its_members(name: str, images: Tensor, maps: Tensor) -> None:
-    group, segments = STANDARD[name].bind(images)
-    masks = [generator(images) for generator in STANDARD[name].generators]
-    expected = torch.zeros_like(maps)
-    for mask in masks:
-        expected += pool_segments(maps, mask) / len(masks)
-    assert torch.allclose(group(maps, "signed"), expected, atol=1e-6)
-    counts = [len(set(mask[i].flatten().tolist())) for mask in masks for i in range(3)]
-    assert segments == pytest.approx(np.mean(counts))
-
-
-def test_the_mean_number_of_segments_is_over_the_images(images: Tensor) -> None:
-    counts = [len(mask.unique()) for mask in Felzenszwalb()(images)]
-    assert len(set(counts)) > 1
-    assert STANDARD["Felzenszwalb"].bind(images)[1] == pytest.approx(np.mean(counts))
-
-
-@pytest.mark.parametrize("spatial", [(24, 20), (32, 64)])
-def test_blur_against_scipy(spatial: tuple[int, int]) -> None:
-    """A Gaussian of 3/64 of the shorter side, whose weights beyond the border are shared out over those inside."""
-    maps = torch.randn(2, 3, *spatial, generator=torch.Generator().manual_seed(1))
-    group, _ = STANDARD["blur"].bind(maps)
-
-    def gaussian(values: Any) -> Any:
-        return ndimage.gaussian_filter(values, 1.5 * min(spatial) / 32, mode="constant", truncate=12)
-
-    inside = gaussian(np.ones(spatial))
-    for image, blurred in zip(maps, group(maps, "signed"), strict=True):
-        for channel, result in zip(image.numpy(), blurred.numpy(), strict=True):
-            np.testing.assert_allclose(result, gaussian(channel.astype(np.float64)) / inside, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_maps_are_not_written_to(name: str, images: Tensor, maps: Tensor) -> None:
-    before = maps.clone()
-    group: Callable[..., Tensor] = STANDARD[name].bind(images)[0]
-    for sign in SIGNS:
-        group(maps, sign)
-    assert torch.equal(maps, before)
-
-
-def test_sizes_grow_and_leave_four_segments() -> None:
-    groupings = size_groupings(32, 32, denormalize=(0.5, 0.25), channel_order="bgr")
-    assert [grouping.name for grouping in groupings[::2]] == [f"Slic {n}" for n in (256, 113, 64, 28, 16, 7, 4)]
-    assert [grouping.family for grouping in groupings] == ["Slic", "cells"] * 7
-    assert groupings[0].generators == (Slic(256, denormalize=(0.5, 0.25), channel_order="bgr"),)
-    assert groupings[-1].generators == (Grid(4),)
-    assert size_groupings(3, 3) == ()
-    names = [grouping.name for grouping in size_groupings(4, 5)]
-    assert names == ["Slic 5", "cells 5"]
-    names = [grouping.name for grouping in size_groupings(4, 4)]
-    assert names == ["Slic 4", "cells 4"]
-
-
-@pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("name", [name for name, grouping in STANDARD.items() if grouping.generators])
-def test_groups_are_those_of_superpixel_grouped(name: str, sign: str, images: Tensor) -> None:
-    """What is studied is what is advertised, bit for bit: the wrapper around a method, with the same generators."""
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5))
-    network.requires_grad_(False)
-    options = {"target": [0, 3, 1], "abs": False}
-    pixels = Saliency(network).attribute(images.clone().requires_grad_(), **options)
-    reduction: Any = "abs_mean" if sign == "magnitude" else "mean"
-    generators = list(STANDARD[name].generators)
-    wrapped = SuperpixelGrouped(Saliency(network), generators, reduction=reduction)
-    group, _ = STANDARD[name].bind(images)
-    assert torch.equal(
-        group(pixels, sign),  # type: ignore[arg-type]
-        wrapped.attribute(images.clone().requires_grad_(), **options),
-    )
-
-
-def names_with(role: str) -> list[str]:
-    return [name for name, grouping in STANDARD.items() if role in grouping.roles]
-
-
-def test_roles() -> None:
-    """What claims are about is a candidate, and what it is set above a control; pixels are never left out."""
-    assert names_with("of the paper") == ["Slic"]
-    assert names_with("recommended") == ["ensemble"]
-    candidates, controls = set(names_with("candidate")), set(names_with("control"))
-    assert candidates >= {"Slic", "Felzenszwalb", "ensemble"}
-    assert controls >= {PIXELS, "cells", "cell ensemble", "blur"}
-    assert candidates | controls == set(NAMES)
-    for role in ("drawn", "retrained"):
-        assert set(names_with(role)) >= {PIXELS, "Slic", "ensemble"}
-    for grouping in STANDARD.values():
-        claimed = {"of the paper", "recommended"} & set(grouping.roles)
-        assert bool(grouping.rivals) == bool(claimed)
-        assert set(grouping.rivals) <= controls - {grouping.name}
-        if claimed:
-            assert grouping.name in candidates
-            assert grouping.rivals[0] == PIXELS
+STANDARD = standard_groupings(12, n_views=5)
+ROWS = {row for grouping in STANDARD for row in grouping.rows}
+BEST = Row("ensemble", "evidence", 5)
 
 
 def test_all_settings_reach_the_protocol(
     settings_of: Callable[..., Any], study_of: Callable[..., Study], squares_root: Path
 ) -> None:
     given = {"n_segments": 7, "n_steps": 3, "n_samples": 4, "noise": 0.25, "draws": 5, "auc_steps": 6, "models": 3}
-    study = study_of(settings_of(**given, mean=(0.5,) * 3, std=(0.5,) * 3))
+    study = study_of(settings_of(**given, n_views=5, mean=(0.5,) * 3, std=(0.5,) * 3))
     protocol, methods = study.protocol, study.protocol.method_settings
     assert (methods.n_steps, methods.n_samples, methods.noise) == (3, 4, 0.5)  # for inputs from -1 to 1
     assert (methods.baseline, methods.signed, methods.images_at_once) == (0.0, True, 256)
     assert (protocol.draws, protocol.auc_steps, protocol.road_noise) == (5, 6, 0.02)
     assert protocol.stability
-    of = {grouping.name: grouping for grouping in (*protocol.groupings, *protocol.sizes)}
-    assert [grouping.name for grouping in protocol.groupings] == NAMES
     options: dict[str, Any] = {"denormalize": ((0.5,) * 3, (0.5,) * 3)}
-    assert (of["Slic"].generators, of["cells"].generators) == ((Slic(7, **options),), (Grid(7),))
+    assert protocol.groupings == standard_groupings(7, n_views=5, **options)
+    assert protocol.regions == Slic(7, **options)
     assert protocol.sizes == size_groupings(16, 16, **options)
-    one = study_of(settings_of(models=1), data=study.data).protocol
-    assert (one.stability, one.sizes) == (False, ())
+    assert protocol.recommended == dict.fromkeys(METHOD_NAMES, BEST)
+    assert protocol.claims == claims_about(protocol.groupings, protocol.recommended)
+    assert protocol.compared == compared_rows(protocol.groupings, protocol.claims)
+    one = study_of(settings_of(models=1, methods=("SmoothGrad",), n_views=1), data=study.data).protocol
+    assert (one.stability, one.sizes, one.methods) == (False, (), ("SmoothGrad",))
+    assert {row.views for row in one.rows} == {1}
+    assert one.recommended == {"SmoothGrad": Row("ensemble", "evidence")}
+
+
+def test_the_choice_reaches_the_protocol(
+    settings_of: Callable[..., Any], study_of: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    by_method = {"SmoothGrad": Recommended(sign="magnitude"), "Saliency": Recommended(negative_weight=0.25)}
+    choice = Choice((9,), (4.0,), recommended=by_method)
+
+    def chosen(height: int, width: int) -> Choice:
+        seen.append((height, width))
+        return choice
+
+    settings = settings_of(n_views=3)
+    data = study_of(settings).data
+    monkeypatch.setattr(protocol_module, "choice_for", chosen)
+    protocol = make_protocol(settings, data)
+    assert seen == [(16, 16)]
+    assert protocol.negative_weights == {"Saliency": 0.25, "IntegratedGradients": 0.5, "SmoothGrad": 0.5}
+    evidence = Row("ensemble", "evidence", 3)
+    recommended = {"Saliency": evidence, "IntegratedGradients": evidence, "SmoothGrad": Row("ensemble", "magnitude", 3)}
+    assert protocol.recommended == recommended
+    of = {grouping.name: grouping for grouping in protocol.groupings}
+    assert len(of["ensemble"].smoothing.generators) == 1  # type: ignore[attr-defined]
+    assert FORMER_ENSEMBLE in of
+
+
+def test_one_choice_for_every_size() -> None:
+    """Each is used: it is the first whose longest side is not exceeded."""
+    assert isinstance(choice_for(32, 500), Choice)
+    assert choice_for(10**6, 10**6) == choice_for(10**7, 10**6)
+
+
+def test_what_is_compared() -> None:
+    claims = claims_about(STANDARD, {"Saliency": BEST})
+    pairs = compared_rows(STANDARD, claims)
+    assert len(set(pairs)) == len(pairs)
+    assert {row for pair in pairs for row in pair} <= ROWS
+    claimed = {(claim.row, claim.rival) for claim in claims}
+    assert claimed <= set(pairs)
+    others = {(row, rival) for row, rival in pairs if (row, rival) not in claimed or row[1:] == rival[1:]}
+    # The same rule and the same number of passes.
+    assert {row[1:] == rival[1:] for row, rival in others} == {True}
+    assert {row.grouping for row, _ in others} == {"Slic", "Felzenszwalb", "ensemble"}
+    controls = {PIXELS, "cells", "cell ensemble", "blur", "narrow blur", "wide blur", "guided filter"}
+    for name in ("Slic", "Felzenszwalb", "ensemble"):
+        assert {rival.grouping for row, rival in others if row == Row(name, "magnitude")} == controls
+    assert {rival.grouping for row, rival in others if row == BEST} == controls - {"cells", "narrow blur", "wide blur"}
+
+
+def test_what_is_claimed() -> None:
+    claims = claims_about(STANDARD, dict.fromkeys(METHOD_NAMES, BEST))
+    of_paper = [
+        Claim(Row("Slic", sign), Row(rival, sign), "raw")  # type: ignore[arg-type]
+        for sign in ("signed", "magnitude")
+        for rival in (PIXELS, "cells")
+    ]
+    of_paper += [Claim(Row(name, "signed"), Row(PIXELS, "signed"), "corrected") for name in ("Slic", "ensemble")]
+    rivals = [
+        Row(PIXELS, "magnitude"),
+        Row("ensemble", "magnitude"),
+        *(Row(name, "evidence", 5) for name in ("blur", "guided filter", "cell ensemble")),
+    ]
+    nulls = [
+        Row("centered Gaussian", "magnitude"),
+        Row("another image", "magnitude", 5),
+        Row("shuffled", "magnitude", 5),
+    ]
+    assert list(claims) == [
+        *of_paper,
+        *(Claim(BEST, rival, "corrected") for rival in rivals),
+        *(Claim(BEST, rival, "fidelity") for rival in (*rivals, *nulls)),
+    ]
+
+
+def test_claims_by_method_and_against_what_was_recommended_before() -> None:
+    groupings = standard_groupings(12, n_views=5, choice=Choice((9,), (4.0,)))
+    former, magnitude = Row(FORMER_ENSEMBLE, "magnitude"), Row("ensemble", "magnitude")
+    recommended = {"Saliency": BEST, "IntegratedGradients": magnitude, "SmoothGrad": BEST}
+    claims = claims_about(groupings, recommended)[6:]
+    assert {(claim.row, claim.methods) for claim in claims} == {
+        (BEST, ("Saliency", "SmoothGrad")),
+        (magnitude, ("IntegratedGradients",)),
+    }
+    for row in (BEST, magnitude):
+        assert Claim(row, former, "fidelity", next(c.methods for c in claims if c.row == row)) in claims
+    # Where it is still the same ensemble, what was recommended before is not set above itself.
+    still = claims_about(STANDARD, {"Saliency": magnitude})
+    assert all(claim.row != claim.rival for claim in still)
+    assert Claim(magnitude, Row("blur", "magnitude"), "corrected") in still
+
+
+def test_recommended_rows_have_views_only_where_there_are_any() -> None:
+    choice = Choice(recommended={"SmoothGrad": Recommended("Slic", "magnitude", over_views=False)})
+    assert recommended_rows(choice, METHOD_NAMES, 5) == {
+        "Saliency": BEST,
+        "IntegratedGradients": BEST,
+        "SmoothGrad": Row("Slic", "magnitude"),
+    }
+    assert recommended_rows(choice, ("Saliency",), 1) == {"Saliency": Row("ensemble", "evidence")}
+
+
+@pytest.mark.parametrize("name", ["compared", "claims", "recommended"])
+def test_what_is_not_measured_is_refused(name: str) -> None:
+    pixels, other = Row(PIXELS, "signed"), Row("cells", "magnitude", 3)
+    changes: dict[str, Any] = {
+        "compared": ((pixels, other),),
+        "claims": (Claim(other, pixels, "raw"),),
+        "recommended": {"Saliency": other},
+    }
+    cells = Grouping("cells", Segments((Grid(4),)))
+    protocol = Protocol(MethodSettings(), METHOD_NAMES, (Grouping(PIXELS), cells))
+    assert protocol.rows == (pixels, Row(PIXELS, "magnitude"), Row("cells", "signed"), Row("cells", "magnitude"))
+    with pytest.raises(ValueError, match=r"grouping='cells', sign='magnitude', views=3.* no grouping measures it"):
+        dataclasses.replace(protocol, **{name: changes[name]})

@@ -23,14 +23,18 @@ from captum_superpixel.study.data import disjoint_parts
 from captum_superpixel.study.protocol import Grouping, Protocol, standard_groupings
 from captum_superpixel.study.retraining import measure_mege_reco, measure_roar, remove_most_relevant
 from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.smoothing import Blur, CenteredGaussian
 
 SIGNED = MethodSettings(signed=True)
+# Evidence and views are left to the other measures, and maps that know nothing of the networks are not compared.
+BLURRED: Any = (("signed", 1), ("magnitude", 1), ("evidence", 1), ("magnitude", 3))
+CENTERED = Grouping("centered Gaussian", CenteredGaussian(), roles=("null",))
 
 
 @pytest.fixture
 def folded(settings_of: Callable[..., StudySettings], study_of: Callable[..., Study]) -> Study:
     settings = settings_of(epochs=4, folds=3, images=12)
-    protocol = Protocol(SIGNED, ("Saliency",), (Grouping("pixels"), Grouping("blur", blur=0.1)))
+    protocol = Protocol(SIGNED, ("Saliency",), (Grouping("pixels"), Grouping("blur", Blur(0.1), forms=BLURRED), CENTERED))
     return study_of(settings, protocol=protocol)
 
 

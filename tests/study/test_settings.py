@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from captum_superpixel.study.settings import DATASETS, StudySettings
+from captum_superpixel.study.settings import DATASETS, METHOD_NAMES, StudySettings
 from captum_superpixel.study.training import RECIPES
 
 FILES = {"dataset": "imagefolder", "root": "images"}
@@ -28,7 +28,12 @@ FILES = {"dataset": "imagefolder", "root": "images"}
         ({"n_samples": 0}, "n_samples must be at least 1, but 0"),
         ({"draws": -1}, "draws must be at least 0, but -1"),
         ({"auc_steps": 0}, "auc_steps must be at least 1, but 0"),
-        ({"chunk_size": 0}, "chunk_size must be at least 1, but 0"),
+        ({"chunk_size": 1}, "chunk_size must be at least 2, but 1"),
+        ({"n_views": 0}, "n_views must be at least 1, but 0"),
+        ({"n_views": 2.5}, r"n_views must be an integer, but 2\.5"),
+        ({"methods": ("Saliency", "LRP")}, "method='LRP' is unknown: choose one of 'Saliency', 'IntegratedGradients'"),
+        ({"methods": ()}, r"methods=\(\) must name at least one method"),
+        ({"methods": ("SmoothGrad",) * 2}, r"methods=\('SmoothGrad', 'SmoothGrad'\) must name .* each once"),
         ({"seed": -1}, "seed must be at least 0, but -1"),
         ({"folds": 2}, "folds=2: MeGe compares networks trained on at least 3 folds"),
         ({"folds": -1}, "folds must be at least 0, but -1"),
@@ -62,9 +67,10 @@ def test_what_is_refused(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize("quick", [False, True])
 def test_resolved_settings_leave_nothing_open(name: Any, quick: bool) -> None:
     settings = StudySettings(dataset=name, root=None if name == "digits" else "there", quick=quick).resolved()
-    for field in ("epochs", "images", "fidelity_images", "road_images", "n_segments", "draws"):
+    for field in ("epochs", "images", "fidelity_images", "road_images", "n_segments", "n_views", "draws"):
         assert isinstance(getattr(settings, field), int), field
     assert settings.network in RECIPES
+    assert settings.methods == METHOD_NAMES
     assert settings.images is not None
     assert settings.fidelity_images is not None
     assert settings.road_images is not None
@@ -91,9 +97,17 @@ def test_what_is_given_stays(quick: bool) -> None:
         "n_segments": 9,
         "draws": 0,
         "models": 4,
+        "n_views": 1,
+        "methods": ("IntegratedGradients",),
     }
     settings = StudySettings(quick=quick, **given).resolved()
     assert {name: getattr(settings, name) for name in given} == given
+
+
+def test_methods_are_measured_in_their_own_order() -> None:
+    """So that parts of a study that was asked for them in another order serve again."""
+    settings = StudySettings(methods=("SmoothGrad", "Saliency")).resolved()
+    assert settings.methods == ("Saliency", "SmoothGrad")
 
 
 def test_dear_metrics_are_not_measured_on_more_images_than_are_explained() -> None:
