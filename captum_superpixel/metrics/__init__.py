@@ -20,6 +20,7 @@ from captum_superpixel.metrics.null import (
     paired_difference,
     permute_pixels,
 )
+from captum_superpixel.metrics.null_maps import another_image, centered_gaussian, shuffled
 from captum_superpixel.metrics.road import Road, noisy_linear_imputation, road
 from captum_superpixel.metrics.stability import (
     SIMILARITIES,
@@ -39,7 +40,9 @@ __all__ = [
     "Road",
     "across_model_variance",
     "against_null",
+    "another_image",
     "bootstrap_mean",
+    "centered_gaussian",
     "cosine_similarity",
     "deletion_auc",
     "deletion_curve",
@@ -60,6 +63,7 @@ __all__ = [
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
     "road",
+    "shuffled",
     "ssim",
     "top_k_intersection",
     "top_k_iou",

@@ -1,6 +1,7 @@
-"""What every metric asks of the maps that it is given, their magnitudes, and the order of their pixels."""
+"""What every metric asks of the maps that it is given, their pooling, their magnitudes, and the order of pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -8,7 +9,19 @@ from torch import Tensor
 from captum_superpixel._checks import check_finite
 from captum_superpixel.feature_masks import looks_channels_last
 
-__all__ = ["check_alike", "check_channels_first", "check_maps", "descending_ranks", "magnitudes", "widen"]
+__all__ = [
+    "Pooling",
+    "check_alike",
+    "check_channels_first",
+    "check_maps",
+    "descending_ranks",
+    "magnitudes",
+    "pool_maps",
+    "widen",
+]
+
+Pooling: TypeAlias = Callable[[Tensor], Tensor]
+"""From maps ``(N, C, H, W)`` to pooled maps of the same shape."""
 
 _HIGH = 16
 """Maps that are this high, and have as many channels or more, are not one, three or four pixels wide: they are images
@@ -116,6 +129,19 @@ def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:
             "images, in the same order and size"
         )
     return first, second.to(first.device)
+
+
+def pool_maps(pool: Pooling | None, maps: Tensor) -> Tensor:
+    """Pool maps ``(N, C, H, W)``, or leave them as they are where there is no pool.
+
+    Raises:
+        ValueError: If ``pool`` does not return a tensor of the maps' shape.
+    """
+    pooled = maps if pool is None else pool(maps)
+    if not isinstance(pooled, Tensor) or pooled.shape != maps.shape:
+        what = f"shape {tuple(pooled.shape)}" if isinstance(pooled, Tensor) else type(pooled).__name__
+        raise ValueError(f"pool returned {what} for maps of shape {tuple(maps.shape)}: it must keep the shape")
+    return pooled
 
 
 def magnitudes(maps: Tensor) -> Tensor:

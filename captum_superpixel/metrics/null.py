@@ -13,17 +13,16 @@ as many maps of one size then meet the same permutations and resamples, and diff
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TypeAlias, overload
+from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel.metrics._maps import check_alike, check_maps
+from captum_superpixel.metrics._maps import Pooling, check_alike, check_maps, pool_maps
 from captum_superpixel.metrics.bootstrap import (
     Interval,
     check_generator,
@@ -34,9 +33,6 @@ from captum_superpixel.metrics.bootstrap import (
 from captum_superpixel.metrics.stability import Similarity
 
 __all__ = ["NullCorrected", "against_null", "excess", "null_corrected", "paired_difference", "permute_pixels"]
-
-Pooling: TypeAlias = Callable[[Tensor], Tensor]
-"""From maps ``(N, C, H, W)`` to pooled maps of the same shape."""
 
 # Similarities computed in float32 miss their maximum of 1 by about 1e-7, on either side.
 _ROUNDING = 1e-6
@@ -316,18 +312,10 @@ def _check_maximum(name: str, numbers: Tensor) -> None:
 
 def _measure(metric: Similarity, pool: Pooling | None, first: Tensor, second: Tensor) -> Tensor:
     """Pool two batches and compare them: ``(N,)`` float64 on the CPU."""
-    numbers = check_per_image("the metric's results", metric(_pool(pool, first), _pool(pool, second)))
+    numbers = check_per_image("the metric's results", metric(pool_maps(pool, first), pool_maps(pool, second)))
     if len(numbers) != len(first):
         raise ValueError(f"metric returned {len(numbers)} numbers for {len(first)} images: it must be one per image")
     return numbers
-
-
-def _pool(pool: Pooling | None, maps: Tensor) -> Tensor:
-    pooled = maps if pool is None else pool(maps)
-    if not isinstance(pooled, Tensor) or pooled.shape != maps.shape:
-        what = f"shape {tuple(pooled.shape)}" if isinstance(pooled, Tensor) else type(pooled).__name__
-        raise ValueError(f"pool returned {what} for maps of shape {tuple(maps.shape)}: it must keep the shape")
-    return pooled
 
 
 def _permute(maps: Tensor, generator: torch.Generator) -> Tensor:

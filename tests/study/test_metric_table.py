@@ -32,6 +32,7 @@ NO_METRICS = {
         "paired_difference",
         "permute_pixels",
     },
+    "maps that know nothing": {"another_image", "centered_gaussian", "shuffled"},
     "a step of ROAD": {"noisy_linear_imputation"},
     "not in the study yet, whose controls are to be chosen with them": {
         "effective_regions",
