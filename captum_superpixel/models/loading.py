@@ -188,6 +188,8 @@ def _called(factory: object, name: str, subject: str) -> object:
         )
     try:
         return factory()
+    except InputError as error:  # of a factory of ours, which says what to do
+        raise InputError(f"{subject}: {error}") from error
     except Exception as error:
         raise InputError(
             f"{subject}: calling {name}() failed ({describe_error(error)}); it is called without arguments and must "
