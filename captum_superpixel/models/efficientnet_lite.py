@@ -39,9 +39,9 @@ def lite0() -> nn.Module:
         InputError: If one of the two packages is missing, or the weights cannot be read or do not fit.
 
     Notes:
-        Its activation is the module ``torch.nn.ReLU6``, which every block calls twice. Captum's DeepLift,
-        GuidedBackprop and Deconvolution have no rule for it and give what plain gradients would; LRP refuses it. All
-        other methods of gradients and perturbations work.
+        Its activation is the module ``torch.nn.ReLU6``, which every block calls twice and Captum has no rule for:
+        GuidedBackprop and Deconvolution give the plain gradient, DeepLift the gradient times the difference from the
+        baseline, and LRP refuses the convolutions. All other methods work.
 
     References:
         Tan, Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
