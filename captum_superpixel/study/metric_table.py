@@ -85,12 +85,6 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
         "higher_is_better": False,
         "meaning": "variance of the map over all networks, relative to the energy of the mean map; it has no null",
     },
-    "insertion_minus_deletion": {
-        "title": "insertion − deletion",
-        "compared": True,
-        "claimed": True,
-        "meaning": "the difference of the following two, both against a blurred image",
-    },
     "insertion_auc": {
         "title": "insertion",
         "compared": True,
@@ -103,11 +97,17 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
         "compared": True,
         "meaning": "mean probability of the class while pixels are blurred, strongest first",
     },
+    "insertion_minus_deletion": {
+        "title": "insertion − deletion",
+        "compared": True,
+        "claimed": True,
+        "meaning": "the difference of the two",
+    },
     "insertion_minus_deletion_mean_color": {
         "title": "insertion − deletion, mean color",
         "compared": True,
         "claimed": True,
-        "meaning": "the same difference where pixels have the mean color of the image in place of its blur",
+        "meaning": "that difference where pixels take the mean color of the image in place of its blur",
     },
     "insertion_auc_mean_color": {"title": "insertion, mean color", "printed": False},
     "deletion_auc_mean_color": {"title": "deletion, mean color", "higher_is_better": False, "printed": False},
@@ -141,12 +141,10 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
         "meaning": "the share of the strongest pixels, as many as the object has, that lie on it",
     },
     "entropy": {
-        "higher_is_better": None,
         "meaning": "over how much of the image the map is spread: the entropy of its pixels' shares of the magnitude, "
         "in nats, at most the logarithm of their number",
     },
     "effective_regions": {
-        "higher_is_better": None,
         "meaning": "of how many numbers the map consists: the fewest groups of pixels of equal magnitude that hold 90 "
         "% of it",
     },
@@ -179,7 +177,10 @@ def make_metrics(
     }
     found = {
         name: Metric(
-            **{"title": name.replace("_", " ")} | _PRESENTATION.get(name, {}), family=family, function=function
+            family=family,
+            function=function,
+            **{"title": name.replace("_", " "), "higher_is_better": None if family == "complexity" else True}
+            | _PRESENTATION.get(name, {}),
         )
         for family, members in families.items()
         for name, function in members.items()
