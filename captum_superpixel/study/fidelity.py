@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from captum_superpixel import metrics
+from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel.metrics.mu_fidelity import SubsetDrops, drops_of_subsets
 from captum_superpixel.study.protocol import Protocol
 
 __all__ = ["FIDELITY", "FidelityMeasure"]
@@ -20,6 +22,9 @@ FidelityFunction: TypeAlias = Callable[[nn.Module, Tensor, Tensor, Tensor, Proto
 
 _SUBSETS = 100
 """Subsets of muFidelity: its error of about .1 for an image is small beside what images differ by."""
+
+_KEPT: dict[tuple[object, ...], SubsetDrops] = {}
+"""What was measured last for muFidelity, by all that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +86,8 @@ def _road(
 def _mu_fidelity(
     network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
 ) -> tuple[Tensor, ...]:
-    found = metrics.mu_fidelity(
-        network,
-        inputs,
-        maps,
-        targets,
-        feature_mask=masks,
-        n_subsets=_SUBSETS,
-        # The same subsets for all rows, whose differences are paired by image.
-        generator=torch.Generator().manual_seed(derive_seed(seed, "muFidelity")),
-        # The methods explain the logit.
-        softmax=False,
-        batch_size=_images_at_once(protocol),
-    )
-    return (_or_nothing(found),)
+    drops = _drops(network, inputs, targets, protocol, seed, masks)
+    return (_or_nothing(drops.correlate(maps)),)
 
 
 def _irof(
@@ -127,6 +120,31 @@ def _or_nothing(values: Tensor) -> Tensor:
     only, so that differences were not paired any more.
     """
     return values.nan_to_num(nan=0.0)
+
+
+def _drops(
+    network: nn.Module, inputs: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
+) -> SubsetDrops:
+    """What the network loses with random sets of segments: measured for the first map of a chunk, kept for the others.
+
+    So the maps are also compared over the same sets.
+    """
+    given = [fingerprint(each) for each in (network, inputs, targets, masks)]
+    key = (id(network), *given, seed)
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = drops_of_subsets(
+            network,
+            inputs,
+            targets,
+            feature_mask=masks,
+            n_subsets=_SUBSETS,
+            generator=torch.Generator().manual_seed(derive_seed(seed, "muFidelity")),
+            # The methods explain the logit.
+            softmax=False,
+            batch_size=_images_at_once(protocol),
+        )
+    return _KEPT[key]
 
 
 def _images_at_once(protocol: Protocol) -> int:

@@ -1,5 +1,6 @@
 """Fidelity in the study: each measure is the public metric of its name, with the options that the report states."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,42 @@ def test_maps_and_images_that_say_nothing_leave_a_number(measured: Measured, giv
     assert found["irof"][2].item() == pytest.approx(0, abs=1e-6)
     for name, values in measured().items():
         assert torch.allclose(found[name][:1], values[:1], atol=1e-6), name
+
+
+def test_the_network_is_asked_once_what_it_loses_for_all_maps_of_a_chunk(
+    network: nn.Module, given: dict[str, Any]
+) -> None:
+    """And again for other images, targets, masks, seeds, and weights."""
+    watched, asked = copy.deepcopy(network), 0
+
+    def count(_network: nn.Module, given: tuple[Tensor, ...], _output: Tensor) -> None:
+        nonlocal asked
+        asked += len(given[0])
+
+    watched.register_forward_hook(count)
+
+    def passes(seed: int = SEED, **changed: Tensor) -> int:
+        nonlocal asked
+        asked = 0
+        inputs, maps, targets, masks = (given | changed).values()
+        (values,) = FIDELITY["muFidelity"].function(watched, inputs, maps, targets, PROTOCOL, seed, masks)
+        found, options = asked, {"feature_mask": masks, "n_subsets": 100, "softmax": False}
+        generator = torch.Generator().manual_seed(derive_seed(seed, "muFidelity"))
+        expected = metrics.mu_fidelity(watched, inputs, maps, targets, generator=generator, **options)
+        assert torch.allclose(values, expected)
+        return found
+
+    every, none = 300, 0
+    assert passes() == every
+    assert passes() == none
+    assert passes(maps=given["maps"].abs()) == none
+    assert passes(inputs=given["inputs"].flip(3)) == every
+    assert passes(inputs=given["inputs"].flip(3), targets=torch.tensor([1, 1, 1])) == every
+    assert passes(masks=given["masks"] // 2) == every
+    assert passes(seed=6) == every
+    assert passes(seed=6) == none
+    nn.init.constant_(watched.classifier.weight, 0.5)
+    assert passes(seed=6) == every
 
 
 def test_what_is_costly_and_what_is_named() -> None:
