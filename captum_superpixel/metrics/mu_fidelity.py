@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,10 +12,11 @@ from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._segment_sums import segment_sums
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
+from captum_superpixel.metrics._maps import widen
 from captum_superpixel.metrics._removal import Baselines, background, number_regions
 from captum_superpixel.metrics.bootstrap import check_generator
 
-__all__ = ["mu_fidelity"]
+__all__ = ["SubsetDrops", "drops_of_subsets", "mu_fidelity"]
 
 _FEWEST_SUBSETS = 3
 """Two points lie on a line whatever they are: their correlation says nothing."""
@@ -117,7 +118,69 @@ def mu_fidelity(
         [1.0, -1.0, nan]
     """
     inputs = check_images("inputs", inputs)
-    scores = check_scores(attributions, inputs).flatten(1)
+    scores = check_scores(attributions, inputs)
+    drops = drops_of_subsets(
+        forward_func,
+        inputs,
+        target,
+        feature_mask=feature_mask,
+        baselines=baselines,
+        subset_share=subset_share,
+        n_subsets=n_subsets,
+        generator=generator,
+        softmax=softmax,
+        additional_forward_args=additional_forward_args,
+        batch_size=batch_size,
+        show_progress=show_progress,
+    )
+    return drops.correlate(scores[:, None])
+
+
+class SubsetDrops(NamedTuple):
+    """What a model loses with random subsets of features, of which no map is part: as many as wanted are held to it.
+
+    Attributes:
+        labels: The feature of each pixel, ``(N, H * W)`` int64.
+        subsets: Which features are in each subset, bool ``(D, R, F)``, of images of D different numbers of features.
+        kinds: Which of the D each image has, ``(N,)`` int64.
+        left: The score that is left without each subset, ``(N, R)``.
+    """
+
+    labels: Tensor
+    subsets: Tensor
+    kinds: Tensor
+    left: Tensor
+
+    def correlate(self, attributions: Tensor) -> Tensor:
+        """Give muFidelity ``(N,)`` of maps ``(N, C, H, W)`` of the same images."""
+        scores = widen(attributions).sum(dim=1).flatten(1)
+        features = segment_sums(scores[:, None], self.labels[:, None], self.subsets.shape[2])[:, 0]
+        rows = zip(self.kinds.tolist(), features, strict=True)
+        sums = torch.stack([self.subsets[kind].to(row.dtype) @ row for kind, row in rows])
+        # The drop f(x) - f(x without S) differs from -f(x without S) by the same number for all S: no correlation
+        # sees it.
+        return _correlation(sums, -self.left.to(sums.device))
+
+
+def drops_of_subsets(
+    forward_func: Callable[..., Any],
+    inputs: Tensor,
+    target: Target,
+    *,
+    feature_mask: MaskLike | None,
+    baselines: Baselines = "blur",
+    subset_share: float = 0.2,
+    n_subsets: int,
+    generator: torch.Generator | None,
+    softmax: bool,
+    additional_forward_args: object = None,
+    batch_size: int,
+    show_progress: bool = False,
+) -> SubsetDrops:
+    """Measure what the model loses with random subsets: all passes of :func:`mu_fidelity`, whose arguments these are.
+
+    Where several maps of the same images are compared, this is done once.
+    """
     labels = _labels(feature_mask, inputs)
     replacement = background(baselines, inputs)
     subsets, kinds = _draw_subsets(labels, subset_share, n_subsets, generator)
@@ -141,10 +204,7 @@ def mu_fidelity(
         show_progress=show_progress,
         description="muFidelity",
     )
-    features = segment_sums(scores[:, None], labels[:, None], subsets.shape[2])[:, 0]
-    sums = torch.stack([subsets[kind].to(row.dtype) @ row for kind, row in zip(kinds.tolist(), features, strict=True)])
-    # The drop f(x) - f(x without S) differs from -f(x without S) by the same number for all S: no correlation sees it.
-    return _correlation(sums, -left.reshape(len(inputs), -1).to(sums.device))
+    return SubsetDrops(labels, subsets, kinds, left.reshape(len(inputs), -1))
 
 
 def _labels(feature_mask: MaskLike | None, inputs: Tensor) -> Tensor:

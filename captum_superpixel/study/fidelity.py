@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from captum_superpixel import metrics
+from captum_superpixel._hashes import fingerprint
 from captum_superpixel._seeds import derive_seed
+from captum_superpixel.metrics.mu_fidelity import SubsetDrops, drops_of_subsets
 from captum_superpixel.study.protocol import Protocol
 
 __all__ = ["FIDELITY", "FidelityMeasure"]
@@ -16,6 +19,12 @@ __all__ = ["FIDELITY", "FidelityMeasure"]
 FidelityFunction: TypeAlias = Callable[[nn.Module, Tensor, Tensor, Tensor, Protocol, int, Tensor], tuple[Tensor, ...]]
 """From network, inputs (N, C, H, W), grouped maps of the same shape, targets (N,), protocol, seed, and the masks
 (N, 1, H, W) of the images by ``protocol.regions`` to values (N,)."""
+
+_SUBSETS = 100
+"""Subsets of muFidelity: its error of about .1 for an image is small beside what images differ by."""
+
+_KEPT: dict[tuple[object, ...], SubsetDrops] = {}
+"""What was measured last for muFidelity, by all that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,28 @@ class FidelityMeasure:
 
 
 def _insertion_and_deletion(
-    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
+    network: nn.Module,
+    inputs: Tensor,
+    maps: Tensor,
+    targets: Tensor,
+    protocol: Protocol,
+    seed: int,
+    masks: Tensor,
+    *,
+    baselines: str = "blur",
 ) -> tuple[Tensor, ...]:
-    steps, at_once = protocol.auc_steps, _images_at_once(protocol)
-    insertion = metrics.insertion_auc(network, inputs, maps, targets, n_steps=steps, batch_size=at_once)
-    deletion = metrics.deletion_auc(network, inputs, maps, targets, n_steps=steps, batch_size=at_once)
+    insertion, deletion = (
+        curve(
+            network,
+            inputs,
+            maps,
+            targets,
+            baselines=baselines,
+            n_steps=protocol.auc_steps,
+            batch_size=_images_at_once(protocol),
+        )
+        for curve in (metrics.insertion_auc, metrics.deletion_auc)
+    )
     return insertion, deletion, insertion - deletion
 
 
@@ -57,13 +83,68 @@ def _road(
     return found.score, found.most_relevant_first.mean(dim=1), found.least_relevant_first.mean(dim=1)
 
 
+def _mu_fidelity(
+    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
+) -> tuple[Tensor, ...]:
+    drops = _drops(network, inputs, targets, protocol, seed, masks)
+    return (_or_nothing(drops.correlate(maps)),)
+
+
+def _irof(
+    network: nn.Module, inputs: Tensor, maps: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
+) -> tuple[Tensor, ...]:
+    found = metrics.irof(network, inputs, maps, targets, feature_mask=masks, batch_size=_images_at_once(protocol))
+    return (_or_nothing(found),)
+
+
 FIDELITY: dict[str, FidelityMeasure] = {
     "insertion and deletion": FidelityMeasure(
         _insertion_and_deletion, ("insertion_auc", "deletion_auc", "insertion_minus_deletion")
     ),
+    "insertion and deletion, mean color": FidelityMeasure(
+        partial(_insertion_and_deletion, baselines="mean"),
+        ("insertion_auc_mean_color", "deletion_auc_mean_color", "insertion_minus_deletion_mean_color"),
+    ),
     "ROAD": FidelityMeasure(_road, ("road", "road_most_relevant_first", "road_least_relevant_first"), costly=True),
+    "muFidelity": FidelityMeasure(_mu_fidelity, ("mu_fidelity",)),
+    "IROF": FidelityMeasure(_irof, ("irof",), costly=True),
 }
 """By what the report of the time calls them: a new one is a function above and a line here."""
+
+
+def _or_nothing(values: Tensor) -> Tensor:
+    """Take 0 where there is no value: where a map or what the network makes of the image says nothing.
+
+    A correlation has none where the map is constant or the image is its own baseline, such as a black photograph. A
+    single one of these would leave the whole study without a mean, and leaving it out would leave it out of one row
+    only, so that differences were not paired any more.
+    """
+    return values.nan_to_num(nan=0.0)
+
+
+def _drops(
+    network: nn.Module, inputs: Tensor, targets: Tensor, protocol: Protocol, seed: int, masks: Tensor
+) -> SubsetDrops:
+    """What the network loses with random sets of segments: measured for the first map of a chunk, kept for the others.
+
+    So the maps are also compared over the same sets.
+    """
+    given = [fingerprint(each) for each in (network, inputs, targets, masks)]
+    key = (id(network), *given, seed)
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = drops_of_subsets(
+            network,
+            inputs,
+            targets,
+            feature_mask=masks,
+            n_subsets=_SUBSETS,
+            generator=torch.Generator().manual_seed(derive_seed(seed, "muFidelity")),
+            # The methods explain the logit.
+            softmax=False,
+            batch_size=_images_at_once(protocol),
+        )
+    return _KEPT[key]
 
 
 def _images_at_once(protocol: Protocol) -> int:

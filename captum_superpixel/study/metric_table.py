@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 
 from captum_superpixel.metrics import LOCALIZATION, SIMILARITIES
+from captum_superpixel.study.complexity import COMPLEXITY
 from captum_superpixel.study.fidelity import FIDELITY
 
 __all__ = ["MAX_NULL", "METRICS", "NULLS", "PERMUTATION", "RANDOM_NETWORK", "Metric", "functions", "make_metrics"]
@@ -27,8 +28,8 @@ class Metric:
         family: What it is about.
         function: From two batches of maps (stability), from maps and masks of objects (localization), or from maps
             (complexity), to ``(N,)``; None where it is computed otherwise.
-        higher_is_better: Whether a higher value is the better one.
-        compared: Whether differences between groupings are reported with an interval of their own.
+        higher_is_better: Whether a higher value is the better one; None where neither is.
+        compared: Whether differences between rows are reported with an interval of their own.
         claimed: Whether the study's claims are about it.
         printed: Whether it has a table; ``report.json`` holds it in any case.
         meaning: What it is, in a line of the report.
@@ -37,7 +38,7 @@ class Metric:
     title: str
     family: Family
     function: PerImage | None = None
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     compared: bool = False
     claimed: bool = False
     printed: bool = True
@@ -46,6 +47,8 @@ class Metric:
     @property
     def direction(self) -> str:
         """Which way is better, as the report writes it."""
+        if self.higher_is_better is None:
+            return "neither higher nor lower is better"
         return f"{'higher' if self.higher_is_better else 'lower'} is better"
 
     @property
@@ -84,11 +87,14 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
     },
     "insertion_auc": {
         "title": "insertion",
+        "compared": True,
+        "claimed": True,
         "meaning": "mean probability of the class while pixels are inserted into a blurred image, strongest first",
     },
     "deletion_auc": {
         "title": "deletion",
         "higher_is_better": False,
+        "compared": True,
         "meaning": "mean probability of the class while pixels are blurred, strongest first",
     },
     "insertion_minus_deletion": {
@@ -97,6 +103,14 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
         "claimed": True,
         "meaning": "the difference of the two",
     },
+    "insertion_minus_deletion_mean_color": {
+        "title": "insertion − deletion, mean color",
+        "compared": True,
+        "claimed": True,
+        "meaning": "that difference where pixels take the mean color of the image in place of its blur",
+    },
+    "insertion_auc_mean_color": {"title": "insertion, mean color", "printed": False},
+    "deletion_auc_mean_color": {"title": "deletion, mean color", "higher_is_better": False, "printed": False},
     "road": {
         "title": "ROAD",
         "compared": True,
@@ -104,6 +118,18 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
     },
     "road_most_relevant_first": {"title": "ROAD, most relevant first", "higher_is_better": False, "printed": False},
     "road_least_relevant_first": {"title": "ROAD, least relevant first", "printed": False},
+    "mu_fidelity": {
+        "title": "muFidelity",
+        "compared": True,
+        "meaning": "correlation, over random sets of superpixels, of what the map gives them and of what the class's "
+        "logit loses when they are blurred",
+    },
+    "irof": {
+        "title": "IROF",
+        "compared": True,
+        "meaning": "the share of the class's probability that is lost, on average, while superpixels take the mean "
+        "color, strongest first",
+    },
     "pointing_game": {"meaning": "the share of images whose strongest pixel lies on the object"},
     "relevance_mass_accuracy": {
         "title": "mass accuracy",
@@ -114,17 +140,28 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
         "compared": True,
         "meaning": "the share of the strongest pixels, as many as the object has, that lie on it",
     },
+    "entropy": {
+        "meaning": "over how much of the image the map is spread: the entropy of its pixels' shares of the magnitude, "
+        "in nats, at most the logarithm of their number",
+    },
+    "effective_regions": {
+        "meaning": "of how many numbers the map consists: the fewest groups of pixels of equal magnitude that hold 90 "
+        "% of it",
+    },
 }
 
 
 def make_metrics(
-    similarities: Mapping[str, PerImage] = SIMILARITIES, localization: Mapping[str, PerImage] = LOCALIZATION
+    similarities: Mapping[str, PerImage] = SIMILARITIES,
+    localization: Mapping[str, PerImage] = LOCALIZATION,
+    complexity: Mapping[str, PerImage] = COMPLEXITY,
 ) -> dict[str, Metric]:
-    """All metrics of the study: the similarities, the variance over models, those of fidelity, and localization.
+    """All metrics of the study: the similarities, the variance over models, fidelity, localization and complexity.
 
     Args:
         similarities: Functions of two batches of maps, by name.
         localization: Functions of maps and of masks of objects, by name.
+        complexity: Functions of maps, by name.
 
     Examples:
         >>> def inner_product(maps_a, maps_b):
@@ -136,10 +173,14 @@ def make_metrics(
         "stability": {**similarities, "across_model_variance": None},
         "fidelity": {name: None for measure in FIDELITY.values() for name in measure.metrics},
         "localization": dict(localization),
+        "complexity": dict(complexity),
     }
     found = {
         name: Metric(
-            **{"title": name.replace("_", " ")} | _PRESENTATION.get(name, {}), family=family, function=function
+            family=family,
+            function=function,
+            **{"title": name.replace("_", " "), "higher_is_better": None if family == "complexity" else True}
+            | _PRESENTATION.get(name, {}),
         )
         for family, members in families.items()
         for name, function in members.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from captum_superpixel.attr.methods import MethodSettings
-from captum_superpixel.masks import Slic
+from captum_superpixel.masks import Watershed
 from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.study.choice import Choice, choice_for
 from captum_superpixel.study.data import StudyData
@@ -30,7 +30,7 @@ __all__ = [
 
 # As Rong et al. have it, for pixels in [0, 1].
 _ROAD_NOISE = 0.01
-_REGIONS = Slic(30)
+_REGIONS = Watershed(30)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,9 @@ def make_protocol(settings: StudySettings, data: StudyData) -> Protocol:
         stability=settings.models > 1,
         auc_steps=settings.auc_steps,
         road_noise=data.noise(_ROAD_NOISE),
-        regions=Slic(n_segments, **options),
+        # Superpixels that no map is averaged over: within its own segments Slic's map has the sums of the pixels' map,
+        # and the measures that perturb them would not tell one from the other.
+        regions=Watershed(n_segments, **options),
         negative_weights={method: choice.recommended_for(method).negative_weight for method in methods},
         compared=compared_rows(groupings, claims),
         claims=claims,

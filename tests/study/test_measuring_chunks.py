@@ -106,7 +106,7 @@ def test_what_decides_figures(settings_of: Callable[..., StudySettings]) -> None
     [
         ({"methods": ("SmoothGrad",)}, r"methods="),
         ({"negative_weights": {"Saliency": 0.25}}, r"negative_weights\.Saliency=absent \(now 0\.25\)"),
-        ({"regions": Grid(5)}, r"regions='Slic\(n_segments=30\)' \(now 'Grid\(n_segments=5\)'\)"),
+        ({"regions": Grid(5)}, r"regions='Watershed\(n_segments=30\)' \(now 'Grid\(n_segments=5\)'\)"),
         ({"groupings": (Grouping("blur", Blur(0.1001)),)}, r"groupings="),
         ({"groupings": (Grouping("blur", Blur(0.1), forms=(("signed", 1),)),)}, r"rows="),
         ({"groupings": (Grouping("blur", Blur(0.1), forms=(("signed", 3), ("magnitude", 1))),)}, r"rows="),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from captum_superpixel.attr.methods import MethodSettings
-from captum_superpixel.masks import Grid, Slic
+from captum_superpixel.masks import Grid, Watershed
 from captum_superpixel.study import protocol as protocol_module
 from captum_superpixel.study.choice import Choice, Recommended, choice_for
 from captum_superpixel.study.context import Study
@@ -42,7 +42,8 @@ def test_all_settings_reach_the_protocol(
     assert protocol.stability
     options: dict[str, Any] = {"denormalize": ((0.5,) * 3, (0.5,) * 3)}
     assert protocol.groupings == standard_groupings(7, n_views=5, **options)
-    assert protocol.regions == Slic(7, **options)
+    assert protocol.regions == Watershed(7, **options)
+    assert not any(repr(protocol.regions) in grouping.describe() for grouping in protocol.groupings)
     assert protocol.sizes == size_groupings(16, 16, **options)
     assert protocol.recommended == dict.fromkeys(METHOD_NAMES, BEST)
     assert protocol.claims == claims_about(protocol.groupings, protocol.recommended)
