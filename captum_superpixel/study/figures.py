@@ -1,6 +1,7 @@
 """The figures of a study's report, and for those who cannot see them, what is seen."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -113,8 +114,9 @@ def draw_stability(result: Report) -> Figure | None:
         result: What ``report.json`` holds.
 
     Returns:
-        The figure: in a panel for each method every grouping by magnitude with one view and every null map, filled, and
-        hollow the groupings with the sign and views of the recommended map. More would cover each other.
+        The figure: in a panel for each method, hollow, the groupings with the sign and views of the recommended map,
+        and filled the same ones by magnitude with one view, all other superpixels, and null maps that have a figure.
+        More would cover each other.
     """
     kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
     of = {(r["method"], r["grouping"], r["sign"], r["views"], r["metric"]): r for r in result["records"]}
@@ -123,7 +125,7 @@ def draw_stability(result: Report) -> Figure | None:
         fidelity = of.get((*row, _FIDELITY))
         if metric != _STABILITY or fidelity is None or RANDOM_NETWORK not in record["excess"]:
             continue
-        series = _series(record, kinds[record["grouping"]], result["recommended"].get(record["method"]))
+        series = _series(record, kinds[record["grouping"]], result, of)
         if series is None:
             continue
         points.append(
@@ -144,14 +146,17 @@ def draw_stability(result: Report) -> Figure | None:
     return visualize_stability(points, x_label=x_label)[0]
 
 
-def _series(record: Record, kind: str, recommended: Record | None) -> str | None:
-    """Whether a row is drawn, and as one of which points."""
+def _series(record: Record, kind: str, result: Report, of: Container[tuple[Any, ...]]) -> str | None:
+    """As which points a row is drawn; None where it is not."""
     sign, views = record["sign"], record["views"]
-    if kind == NULL_MAP or (sign, views) == ("magnitude", 1):
-        return _FILLED
-    if recommended is not None and (sign, views) == (recommended["sign"], recommended["views"]):
-        return f"{sign}, {spelled(views, 'view')}"
-    return None
+    if kind == NULL_MAP:
+        # The same map for all images has a null of 1.
+        return _FILLED if number(record["excess"][RANDOM_NETWORK]) != "–" else None
+    best = result["recommended"].get(record["method"], record)
+    if (sign, views) == ("magnitude", 1):
+        beside = record["method"], record["grouping"], best["sign"], best["views"], _STABILITY
+        return _FILLED if kind == "superpixels" or beside in of else None
+    return f"{sign}, {spelled(views, 'view')}" if (sign, views) == (best["sign"], best["views"]) else None
 
 
 def draw_differences(result: Report) -> Figure | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
 from captum_superpixel.study.protocol import Row
-from captum_superpixel.study.results import NULL_MAP, Record, Report, verdict_of
+from captum_superpixel.study.results import FEW_IMAGES, NULL_MAP, Record, Report, verdict_of
 from captum_superpixel.study.tables import number, row_label, spelled, table
 
 __all__ = ["HEADLINE", "Finding", "find_headline", "in_short"]
@@ -203,6 +203,8 @@ def _table(result: Report, found: Sequence[Finding]) -> list[str]:
     )
     if len(methods) > 1:
         text += f" *Worst* and *best*: of {spelled(len(methods), 'method')}, in each cell by itself."
+    if (fewest := min(verdict["n"] for verdict in result["verdicts"])) < FEW_IMAGES:
+        text += f" Some claims are over {spelled(fewest, 'image')} only, too few to rely on their verdicts."
     return [text, "", *table(["the recommended map", "method", *titles], rows)]
 
 

@@ -144,8 +144,9 @@ def _row(record: Record) -> tuple[str, str, int]:
 
 
 def _rows(records: Sequence[Record], kinds: Mapping[str, str]) -> list[tuple[str, str, int]]:
-    """The rows of a table in the order of the records, null maps last."""
-    return sorted(dict.fromkeys(map(_row, records)), key=lambda row: kinds[row[0]] == NULL_MAP)
+    """The rows of a table: null maps last, and each grouping's together, in the order of the report's groupings."""
+    order = sorted(kinds, key=lambda name: kinds[name] == NULL_MAP)
+    return sorted(dict.fromkeys(map(_row, records)), key=lambda row: order.index(row[0]))
 
 
 def _labels(row: tuple[str, str, int], kinds: Mapping[str, str]) -> tuple[str, str, int]:

@@ -17,6 +17,7 @@ from captum_superpixel.study.metric_table import MAX_NULL, METRICS, NULLS, PERMU
 from captum_superpixel.study.protocol import PIXELS, MapSign, Protocol, Row
 
 __all__ = [
+    "FEW_IMAGES",
     "NULL_MAP",
     "ROUNDING",
     "SCHEMA_VERSION",
@@ -37,6 +38,8 @@ SCHEMA_VERSION = 2
 NULL_MAP = "null map"
 """The kind of a grouping whose maps know nothing of what they seem to explain."""
 
+FEW_IMAGES = 25
+"""Over fewer images than these bootstrap intervals are too narrow, and p-values too small."""
 ROUNDING = 1e-12
 """Tolerance for rounding: what equal values may differ by after sums in another order."""
 

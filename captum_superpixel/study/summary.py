@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK
 from captum_superpixel.study.protocol import PIXELS
-from captum_superpixel.study.results import NULL_MAP, Record, Report, verdict_of
+from captum_superpixel.study.results import FEW_IMAGES, NULL_MAP, Record, Report, verdict_of
 from captum_superpixel.study.tables import number, spelled, table, with_ci
 
 __all__ = ["summarize"]
 
 # The harder null first; a metric without nulls is compared by its value.
 _QUANTITIES = (f"excess over {RANDOM_NETWORK}", f"excess over {PERMUTATION}", "value")
-_FEW_IMAGES = 25
 # In the order in which they are told, by what :func:`_verdict` returns.
 _WORDS = {"yes": "better", "no": "worse", "undecided": "undecided", "": "without a figure"}
 
@@ -231,7 +230,7 @@ def _caveats(measures: Sequence[_Measure]) -> list[str]:
             "networks are taken as they are: another training can change all of this."
         )
     counts = sorted({record["n"] for record in records})
-    if any(1 < count < _FEW_IMAGES for count in counts):
+    if any(1 < count < FEW_IMAGES for count in counts):
         fewest = min(count for count in counts if count > 1)
         lines.append(
             f"Some intervals are over {spelled(fewest, 'image')} only. For so few they are too narrow: take their "

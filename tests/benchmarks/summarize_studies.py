@@ -51,15 +51,17 @@ def row_of(record):
     return record["grouping"], record["sign"], record["views"]
 
 
-def null_maps(report):
-    return {grouping["name"] for grouping in report["groupings"] if grouping["kind"] == NULL_MAP}
+def in_order(report):
+    """Whether each grouping is a null map, by name, and these last."""
+    of = {grouping["name"]: grouping["kind"] == NULL_MAP for grouping in report["groupings"]}
+    return dict(sorted(of.items(), key=lambda item: item[1]))
 
 
 def rows(report):
     """For each method how alike the maps are, and how faithful: a row each for grouping, sign and views, nulls last."""
     of = {(record["method"], *row_of(record), record["metric"]): record for record in report["records"]}
-    nulls, measured = null_maps(report), {key[-1] for key in of}
-    keys = sorted(dict.fromkeys(key[1:4] for key in of), key=lambda key: key[0] in nulls)
+    nulls, measured = in_order(report), {key[-1] for key in of}
+    keys = sorted(dict.fromkeys(key[1:4] for key in of), key=lambda key: list(nulls).index(key[0]))
     for method in dict.fromkeys(key[0] for key in of):
         print(f"\n**{method}**")
         for header, cells_of, metrics in (
@@ -79,7 +81,7 @@ def rows(report):
 
 def labels(key, nulls):
     grouping, sign, views = key
-    return f"{grouping} ({NULL_MAP})" if grouping in nulls else grouping, sign, str(views)
+    return f"{grouping} ({NULL_MAP})" if nulls[grouping] else grouping, sign, str(views)
 
 
 def similar(record):
@@ -127,7 +129,7 @@ SMALL_METRICS = ("ssim", "top_k_iou", "insertion_auc", "deletion_auc", "insertio
 def small(report):
     """The README's table: for every method the recommended row, its rivals, and what the paper has."""
     of = {(record["method"], *row_of(record), record["metric"]): record for record in report["records"]}
-    nulls = null_maps(report)
+    nulls = in_order(report)
     shown = [metric for metric in SMALL_METRICS if any(key[-1] == metric for key in of)]
     body = []
     for method, recommended in report["recommended"].items():
@@ -137,10 +139,10 @@ def small(report):
             for verdict in report["verdicts"]
             if verdict["method"] == method and row_of(verdict) == best
         ]
-        rivals = sorted(dict.fromkeys(rivals), key=lambda key: key[0] in nulls)
+        rivals = sorted(dict.fromkeys(rivals), key=lambda key: nulls[key[0]])
         of_paper = [("Slic", "signed", 1)] if (method, "Slic", "signed", 1, shown[0]) in of else []
         for key in (best, *of_paper, *rivals):
-            title = row_label(*key) + (f", {NULL_MAP}" if key[0] in nulls else "")
+            title = row_label(*key) + (f", {NULL_MAP}" if nulls[key[0]] else "")
             found = [of[method, *key, metric] for metric in shown]
             cells = [beyond(r) if "excess" in r else with_interval(r["value"], r["ci95"]) for r in found]
             bold = "**" if key == best else ""

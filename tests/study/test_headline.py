@@ -32,6 +32,7 @@ def compared(against: str, difference: float | None, ci95: list[float | None], *
         "quantity": "value",
         "difference": difference,
         "ci95": ci95,
+        "n": 25,
     }
     return given | options
 
@@ -106,6 +107,12 @@ def test_a_difference_without_a_figure_is_a_dash() -> None:
     assert rows(lines)["minus noise (null map)", ""] == ["–", "0.500 ± 0.200 yes"]
     assert "better in one comparison." in "\n".join(lines)
     assert "Worst" not in "\n".join(lines)
+
+
+def test_few_images_are_said_to_be_few() -> None:
+    for n, said in ((25, False), (24, True)):
+        text = "\n".join(in_short(report([claimed("noise", 0.5, "yes", n=n)], [])))
+        assert (f"Some claims are over {n} images only" in text) == said
 
 
 def test_methods_may_have_rows_of_their_own() -> None:

@@ -61,7 +61,7 @@ def heading(name: str) -> str:
 
 
 def rows_of(drawn: Any) -> list[tuple[str, str, str]]:
-    """The rows of a table as it writes them: null maps come last, and are called so."""
+    """The rows of a table as it writes them: null maps come last, and are called so; a grouping's stand together."""
     nulls = [row for row in drawn.rows if drawn.kinds[row.grouping] == "null map"]
     others = [(row.grouping, row.sign, str(row.views)) for row in drawn.rows if row not in nulls]
     return others + [(row.grouping + NULL, row.sign, str(row.views)) for row in nulls]
@@ -370,3 +370,12 @@ def test_mege_roar_and_time(result: dict[str, Any]) -> None:
     work = found["Time: work on the explained images"]
     assert [row["work on the explained images"] for row in work] == ["attribution: Saliency", "ROAD"]
     assert work[1] == {"work on the explained images": "ROAD", "seconds": "1.2", "milliseconds per image": "100.0"}
+
+
+def test_rows_of_a_grouping_stand_together_whatever_was_measured_first(result: dict[str, Any], drawn: Any) -> None:
+    """A study measures all rows of one view before those of several."""
+    by_views = sorted(result["records"], key=lambda record: record["views"])
+    assert by_views != result["records"]
+    found = tables(to_markdown(result | {"records": by_views}))
+    rows = found["insertion (higher is better)"]
+    assert [(row["grouping"], row["sign"], row["views"]) for row in rows] == rows_of(drawn)
