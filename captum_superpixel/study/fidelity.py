@@ -113,11 +113,10 @@ FIDELITY: dict[str, FidelityMeasure] = {
 
 
 def _or_nothing(values: Tensor) -> Tensor:
-    """Take 0 where there is no value: where a map or what the network makes of the image says nothing.
+    """Take 0 where there is no value, as for a correlation with an all-zero map.
 
-    A correlation has none where the map is constant or the image is its own baseline, such as a black photograph. A
-    single one of these would leave the whole study without a mean, and leaving it out would leave it out of one row
-    only, so that differences were not paired any more.
+    A single one would leave the whole study without a mean; without that image, one row would be measured on other
+    images than its rivals.
     """
     return values.nan_to_num(nan=0.0)
 
