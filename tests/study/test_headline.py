@@ -87,6 +87,12 @@ def test_in_short_by_hand() -> None:
     ]
     assert lines[0].startswith("The recommended map is *ensemble (evidence, 8 views)* for Saliency and SmoothGrad.")
     assert "corrected for all 6 claims" in "\n".join(lines)
+    assert [label for label, rank in rows(lines) if rank == "best"] == [
+        "its value",
+        "minus pixels (magnitude)",
+        "minus blur",
+        "minus noise (null map)",
+    ]
     assert rows(lines) == {
         ("the recommended map", "method"): ["insertion ↑", "deletion ↓"],
         ("its value", "worst"): ["0.500", "0.750"],

@@ -11,7 +11,6 @@ import torch
 from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.tables import row_label
 
 METHODS = ("Saliency", "IntegratedGradients")
 Row = dict[str, str]
@@ -178,70 +177,6 @@ def test_more_methods_than_fit_a_page_are_split(result: dict[str, Any]) -> None:
     found = tables(to_markdown(result | {"records": more}))
     assert list(found["insertion (higher is better)"][0]) == ["grouping", "sign", "views", "m0", "m1", "m2"]
     assert list(found["insertion (higher is better): grouping"][0]) == ["grouping", "sign", "views", "m3"]
-
-
-def test_the_worst_row_is_there_too(
-    drawn_measurement: Measurement, result: dict[str, Any], found_in: Callable[[Measurement], dict[str, Any]]
-) -> None:
-    """Where grouping loses, the table of claims says no, with the corrected interval; and no claim is left out."""
-    worst = {Key("Saliency", "Slic", "signed", "ssim"): torch.full((12,), -0.9, dtype=torch.float64)}
-    changed = found_in(Measurement(drawn_measurement.values | worst))
-    found = tables(to_markdown(result | changed))
-    claims = {(row["row"], row["above"]): row for row in found["Claims / Raw SSIM:"]}
-    for against in ("pixels", "cells"):
-        (expected,) = [
-            each
-            for each in changed["verdicts"]
-            if (each["method"], each["sign"], each["metric"], each["quantity"], each["grouping"], each["against"])
-            == ("Saliency", "signed", "ssim", "value", "Slic", against)
-        ]
-        cell = claims["Slic (signed)", against]["Saliency"]
-        assert numbers(cell) == pytest.approx((expected["difference"], *expected["ci95_holm"]), abs=0.00051)
-        assert cell.endswith("*no*")
-    rows = [row for name, rows in found.items() if name.startswith("Claims") for row in rows]
-    assert len(rows) * len(METHODS) == len(changed["verdicts"])
-    assert all(set(row) == {"row", "above", *METHODS} for row in rows)
-
-
-def test_what_the_claims_are_about(result: dict[str, Any]) -> None:
-    """Rivals of another sign or number of views are named with them, null maps at the bottom and as such."""
-    text = to_markdown(result)
-    rows = tables(text)["Claims / Insertion minus deletion:"]
-    assert [(row["row"], row["above"]) for row in rows] == [
-        ("recommended", name)
-        for name in (
-            "pixels (magnitude)",
-            "ensemble (magnitude)",
-            "blur",
-            "guided filter",
-            "cell ensemble",
-            "another image (null map)",
-            "centered Gaussian (null map)",
-        )
-    ]
-    decided = sum(verdict["verdict"] != "undecided" for verdict in result["verdicts"])
-    assert f"These {len(result['verdicts'])} are one family, and corrected" in text
-    assert f"; {decided} of them are." in text
-
-
-def verdict(method: str, against: str, low: float, high: float, word: str) -> dict[str, Any]:
-    row = {"grouping": "Slic", "sign": "signed", "views": 1}
-    rival = {"against": against, "against_sign": "signed", "against_views": 1}
-    found = {"difference": 0.1, "ci95": [0.09, 0.11], "ci95_holm": [low, high], "verdict": word}
-    metric = {"metric": "ssim", "quantity": "value"}
-    return {"claim": f"raw: {row_label(**row)} above", "method": method, **row, **rival, **metric, **found}
-
-
-def test_a_claim_that_was_not_measured_for_a_method_is_empty(result: dict[str, Any]) -> None:
-    made = [
-        verdict("Saliency", "pixels", 0.05, 0.15, "yes"),
-        verdict("SmoothGrad", "cells", -0.05, 0.15, "undecided"),
-    ]
-    rows = tables(to_markdown(result | {"verdicts": made}))["Claims / Raw:"]
-    assert rows == [
-        {"row": "Slic (signed)", "above": "pixels", "Saliency": "0.100 [0.050, 0.150] *yes*", "SmoothGrad": ""},
-        {"row": "Slic (signed)", "above": "cells", "Saliency": "", "SmoothGrad": "0.100 [−0.050, 0.150]"},
-    ]
 
 
 def test_setting_networks_and_groupings(result: dict[str, Any]) -> None:
