@@ -1,23 +1,26 @@
 """What was done in a study, and what the words of its report mean."""
 
+from collections.abc import Mapping
+
 from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS
 from captum_superpixel.study.protocol import PIXELS
-from captum_superpixel.study.results import Report
+from captum_superpixel.study.results import NULL_MAP, Report
 from captum_superpixel.study.tables import spelled
 
 __all__ = ["how_to_read", "introduction"]
 
 
 def introduction(result: Report) -> list[str]:
-    """Say what was done, and what signed and magnitude maps are, in a paragraph.
+    """Say what was done, what the signs of maps mean, and what views are, in a paragraph.
 
     Args:
         result: What ``report.json`` holds.
     """
     data, networks = result["dataset"], [model["name"] for model in result["models"]]
     methods, signs = (list(dict.fromkeys(record[name] for record in result["records"])) for name in ("method", "sign"))
-    others = [grouping["name"] for grouping in result["groupings"] if grouping["name"] != PIXELS]
+    others = [g["name"] for g in result["groupings"] if g["kind"] not in (PIXELS, NULL_MAP)]
+    null_maps = [g["name"] for g in result["groupings"] if g["kind"] == NULL_MAP]
     count = spelled(len(networks), "network").capitalize()
     same = "the same " if len(networks) > 1 else ""
     images = spelled(data["explained_images"], "image")
@@ -25,16 +28,36 @@ def introduction(result: Report) -> list[str]:
     text = f"{count} ({joined(networks)}) explain{'s' * (len(networks) == 1)} {same}{images}{by}."
     if others:
         text += (
-            f" Each map is measured as it is (*{PIXELS}*) and averaged over groups of pixels: *{joined(others)}*, "
-            "which “Networks, images and groupings” describes."
+            f" Each map is measured as it is (*{PIXELS}*) and smoothed: *{joined(others)}*, which “Networks, images "
+            "and groupings” describes."
         )
+    if null_maps:
+        names = joined(null_maps)
+        text += f" Beside them stand {NULL_MAP}s, which know nothing of what they seem to explain: *{names}*."
     meanings = {
         "signed": "*Signed* maps keep the sign of each pixel, positive where it raises the score of the class (for "
         "gradients: where a higher value would), negative where it lowers it, so that the two cancel within a group.",
         "magnitude": "*Magnitude* maps are absolute values, taken before averaging: how strong a pixel is, in "
         "whichever direction.",
+        "evidence": "*Evidence* maps are contributions (for gradients: times what tells the image from a blurred one), "
+        "whose positive and negative parts are averaged apart, the latter by a weight"
+        f"{_weights(result['negative_weights'])}: what speaks against the class counts in part against what speaks for "
+        "it.",
     }
-    return [" ".join([text, *(meaning for sign, meaning in meanings.items() if sign in signs)]), ""]
+    told = [text, *(meaning for sign, meaning in meanings.items() if sign in signs)]
+    if views := sorted({record["views"] for record in result["records"]} - {1}):
+        told.append(
+            "*Views* are flipped and slightly shifted copies of the image, over which a map is the average. They take "
+            f"Saliency {joined(views, 'or')} passes in place of one; IntegratedGradients and SmoothGrad, whose steps "
+            "and samples each take another view, no more than without."
+        )
+    return [" ".join(told), ""]
+
+
+def _weights(of: Mapping[str, float]) -> str:
+    if len(set(of.values())) < 2:
+        return "".join(f" of {weight:g}" for weight in set(of.values()))
+    return f" of {joined(f'{weight:g} ({method})' for method, weight in of.items())}"
 
 
 def how_to_read(result: Report) -> list[str]:
@@ -64,15 +87,16 @@ def how_to_read(result: Report) -> list[str]:
     lines += [
         "**Intervals** in brackets are 95 % bootstrap intervals over the explained images; those of differences are "
         "paired by image. They say how far a number would move with other images. They do *not* say how far it would "
-        "move with other trained networks: for that, repeat the study with another `--seed`. Nor are they corrected "
-        "for their number: of a hundred intervals of differences that are 0, about five exclude it. Over fewer than "
-        "some 25 images they are too narrow. Dashes stand where there is none: for a single image, or where a null is "
-        "1 in some of the resamples. Verdicts were made before rounding.",
+        "move with other trained networks: for that, repeat the study with another `--seed`. Those of the claims are "
+        "corrected for their number by Holm's method, the others are not: of a hundred intervals of differences that "
+        "are 0, about five exclude it. Over fewer than some 25 images they are too narrow. Dashes stand where there is "
+        "none: for a single image, or where a null is 1 in some of the resamples. Verdicts were made before rounding.",
         "",
         "**Measures:**",
         "",
     ]
     for metric in (metric for name, metric in METRICS.items() if name in measured and metric.printed):
         meaning = f": {metric.meaning}" if metric.meaning else ""
-        lines.append(f"- *{metric.title}* ({metric.family}, {metric.direction}){meaning}.")
+        direction = "" if metric.family == "complexity" else f", {metric.direction}"
+        lines.append(f"- *{metric.title}* ({metric.family}{direction}){meaning}.")
     return [*lines, ""]

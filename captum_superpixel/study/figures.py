@@ -1,6 +1,7 @@
 """The figures of a study's report, and for those who cannot see them, what is seen."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from captum_superpixel._texts import joined
 from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.study.context import Study
+from captum_superpixel.study.headline import Finding, find_headline
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
 from captum_superpixel.study.protocol import Row
-from captum_superpixel.study.results import Record, Report
+from captum_superpixel.study.results import NULL_MAP, Record, Report
 from captum_superpixel.study.smoothing import Segmented
-from captum_superpixel.study.tables import number
+from captum_superpixel.study.tables import number, spelled
 from captum_superpixel.visualization import visualize_comparison, visualize_stability
 
 __all__ = ["alt_texts", "draw_differences", "draw_maps", "draw_sizes", "draw_stability"]
@@ -24,7 +26,8 @@ __all__ = ["alt_texts", "draw_differences", "draw_maps", "draw_sizes", "draw_sta
 _IMAGES = 3
 # What the picture of stability against fidelity shows.
 _STABILITY, _FIDELITY = "ssim", "insertion_minus_deletion"
-_LEGEND_WIDTH = 7.5
+_FILLED = "magnitude, one view, and null maps"
+_LEGEND_WIDTH = 9.2
 """Inches that the legend of a figure with a single panel needs."""
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#000000")
 """After Okabe and Ito: the color-blind can tell them apart."""
@@ -41,10 +44,11 @@ def alt_texts(result: Report) -> dict[str, str]:
         "maps.png": f"The first explained images and beside them, in a block for {methods}, the magnitudes of the "
         "first network's maps, pixel by pixel and averaged over groups.",
         "stability.png": f"One panel for each of {methods}: insertion minus deletion (upwards) against "
-        "chance-corrected SSIM (to the right), one point with its intervals for each grouping, filled for signed maps "
-        "and hollow for magnitudes.",
-        "differences.png": "Differences of the groupings of superpixels from pixels and from the controls, with 95 % "
-        "intervals, in one panel for each measure; a vertical line marks no difference.",
+        "chance-corrected SSIM (to the right), one point with its intervals for each grouping, filled for magnitudes "
+        "and null maps, and hollow with the sign and views of the recommended map.",
+        "differences.png": "Differences of the recommended maps from pixels, from what was recommended before, from "
+        "the controls and from null maps, with their intervals, in one panel for each measure; a vertical line marks "
+        "no difference.",
         "sizes.png": "Variance of grouped maps over the networks, relative to that of pixel maps, against the mean "
         "number of pixels of a segment, both on logarithmic axes, beside the line 1/|S| of independent pixels.",
     }
@@ -108,18 +112,27 @@ def draw_stability(result: Report) -> Figure | None:
 
     Args:
         result: What ``report.json`` holds.
+
+    Returns:
+        The figure: in a panel for each method, hollow, the groupings with the sign and views of the recommended map,
+        and filled the same ones by magnitude with one view, all other superpixels, and null maps that have a figure.
+        More would cover each other.
     """
-    of = {(r["method"], r["grouping"], r["sign"], r["metric"]): r for r in result["records"]}
+    kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
+    of = {(r["method"], r["grouping"], r["sign"], r["views"], r["metric"]): r for r in result["records"]}
     points = []
-    for (method, grouping, sign, metric), record in of.items():
-        fidelity = of.get((method, grouping, sign, _FIDELITY))
+    for (*row, metric), record in of.items():
+        fidelity = of.get((*row, _FIDELITY))
         if metric != _STABILITY or fidelity is None or RANDOM_NETWORK not in record["excess"]:
+            continue
+        series = _series(record, kinds[record["grouping"]], result, of)
+        if series is None:
             continue
         points.append(
             {
-                "method": method,
-                "grouping": grouping,
-                "sign": sign,
+                "method": record["method"],
+                "grouping": record["grouping"],
+                "sign": series,
                 "x": record["excess"][RANDOM_NETWORK],
                 "x_ci95": tuple(record["excess_ci95"][RANDOM_NETWORK]),
                 "y": fidelity["value"],
@@ -128,74 +141,81 @@ def draw_stability(result: Report) -> Figure | None:
         )
     if not points:
         return None
+    points.sort(key=lambda point: point["sign"] != _FILLED)
     x_label = "stability: chance-corrected SSIM (excess over the random network)"
     return visualize_stability(points, x_label=x_label)[0]
 
 
+def _series(record: Record, kind: str, result: Report, of: Container[tuple[Any, ...]]) -> str | None:
+    """As which points a row is drawn; None where it is not."""
+    sign, views = record["sign"], record["views"]
+    if kind == NULL_MAP:
+        # The same map for all images has a null of 1.
+        return _FILLED if number(record["excess"][RANDOM_NETWORK]) != "–" else None
+    best = result["recommended"].get(record["method"], record)
+    if (sign, views) == ("magnitude", 1):
+        beside = record["method"], record["grouping"], best["sign"], best["views"], _STABILITY
+        return _FILLED if kind == "superpixels" or beside in of else None
+    return f"{sign}, {spelled(views, 'view')}" if (sign, views) == (best["sign"], best["views"]) else None
+
+
 def draw_differences(result: Report) -> Figure | None:
-    """Draw the differences that the claims are about, with their intervals: a panel per measure.
+    """Draw the table in short: the recommended maps minus their rivals, with intervals, a panel per measure.
 
     Args:
         result: What ``report.json`` holds.
 
     Returns:
-        The figure: a row for each grouping of superpixels against pixels and against each control, and in it a point
-        for each method and sign. None where nothing was compared.
+        The figure: a row for each rival, and in it a point for each method, filled where the interval is corrected for
+        the number of claims. None where nothing was compared.
     """
-    panels: dict[str, list[Record]] = {}
-    candidates = {record["grouping"] for record in result["comparisons"]}
-    for name, metric in METRICS.items():
-        quantity = f"excess over {RANDOM_NETWORK}" if metric.has_nulls else "value"
-        found = [
-            record
-            for record in result["comparisons"]
-            if (record["metric"], record["quantity"]) == (name, quantity) and record["against"] not in candidates
-        ]
-        if metric.claimed and found:
-            panels[f"chance-corrected {metric.title}" if metric.has_nulls else metric.title] = found
-    if not panels:
+    found = find_headline(result)
+    if not found:
         return None
-    records = [record for found in panels.values() for record in found]
-    rows = list(dict.fromkeys((record["grouping"], record["against"]) for record in records))
-    methods, signs = (list(dict.fromkeys(record[name] for record in records)) for name in ("method", "sign"))
-    figure = Figure(figsize=(max(3.0 * len(panels) + 2.2, _LEGEND_WIDTH), 0.5 * len(rows) + 1.4), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False).ravel()
-    for axis, (title, found) in zip(axes, panels.items(), strict=True):
-        _draw_differences(axis, found, rows, methods, signs)
-        axis.set_title(title, fontsize=10)
-    axes[0].set_yticks(range(len(rows)), [f"{grouping} − {against}" for grouping, against in rows], fontsize=9)
-    axes[0].set_ylim(len(rows) - 0.5, -0.5)
-    handles = [
-        *(Line2D([], [], color=color, marker="o", markersize=4, label=m) for m, color in _colors(methods).items()),
-        *(
-            Line2D([], [], color="0.3", marker="o", markersize=4, ls="none", mfc="white" if n else "0.3", label=sign)
-            for n, sign in enumerate(signs)
-        ),
+    metrics, rivals, methods = (
+        list(dict.fromkeys(getattr(finding, name) for finding in found)) for name in ("metric", "rival", "method")
+    )
+    kinds = {finding.rival: finding.kind for finding in found}
+    size = max(2.5 * len(metrics) + 2.2, _LEGEND_WIDTH), 0.42 * len(rivals) + 1.5
+    figure = Figure(figsize=size, layout="constrained")
+    # Wide enough between panels for the numbers at their ends.
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.06}).ravel()
+    for axis, metric in zip(axes, metrics, strict=True):
+        _draw_differences(axis, [finding for finding in found if finding.metric == metric], rivals, methods)
+        for place in range(1, len(rivals)):
+            new = kinds[rivals[place]] != kinds[rivals[place - 1]]
+            axis.axhline(place - 0.5, color="0.5" if new else "0.9", linewidth=0.8 if new else 0.6)
+        described = METRICS[metric]
+        axis.set_title(f"chance-corrected {described.title}" if described.has_nulls else described.title, fontsize=10)
+        if not described.higher_is_better:
+            axis.invert_xaxis()
+    labels = [f"− {rival}" + (f" ({NULL_MAP})" if kinds[rival] == NULL_MAP else "") for rival in rivals]
+    axes[0].set_yticks(range(len(rivals)), labels, fontsize=9)
+    axes[0].set_ylim(len(rivals) - 0.5, -0.5)
+    handles = [Line2D([], [], color=color, marker="o", markersize=4, label=m) for m, color in _colors(methods).items()]
+    handles += [
+        Line2D([], [], color="0.3", marker="o", markersize=4, ls="none", mfc=fill, label=label)
+        for fill, label in (("0.3", "a claim, interval corrected"), ("white", "no claim, 95 % interval"))
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
-    figure.supxlabel("difference, paired by image, with 95 % interval over images; right of 0 is better", fontsize=9)
+    figure.supxlabel("the recommended map minus its rival, paired by image; right of the line is better", fontsize=9)
     return figure
 
 
-def _draw_differences(
-    axis: Axes, records: Sequence[Record], rows: Sequence[tuple[str, str]], methods: Sequence[str], signs: Sequence[str]
-) -> None:
-    cases = [(method, sign) for sign in signs for method in methods]
-    places = dict(zip(cases, np.linspace(-0.3, 0.3, len(cases)), strict=True))
+def _draw_differences(axis: Axes, found: Sequence[Finding], rivals: Sequence[str], methods: Sequence[str]) -> None:
+    places = dict(zip(methods, np.linspace(-0.25, 0.25, len(methods) + 2)[1:-1], strict=True))
+    colors = _colors(methods)
     axis.axvline(0, color="0.4", linewidth=0.8)
-    for record in records:
-        if number(record["difference"]) == "–":
+    for finding in found:
+        difference = finding.difference
+        if difference is None or number(difference) == "–":
             continue
-        low, high = (record["difference"] if number(end) == "–" else end for end in record["ci95"])
-        place = rows.index((record["grouping"], record["against"])) + places[record["method"], record["sign"]]
-        color = _colors(methods)[record["method"]]
+        low, high = (difference if end is None or number(end) == "–" else end for end in finding.interval)
+        place, color = rivals.index(finding.rival) + places[finding.method], colors[finding.method]
         axis.plot([low, high], [place, place], color=color, linewidth=1.2)
-        fill = color if record["sign"] == signs[0] else "white"
-        axis.plot(record["difference"], place, "o", color=color, markerfacecolor=fill, markersize=4)
-    for place in range(1, len(rows)):
-        new = rows[place][0] != rows[place - 1][0]
-        axis.axhline(place - 0.5, color="0.5" if new else "0.9", linewidth=0.8 if new else 0.6)
-    axis.xaxis.set_major_locator(MaxNLocator(5))
+        fill = color if finding.claimed else "white"
+        axis.plot(difference, place, "o", color=color, markerfacecolor=fill, markersize=4)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.tick_params(labelsize=8)
     axis.tick_params(axis="y", length=0)
     axis.spines[["top", "right", "left"]].set_visible(False)

@@ -1,13 +1,14 @@
 """The report of a study to read: a summary in sentences, what the words mean, the figures, and the tables."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from captum_superpixel._texts import joined
+from captum_superpixel.study.claim_tables import claim_tables
 from captum_superpixel.study.explanations import how_to_read, introduction
+from captum_superpixel.study.headline import in_short
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
-from captum_superpixel.study.results import Record, Report
+from captum_superpixel.study.results import NULL_MAP, Record, Report
 from captum_superpixel.study.summary import summarize
 from captum_superpixel.study.tables import number, table, with_ci
 
@@ -21,6 +22,7 @@ _FAMILIES = {
 }
 _METHODS_PER_TABLE = 3
 """So that a table fits a page."""
+_ROW_HEADER = ("grouping", "sign", "views")
 
 
 def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> str:
@@ -35,14 +37,18 @@ def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> st
     """
     shown = pictures or {}
     lines = [f"# Study of {result['dataset']['name']}", "", *introduction(result)]
-    lines += ["## Summary", "", *summarize(result), *_picture(shown, "differences.png")]
+    if short := in_short(result):
+        lines += ["## In short", "", *short, *_picture(shown, "differences.png")]
+    lines += ["## Summary of all groupings", "", *summarize(result)]
     lines += how_to_read(result)
     figures = [line for name in ("stability.png", "maps.png") for line in _picture(shown, name)]
     lines += ["## Figures", "", *figures] if figures else []
     lines += _setting(result)
-    lines += _claims(result["verdicts"])
+    lines += claim_tables(result)
+    kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
     for family, note in _FAMILIES.items():
-        lines += _family(result["records"], family, note)
+        lines += _family(result["records"], kinds, family, note)
+    lines += _complexity(result["records"], result["groupings"])
     lines += _variance(result["variance_by_size"], _picture(shown, "sizes.png"))
     lines += _mege_reco(result.get("mege_reco") or [])
     lines += _roar(result.get("roar") or [])
@@ -78,65 +84,30 @@ def _setting(result: Report) -> list[str]:
     ]
     lines += table(["network", "parameters", "training images", "accuracy"], models)
     groupings = [
-        [g["name"], g.get("meaning") or g["averages"], f"{g['mean_segments']:.0f}"] for g in result["groupings"]
+        [g["name"], g.get("meaning") or g["averages"], f"{g['mean_segments']:.0f}"]
+        for g in sorted(result["groupings"], key=lambda grouping: grouping["kind"] == NULL_MAP)
     ]
     return lines + table(["grouping", "what is averaged over", "segments per image"], groupings)
 
 
-def _claims(verdicts: Sequence[Record]) -> list[str]:
-    if not verdicts:
-        return []
-    methods = list(dict.fromkeys(method for verdict in verdicts for method in verdict["methods"]))
-    lines = [
-        "## Claims",
-        "",
-        "What the paper claims of superpixels, and this library of its recommended ensemble: the difference and its "
-        "interval. *yes*: the interval lies above 0; *no*: it lies below; neither word: it holds 0, or there is none, "
-        "which leaves the claim undecided.",
-        "",
-    ]
-
-    def heading(verdict: Record) -> tuple[str, str]:
-        measure, _, rest = verdict["claim"].rpartition(": ")
-        sign = rest.partition(" ")[0]
-        return measure, sign if sign in ("signed", "magnitude") else ""
-
-    for (measure, sign), group in groupby(verdicts, heading):
-        title = ", ".join(filter(None, (measure, f"{sign} maps" if sign else "")))
-        rows = [
-            [
-                verdict["claim"].rpartition(": ")[2].removeprefix(f"{sign} "),
-                *(_verdict(verdict["methods"].get(method)) for method in methods),
-            ]
-            for verdict in group
-        ]
-        lines += [*([f"{title[0].upper()}{title[1:]}:", ""] if title else []), *table(["claim", *methods], rows)]
-    return lines
-
-
-def _verdict(found: Record | None) -> str:
-    if found is None:
-        return ""
-    word = f" *{found['verdict']}*" if found["verdict"] in ("yes", "no") else ""
-    return with_ci(found["difference"], found["ci95"]) + word
-
-
-def _family(records: Sequence[Record], family: str, note: str) -> list[str]:
+def _family(records: Sequence[Record], kinds: Mapping[str, str], family: str, note: str) -> list[str]:
     found = [record for record in records if record["family"] == family]
     if not found:
         return []
+    if any(kinds[record["grouping"]] == NULL_MAP for record in found):
+        note += f" The rows at the bottom, each called a {NULL_MAP}, know nothing of what they seem to explain."
     lines = [f"## {family.capitalize()}", "", note, ""]
     for name, metric in METRICS.items():
         of_metric = [record for record in found if record["metric"] == name]
         if of_metric and metric.printed:
-            lines += [f"### {metric.title} ({metric.direction})", "", *_metric(of_metric, metric)]
+            lines += [f"### {metric.title} ({metric.direction})", "", *_metric(of_metric, kinds, metric)]
     return lines
 
 
-def _metric(records: Sequence[Record], metric: Metric) -> list[str]:
-    """A row for each grouping and sign, a column for each method; a similarity chance-corrected first."""
+def _metric(records: Sequence[Record], kinds: Mapping[str, str], metric: Metric) -> list[str]:
+    """A row for each grouping, sign and number of views, a column for each method; chance-corrected values first."""
     if not metric.has_nulls:
-        return _by_method(records, lambda record: with_ci(record["value"], record["ci95"]))
+        return _by_method(records, kinds, lambda record: with_ci(record["value"], record["ci95"]))
 
     def corrected(record: Record) -> str:
         interval = record["excess_ci95"].get(RANDOM_NETWORK, (None, None))
@@ -145,23 +116,69 @@ def _metric(records: Sequence[Record], metric: Metric) -> list[str]:
     def raw(record: Record) -> str:
         return f"{number(record['value'])} ({number(record['excess'].get(PERMUTATION))})"
 
-    lines = ["Chance-corrected over the random network, with 95 % intervals:", "", *_by_method(records, corrected)]
-    lines += ["Raw, and in parentheses chance-corrected over the permutation:", "", *_by_method(records, raw)]
+    lines = ["Chance-corrected over the random network, with 95 % intervals:", ""]
+    lines += _by_method(records, kinds, corrected)
+    lines += ["Raw, and in parentheses chance-corrected over the permutation:", "", *_by_method(records, kinds, raw)]
     if any((null or 0) > MAX_NULL for record in records for null in record["nulls"].values()):
         lines += [f"–: the null is above {MAX_NULL}.", ""]
     return lines
 
 
-def _by_method(records: Sequence[Record], cell: Callable[[Record], str]) -> list[str]:
-    of = {(record["grouping"], record["sign"], record["method"]): record for record in records}
+def _by_method(records: Sequence[Record], kinds: Mapping[str, str], cell: Callable[[Record], str]) -> list[str]:
+    of = {(*_row(record), record["method"]): record for record in records}
     methods = list(dict.fromkeys(record["method"] for record in records))
-    keys = list(dict.fromkeys((record["grouping"], record["sign"]) for record in records))
+    rows = _rows(records, kinds)
     lines = []
     for start in range(0, len(methods), _METHODS_PER_TABLE):
         shown = methods[start : start + _METHODS_PER_TABLE]
-        rows = [[*key, *(cell(of[*key, method]) if (*key, method) in of else "" for method in shown)] for key in keys]
-        lines += table(["grouping", "sign", *shown], rows)
+        cells = [
+            [*_labels(row, kinds), *(cell(of[*row, method]) if (*row, method) in of else "" for method in shown)]
+            for row in rows
+        ]
+        lines += table([*_ROW_HEADER, *shown], cells)
     return lines
+
+
+def _row(record: Record) -> tuple[str, str, int]:
+    return record["grouping"], record["sign"], record["views"]
+
+
+def _rows(records: Sequence[Record], kinds: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """The rows of a table: null maps last, and each grouping's together, in the order of the report's groupings."""
+    order = sorted(kinds, key=lambda name: kinds[name] == NULL_MAP)
+    return sorted(dict.fromkeys(map(_row, records)), key=lambda row: order.index(row[0]))
+
+
+def _labels(row: tuple[str, str, int], kinds: Mapping[str, str]) -> tuple[str, str, int]:
+    grouping, sign, views = row
+    return (f"{grouping} ({NULL_MAP})" if kinds[grouping] == NULL_MAP else grouping), sign, views
+
+
+def _complexity(records: Sequence[Record], groupings: Sequence[Record]) -> list[str]:
+    """One table of what is neither better nor worse, the methods beside each other in a cell."""
+    found = [record for record in records if record["family"] == "complexity"]
+    if not found:
+        return []
+    kinds = {grouping["name"]: grouping["kind"] for grouping in groupings}
+    segments = {grouping["name"]: f"{grouping['mean_segments']:.0f}" for grouping in groupings}
+    metrics, methods = (list(dict.fromkeys(record[name] for record in found)) for name in ("metric", "method"))
+    of = {(*_row(record), record["metric"], record["method"]): number(record["value"]) for record in found}
+    rows = [
+        [
+            *_labels(row, kinds),
+            segments[row[0]],
+            *(" / ".join(of.get((*row, metric, method), "–") for method in methods) for metric in metrics),
+        ]
+        for row in _rows(found, kinds)
+    ]
+    note = (
+        "How much there is in the first network's maps. A map that few numbers describe, such as a Gaussian in the "
+        "middle or a handful of large segments, is alike between networks for nothing: this table is here so that it "
+        "is recognized, and similarities are held against those of maps as complex. Neither higher nor lower is "
+        f"better. In each cell: {' / '.join(methods)}. *Segments*: of one segmentation; else pixels."
+    )
+    header = [*_ROW_HEADER, "segments", *(METRICS[metric].title for metric in metrics)]
+    return ["## Complexity", "", note, "", *table(header, rows)]
 
 
 def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:

@@ -14,18 +14,20 @@ from torch import nn
 import captum_superpixel
 from captum_superpixel._files import replacing
 from captum_superpixel.study.acquiring import StudyNetwork
+from captum_superpixel.study.claims import verdicts
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.figures import alt_texts, draw_differences, draw_maps, draw_sizes, draw_stability
 from captum_superpixel.study.markdown import to_markdown
-from captum_superpixel.study.measuring import Measurement
+from captum_superpixel.study.measurement import Measurement
+from captum_superpixel.study.protocol import PIXELS, Grouping
 from captum_superpixel.study.results import (
+    NULL_MAP,
     SCHEMA_VERSION,
     Report,
     Resamples,
     comparisons,
     records,
     variance_by_size,
-    verdicts,
 )
 
 __all__ = ["make_report", "to_json", "write_report"]
@@ -46,7 +48,7 @@ def make_report(
     """
     settings, data, groupings = study.settings, study.data, study.protocol.groupings
     resamples = Resamples(measurement, settings.seed)
-    compared = comparisons(resamples, groupings)
+    protocol = study.protocol
     shape = list(data.held_out.batch(chosen[:1]).shape[1:])
     return {
         "schema_version": SCHEMA_VERSION,
@@ -80,16 +82,19 @@ def make_report(
         "groupings": [
             {
                 "name": grouping.name,
+                "kind": _kind(grouping),
                 "meaning": grouping.meaning,
                 "averages": grouping.describe(),
                 "mean_segments": measurement.segments[grouping.name],
             }
             for grouping in groupings
         ],
-        "records": records(resamples, groupings),
-        "comparisons": compared,
-        "verdicts": verdicts(compared, groupings),
-        "variance_by_size": variance_by_size(resamples, study.protocol, shape[-2] * shape[-1]),
+        "recommended": {method: row._asdict() for method, row in protocol.recommended.items()},
+        "negative_weights": dict(protocol.negative_weights),
+        "records": records(resamples, protocol.rows),
+        "comparisons": comparisons(resamples, protocol.compared),
+        "verdicts": verdicts(resamples, protocol.claims),
+        "variance_by_size": variance_by_size(resamples, protocol, shape[-2] * shape[-1]),
     }
 
 
@@ -124,6 +129,15 @@ def to_json(result: Report) -> str:
         ['{', '"value":', 'null,', '"n":', '3', '}']
     """
     return json.dumps(_finite(result), indent=1, allow_nan=False) + "\n"
+
+
+def _kind(grouping: Grouping) -> str:
+    """What a grouping is in a comparison, for the report."""
+    if grouping.name == PIXELS:
+        return PIXELS
+    if "null" in grouping.roles:
+        return NULL_MAP
+    return "superpixels" if "candidate" in grouping.roles else "control"
 
 
 def _finite(value: Any) -> Any:

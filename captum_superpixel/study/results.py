@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -12,25 +12,35 @@ from torch import Tensor
 from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel.metrics.bootstrap import interval, resampled_means
-from captum_superpixel.study.measuring import SUMMED_VARIANCE, Key, Measurement
-from captum_superpixel.study.metric_table import MAX_NULL, METRICS, NULLS, PERMUTATION, RANDOM_NETWORK
-from captum_superpixel.study.protocol import PIXELS, SIGNS, Grouping, MapSign, Protocol
+from captum_superpixel.study.measurement import SUMMED_VARIANCE, Key, Measurement
+from captum_superpixel.study.metric_table import MAX_NULL, METRICS, NULLS, PERMUTATION
+from captum_superpixel.study.protocol import PIXELS, MapSign, Protocol, Row
 
 __all__ = [
+    "FEW_IMAGES",
+    "NULL_MAP",
+    "ROUNDING",
     "SCHEMA_VERSION",
     "Record",
     "Report",
     "Resamples",
+    "compared_fields",
     "comparisons",
+    "differences",
     "records",
+    "row_of",
     "variance_by_size",
     "verdict_of",
-    "verdicts",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-_ROUNDING = 1e-12
+NULL_MAP = "null map"
+"""The kind of a grouping whose maps know nothing of what they seem to explain."""
+
+FEW_IMAGES = 25
+"""Over fewer images than these bootstrap intervals are too narrow, and p-values too small."""
+ROUNDING = 1e-12
 """Tolerance for rounding: what equal values may differ by after sums in another order."""
 
 Record: TypeAlias = dict[str, Any]
@@ -91,24 +101,24 @@ class Resamples:
         return metrics.excess(value, mean_null), metrics.excess(self.means(key), self.means(null_key))
 
 
-def records(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]:
-    """One record for every method, grouping, sign and metric.
+def records(resamples: Resamples, rows: Sequence[Row]) -> list[Record]:
+    """One record for every method, row and metric.
 
     Args:
         resamples: Of all that was measured.
-        groupings: Those that are compared.
+        rows: Those that have a place in the report's tables.
 
     Returns:
-        Records with ``method``, ``grouping``, ``sign``, ``metric``, ``family``, ``value``, ``ci95``, ``n``; and for
-        similarities ``nulls``, ``excess`` and ``excess_ci95``, each by the name of the null; NaN stands for an excess
-        over a null near 1. The variance over models leaves out images whose mean map is zero, and ``n`` with them.
+        Records with ``method``, ``grouping``, ``sign``, ``views``, ``metric``, ``family``, ``value``, ``ci95``, ``n``;
+        and for similarities ``nulls``, ``excess`` and ``excess_ci95``, each by the name of the null; NaN stands for an
+        excess over a null near 1. The variance over models leaves out images whose mean map is zero, and ``n`` with
+        them.
     """
     made = []
-    for key in _keys(resamples, groupings):
+    for key in _keys(resamples, rows):
         record: Record = {
             "method": key.method,
-            "grouping": key.grouping,
-            "sign": key.sign,
+            **row_of(key)._asdict(),
             "metric": key.metric,
             "family": METRICS[key.metric].family,
             "value": resamples.mean(key),
@@ -127,40 +137,32 @@ def records(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]
     return made
 
 
-def comparisons(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Record]:
-    """Differences between candidates and controls on the same images, with intervals that are paired by image.
+def comparisons(resamples: Resamples, compared: Sequence[tuple[Row, Row]]) -> list[Record]:
+    """Differences between two rows on the same images, with intervals that are paired by image.
 
     Args:
         resamples: Of all that was measured.
-        groupings: Those that are compared, with their roles.
+        compared: Pairs of a row and what it is held against.
 
     Returns:
-        Records with ``method``, ``sign``, ``metric``, ``quantity`` (``"value"`` or the excess over a null),
-        ``grouping``, ``against``, ``difference`` (grouping minus control; NaN where one of two excesses is), ``ci95``
-        and ``n``.
+        Records with ``method``, ``grouping``, ``sign``, ``views``, ``against``, ``against_sign``, ``against_views``,
+        ``metric``, ``quantity`` (``"value"`` or the excess over a null), ``difference`` (the row minus what it is held
+        against; NaN where one of two excesses is), ``ci95`` and ``n``. What was not measured is left out.
     """
-    candidates = [grouping for grouping in groupings if "candidate" in grouping.roles]
-    controls = [grouping for grouping in groupings if "control" in grouping.roles]
+    rivals: dict[Row, list[Row]] = defaultdict(list)
+    for row, rival in dict.fromkeys(compared):
+        rivals[row].append(rival)
     made = []
-    for key in _keys(resamples, candidates):
-        for control in (key._replace(grouping=control.name) for control in controls):
-            if not METRICS[key.metric].compared or control == key or not resamples.has(control):
-                continue
-            difference = resamples.mean(key) - resamples.mean(control)
-            found = {"value": (difference, resamples.means(key) - resamples.means(control))}
-            for null in NULLS:
-                if all(resamples.has(each._replace(kind=null)) for each in (key, control)):
-                    (a, drawn_a), (b, drawn_b) = resamples.excess(key, null), resamples.excess(control, null)
-                    found[f"excess over {null}"] = a - b, drawn_a - drawn_b
-            for quantity, (difference, resampled) in found.items():
+    for key in _keys(resamples, list(rivals)):
+        if not METRICS[key.metric].compared:
+            continue
+        for rival in rivals[row_of(key)]:
+            for quantity, (difference, resampled) in differences(resamples, key, rival).items():
                 made.append(
                     {
-                        "method": key.method,
-                        "sign": key.sign,
+                        **compared_fields(key.method, row_of(key), rival),
                         "metric": key.metric,
                         "quantity": quantity,
-                        "grouping": key.grouping,
-                        "against": control.grouping,
                         "difference": difference,
                         "ci95": list(interval(resampled)),
                         "n": resamples.count(key),
@@ -169,49 +171,39 @@ def comparisons(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Rec
     return made
 
 
-def verdicts(compared: Sequence[Record], groupings: Sequence[Grouping]) -> list[Record]:
-    """What the paper and its design claim, held against the intervals.
+def differences(resamples: Resamples, key: Key, rival: Row) -> dict[str, tuple[float, Tensor]]:
+    """The difference between a row's metric and that of another row, in value and in excess of each null.
 
     Args:
-        compared: What :func:`comparisons` returned.
-        groupings: The same groupings, whose roles and rivals make the claims.
+        resamples: Of all that was measured.
+        key: Of the metric and the row.
+        rival: Whose values are subtracted.
 
     Returns:
-        Records with the ``claim``, and for every method the ``difference``, its ``ci95`` and a ``verdict``:
-        ``"yes"`` where the interval lies above 0, ``"no"`` where it lies below, else ``"undecided"``.
+        By ``"value"`` and ``"excess over <null>"``: the difference on the images, and on the resamples, (R,). Nothing
+        where one of the two was not measured.
     """
-    paper = [grouping for grouping in groupings if "of the paper" in grouping.roles]
-    recommended = [grouping for grouping in groupings if "recommended" in grouping.roles]
-    claimed = {name: metric for name, metric in METRICS.items() if metric.claimed}
-    similarities = {name: metric.title for name, metric in claimed.items() if metric.has_nulls}
-    others = {name: metric.title.replace("−", "minus") for name, metric in claimed.items() if not metric.has_nulls}
-    raw = {name: f"raw {title}" for name, title in similarities.items()}
-    corrected = {name: f"{title} over the random network" for name, title in similarities.items()}
-    excess, every = f"excess over {RANDOM_NETWORK}", None
-    # Metrics, what of them, signs, the groupings that the claims are about, and above how many of their rivals.
-    claims: Sequence[tuple[dict[str, str], str, Sequence[MapSign], Sequence[Grouping], int | None]] = (
-        (raw, "value", SIGNS, paper, every),
-        (corrected, excess, ("signed",), paper + recommended, 1),
-        (corrected, excess, ("magnitude",), recommended, every),
-        (others, "value", SIGNS, recommended, every),
-    )
-    made = []
-    for titles, quantity, signs, claimants, count in claims:
-        for (metric, title), sign, grouping in product(titles.items(), signs, claimants):
-            for rival in grouping.rivals[:count]:
-                found = {
-                    record["method"]: {
-                        "difference": record["difference"],
-                        "ci95": record["ci95"],
-                        "verdict": verdict_of(record),
-                    }
-                    for record in compared
-                    if (record["grouping"], record["against"], record["sign"], record["metric"], record["quantity"])
-                    == (grouping.name, rival, sign, metric, quantity)
-                }
-                if found:
-                    made.append({"claim": f"{title}: {sign} {grouping.name} above {rival}", "methods": found})
-    return made
+    other = key._replace(**rival._asdict())
+    if not (resamples.has(key) and resamples.has(other)):
+        return {}
+    found = {"value": (resamples.mean(key) - resamples.mean(other), resamples.means(key) - resamples.means(other))}
+    for null in NULLS:
+        if all(resamples.has(each._replace(kind=null)) for each in (key, other)):
+            (a, drawn_a), (b, drawn_b) = resamples.excess(key, null), resamples.excess(other, null)
+            found[f"excess over {null}"] = a - b, drawn_a - drawn_b
+    return found
+
+
+def compared_fields(method: str, row: Row, rival: Row) -> Record:
+    """The fields that say what is compared with what.
+
+    Examples:
+        >>> compared_fields("Saliency", Row("ensemble", "evidence", 8), Row("pixels", "magnitude"))
+        {'method': 'Saliency', 'grouping': 'ensemble', 'sign': 'evidence', 'views': 8,
+         'against': 'pixels', 'against_sign': 'magnitude', 'against_views': 1}
+    """
+    against = {"against": rival.grouping, "against_sign": rival.sign, "against_views": rival.views}
+    return {"method": method, **row._asdict(), **against}
 
 
 def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> list[Record]:
@@ -251,24 +243,32 @@ def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> l
     return made
 
 
-def _keys(resamples: Resamples, groupings: Sequence[Grouping]) -> list[Key]:
-    """What was measured of these groupings by a metric, nulls aside."""
-    names = {grouping.name for grouping in groupings}
+def row_of(key: Key) -> Row:
+    """The row that a column of values belongs to."""
+    return Row(key.grouping, cast(MapSign, key.sign), key.views)
+
+
+def _keys(resamples: Resamples, rows: Sequence[Row]) -> list[Key]:
+    """What was measured of these rows by a metric, nulls aside."""
+    wanted = set(rows)
     measured = resamples.measurement.values
-    return [key for key in measured if key.kind == "value" and key.metric in METRICS and key.grouping in names]
+    return [key for key in measured if key.kind == "value" and key.metric in METRICS and row_of(key) in wanted]
 
 
 def verdict_of(record: Record) -> str:
-    """Say whether a difference is above 0: ``"yes"``, ``"no"``, or ``"undecided"`` where its interval says neither.
+    """Say whether a difference is to the better: ``"yes"``, ``"no"``, or ``"undecided"`` where its interval holds 0.
 
     Args:
-        record: With ``ci95``, whose ends are NaN or None where there is no interval.
+        record: With ``metric``, which says whether higher or lower is better, and ``ci95``, whose ends are NaN or None
+            where there is no interval.
 
     Examples:
-        >>> verdict_of({"ci95": [0.1, 0.2]}), verdict_of({"ci95": [-0.1, 0.2]}), verdict_of({"ci95": [None, None]})
-        ('yes', 'undecided', 'undecided')
+        >>> [verdict_of({"metric": "ssim", "ci95": ends}) for ends in ([0.1, 0.2], [-0.1, 0.2], [None, None])]
+        ['yes', 'undecided', 'undecided']
+        >>> verdict_of({"metric": "deletion_auc", "ci95": [0.1, 0.2]})
+        'no'
     """
     low, high = (math.nan if end is None else end for end in record["ci95"])
-    if low > _ROUNDING:
-        return "yes"
-    return "no" if high < -_ROUNDING else "undecided"
+    if not (low > ROUNDING or high < -ROUNDING):
+        return "undecided"
+    return "yes" if (low > 0) == METRICS[record["metric"]].higher_is_better else "no"

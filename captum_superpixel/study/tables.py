@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from captum_superpixel._untyped import tabulate
 
-__all__ = ["number", "spelled", "table", "with_ci"]
+__all__ = ["number", "row_label", "spelled", "table", "with_ci"]
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -48,6 +48,16 @@ def with_ci(value: float | None, interval: Sequence[float | None]) -> str:
     """
     low, high = interval
     return number(value) + (f" [{number(low)}, {number(high)}]" if number(value) != "–" else "")
+
+
+def row_label(grouping: str, sign: str, views: int) -> str:
+    """Write what a row of the tables is.
+
+    Examples:
+        >>> row_label("Slic", "signed", 1), row_label("ensemble", "evidence", 8)
+        ('Slic (signed)', 'ensemble (evidence, 8 views)')
+    """
+    return f"{grouping} ({sign}, {views} views)" if views > 1 else f"{grouping} ({sign})"
 
 
 def spelled(count: int, noun: str = "") -> str:

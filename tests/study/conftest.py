@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,17 +15,76 @@ from PIL import Image
 
 from captum_superpixel._store import Store
 from captum_superpixel.cli import main
+from captum_superpixel.study.claims import verdicts
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import load_data
 from captum_superpixel.study.jobs import World
-from captum_superpixel.study.measuring import Key, Measurement
+from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import SIGNS, make_protocol, standard_groupings
-from captum_superpixel.study.results import Resamples, comparisons, records, verdicts
+from captum_superpixel.study.protocol import Claim, MapSign, Row, make_protocol
+from captum_superpixel.study.results import Resamples, comparisons, records
 from captum_superpixel.study.settings import StudySettings
 
 _CLASSES = ("blue", "green", "red")
-_GROUPINGS = standard_groupings(12)
+_SIGNS: tuple[MapSign, ...] = ("signed", "magnitude", "evidence")
+_FULL = [*(Row("", sign) for sign in _SIGNS), Row("", "magnitude", 8), Row("", "evidence", 8)]
+_MADE: dict[str, tuple[str, Sequence[Row]]] = {
+    "another image": ("null map", [Row("", "magnitude", 8)]),
+    "pixels": ("pixels", _FULL),
+    "cells": ("control", _FULL[:2]),
+    "cell ensemble": ("control", _FULL),
+    "Slic": ("superpixels", _FULL[:2]),
+    "Felzenszwalb": ("superpixels", _FULL[:2]),
+    "ensemble": ("superpixels", _FULL),
+    "blur": ("control", _FULL),
+    "guided filter": ("control", _FULL),
+    "wide blur": ("control", _FULL[1:2]),
+    "centered Gaussian": ("null map", _FULL[1:2]),
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a study of two methods compares and claims, as a protocol says it.
+
+    Args:
+        kinds: Of the groupings.
+        rows: Those that are measured.
+        compared: Pairs of them.
+        claims: About them.
+        recommended: By method.
+    """
+
+    kinds: dict[str, str]
+    rows: tuple[Row, ...]
+    compared: tuple[tuple[Row, Row], ...]
+    claims: tuple[Claim, ...]
+    recommended: dict[str, Row]
+
+
+def _compared() -> Compared:
+    kinds = {name: kind for name, (kind, _) in _MADE.items()}
+    rows = [row._replace(grouping=name) for name, (_, made) in _MADE.items() for row in made]
+    best = Row("ensemble", "evidence", 8)
+    rivals = [Row("pixels", "magnitude"), Row("ensemble", "magnitude")]
+    rivals += [best._replace(grouping=name) for name in ("blur", "guided filter", "cell ensemble")]
+    nulls = [row for row in rows if kinds[row.grouping] == "null map"]
+    claims = [
+        *(Claim(Row("Slic", sign), Row(name, sign), "raw") for sign in _SIGNS[:2] for name in ("pixels", "cells")),
+        *(Claim(Row(name, "signed"), Row("pixels", "signed"), "corrected") for name in ("Slic", "ensemble")),
+        *(Claim(best, rival, "corrected") for rival in rivals),
+        *(Claim(best, rival, "fidelity") for rival in (*nulls, *rivals)),
+    ]
+    candidates, others = (
+        [row for row in rows if kinds[row.grouping] in of] for of in (("superpixels",), ("pixels", "control"))
+    )
+    pairs = [(row, rival) for row in candidates for rival in others if row[1:] == rival[1:]]
+    pairs += [(claim.row, claim.rival) for claim in claims]
+    recommended = {"Saliency": best, "IntegratedGradients": best}
+    return Compared(kinds, tuple(rows), tuple(dict.fromkeys(pairs)), tuple(claims), recommended)
+
+
+_COMPARED = _compared()
 
 
 def write_squares(folder: Path, count: int, seed: int, size: int = 16) -> None:
@@ -122,25 +181,43 @@ def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def drawn() -> Compared:
+    """What the study of random values compares and claims."""
+    return _COMPARED
+
+
+@pytest.fixture(scope="session")
 def drawn_measurement() -> Measurement:
     """Random values of all metrics, two methods and twelve images."""
     generator = torch.Generator().manual_seed(0)
     values = {}
-    for method in ("Saliency", "IntegratedGradients"):
-        for grouping in _GROUPINGS:
-            for sign in SIGNS:
-                for metric, described in METRICS.items():
-                    for kind in ("value", "permutation", "random_network") if described.has_nulls else ("value",):
-                        drawn = torch.rand(12, generator=generator, dtype=torch.float64) - 0.5
-                        values[Key(method, grouping.name, sign, metric, kind)] = drawn
+    for method in _COMPARED.recommended:
+        for row in _COMPARED.rows:
+            for metric, described in METRICS.items():
+                for kind in ("value", "permutation", "random_network") if described.has_nulls else ("value",):
+                    drawn = torch.rand(12, generator=generator, dtype=torch.float64) - 0.5
+                    values[Key(method, row.grouping, row.sign, metric, kind, row.views)] = drawn
     return Measurement(values, n_images=12)
 
 
 @pytest.fixture(scope="session")
-def drawn_report(drawn_measurement: Measurement) -> dict[str, Any]:
+def found_in() -> Callable[[Measurement], dict[str, Any]]:
+    """Records, comparisons and verdicts of such a measurement."""
+
+    def find(measurement: Measurement) -> dict[str, Any]:
+        resamples = Resamples(measurement, 0)
+        return {
+            "records": records(resamples, _COMPARED.rows),
+            "comparisons": comparisons(resamples, _COMPARED.compared),
+            "verdicts": verdicts(resamples, _COMPARED.claims),
+        }
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def drawn_report(drawn_measurement: Measurement, found_in: Callable[[Measurement], dict[str, Any]]) -> dict[str, Any]:
     """What a report of these values holds."""
-    resamples = Resamples(drawn_measurement, 0)
-    compared = comparisons(resamples, _GROUPINGS)
     return {
         "software": {"torch": "2.4.0"},
         "settings": {"fidelity_images": 100, "road_images": 8, "seed": 3},
@@ -150,12 +227,18 @@ def drawn_report(drawn_measurement: Measurement) -> dict[str, Any]:
             {"name": "resnet20", "parameters": 10, "train_images": None, "accuracy": 0.5},
         ],
         "groupings": [
-            {"name": name, "meaning": f"{name} in words | none", "averages": f"{name} | all", "mean_segments": 29.6}
-            for name in [grouping.name for grouping in _GROUPINGS]
+            {
+                "name": name,
+                "kind": kind,
+                "meaning": f"{name} in words | none",
+                "averages": f"{name} | all",
+                "mean_segments": 29.6,
+            }
+            for name, kind in _COMPARED.kinds.items()
         ],
-        "records": records(resamples, _GROUPINGS),
-        "comparisons": compared,
-        "verdicts": verdicts(compared, _GROUPINGS),
+        "recommended": {method: row._asdict() for method, row in _COMPARED.recommended.items()},
+        "negative_weights": dict.fromkeys(_COMPARED.recommended, 0.5),
+        **found_in(drawn_measurement),
         "variance_by_size": [],
     }
 

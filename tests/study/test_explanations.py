@@ -13,8 +13,9 @@ def test_every_measure_is_explained_in_a_line_with_its_direction(result: dict[st
     assert explained == {
         METRICS[name].title: "higher" if METRICS[name].higher_is_better else "lower"
         for name in METRICS
-        if METRICS[name].printed
+        if METRICS[name].printed and METRICS[name].family != "complexity"
     }
+    assert re.search(r"^- \*entropy\* \(complexity\): .{20,}\.$", text, re.MULTILINE)
     fidelity = [record for record in result["records"] if record["family"] == "fidelity"]
     assert "*SSIM* (stability" not in to_markdown(result | {"records": fidelity})
 
@@ -23,18 +24,29 @@ def test_the_summary_comes_first_and_words_before_tables(result: dict[str, Any])
     """Signed and magnitude are explained once, before any number, and intervals before the tables."""
     text = to_markdown(result)
     headings = re.findall(r"^## (.+)", text, re.MULTILINE)
-    assert headings[:2] == ["Summary", "How to read this report"]
-    for words in ("*Signed* maps keep the sign", "*Magnitude* maps are absolute values"):
+    assert headings[:3] == ["In short", "Summary of all groupings", "How to read this report"]
+    for words in (
+        "*Signed* maps keep the sign",
+        "*Magnitude* maps are absolute values",
+        "*Evidence* maps are contributions",
+        "by a weight of 0.5: ",
+        "*Views* are flipped and slightly shifted copies",
+        "null maps, which know nothing of what they seem to explain: *another image and centered Gaussian*.",
+    ):
         assert text.count(words) == 1
-        assert text.index(words) < text.index("## Summary")
+        assert text.index(words) < text.index("## In short")
     for words in (
         "bootstrap intervals over the explained images",
         "other trained networks",
-        "corrected for their number",
+        "corrected for their number by Holm's method, the others are not",
     ):
         assert text.index("## How to read") < text.index(words) < text.index("\n## Networks, images and groupings")
     only_signed = [record for record in result["records"] if record["sign"] == "signed"]
-    assert "*Magnitude* maps" not in to_markdown(result | {"records": only_signed})
+    for absent in ("*Magnitude* maps", "*Evidence* maps", "*Views*"):
+        assert absent not in to_markdown(result | {"records": only_signed})
+    weights = {"Saliency": 0.5, "SmoothGrad": 0.25}
+    text = to_markdown(result | {"negative_weights": weights})
+    assert "by a weight of 0.5 (Saliency) and 0.25 (SmoothGrad): " in text
 
 
 def test_nothing_measured_nothing_to_read(result: dict[str, Any]) -> None:

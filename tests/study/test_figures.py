@@ -12,6 +12,7 @@ from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.figures import alt_texts, draw_differences, draw_maps, draw_sizes, draw_stability
+from captum_superpixel.study.headline import HEADLINE, find_headline
 from captum_superpixel.study.protocol import METHOD_NAMES, Protocol, Row, standard_groupings
 from captum_superpixel.study.settings import StudySettings
 
@@ -63,30 +64,47 @@ def test_maps(settings_of: Callable[..., StudySettings], study_of: Callable[...,
     assert 3 * shown == [text.split()[-1] for text in texts if text.startswith("label")]
 
 
-def test_stability_is_drawn_from_the_records(tiny_study: Any) -> None:
-    result = tiny_study.report
+def test_stability_is_drawn_from_the_records(result: dict[str, Any], drawn: Any) -> None:
+    """Hollow is what has the recommended sign and views, filled the same by magnitude, superpixels and null maps."""
+    for record in result["records"]:
+        if record["grouping"] == "centered Gaussian":
+            record["excess"] = {"random_network": None}  # the same map of every image
     figure = draw_stability(result)
     assert figure is not None
     texts = check_texts(figure)
-    for method in METHOD_NAMES:
+    assert {"magnitude, one view, and null maps", "evidence, eight views"} <= set(texts)
+    for method in drawn.recommended:
         (axis,) = (axis for axis in figure.axes if axis.get_title() == method)
-        drawn = {
-            (round(float(line.get_xdata()[0]), 9), round(float(line.get_ydata()[0]), 9))
-            for line in axis.get_lines()
-            if len(line.get_xdata()) == 1
+        points = [line for line in axis.get_lines() if len(line.get_xdata()) == 1 and line.get_marker() != "None"]
+        of = {
+            (Row(r["grouping"], r["sign"], r["views"]), r["metric"]): r
+            for r in result["records"]
+            if r["method"] == method
         }
-        of = {(r["grouping"], r["sign"], r["metric"]): r for r in result["records"] if r["method"] == method}
-        expected = {
-            (
-                round(record["excess"]["random_network"], 9),
-                round(of[grouping, sign, "insertion_minus_deletion"]["value"], 9),
-            )
-            for (grouping, sign, metric), record in of.items()
-            if metric == "ssim"
+        best = [row for row in drawn.rows if row[1:] == ("evidence", 8)]
+        names = {row.grouping for row in best} | {"Slic", "Felzenszwalb"}
+        filled = [Row(name, "magnitude") for name in names] + [Row("another image", "magnitude", 8)]
+        expected = {}
+        for row in (*best, *filled):
+            x = of[row, "ssim"]["excess"]["random_network"]
+            expected[round(x, 9), round(of[row, "insertion_minus_deletion"]["value"], 9)] = row in filled
+        assert len(expected) == 5 + 7 + 1
+        found = {
+            (round(float(line.get_xdata()[0]), 9), round(float(line.get_ydata()[0]), 9)): line.get_markerfacecolor()
+            != "white"
+            for line in points
         }
-        assert len(expected) > 7
-        assert expected <= drawn
-    assert texts.count("Felzenszwalb") == 3 * 2
+        assert found == expected
+    assert texts.count("Felzenszwalb") == 2
+    assert texts.count("guided filter") == 2 * 2
+
+
+def test_every_row_of_one_view_may_be_all_that_is_recommended(result: dict[str, Any]) -> None:
+    """Then nothing is hollow."""
+    row = {"grouping": "ensemble", "sign": "magnitude", "views": 1}
+    figure = draw_stability(result | {"recommended": dict.fromkeys(result["recommended"], row)})
+    assert figure is not None
+    assert not figure.legends
 
 
 def test_no_stability_no_picture(tiny_study: Any) -> None:
@@ -97,69 +115,72 @@ def test_no_stability_no_picture(tiny_study: Any) -> None:
     assert draw_stability(result | {"records": stability}) is None
 
 
-def test_differences_are_those_of_the_comparisons(result: dict[str, Any]) -> None:
-    """A panel for each measure that something is claimed of, and in it every case against pixels and the controls."""
+def test_differences_are_those_of_the_table_in_short(result: dict[str, Any]) -> None:
+    """A panel for each of its measures, a row for each rival, a point for each method; better is to the right."""
     figure = draw_differences(result)
     assert figure is not None
     texts = check_texts(figure)
-    panels = {
-        "chance-corrected SSIM": ("ssim", "excess over random_network"),
-        "chance-corrected top-10 % IoU": ("top_k_iou", "excess over random_network"),
-        "insertion − deletion": ("insertion_minus_deletion", "value"),
-    }
-    assert [axis.get_title() for axis in figure.axes] == list(panels)
-    assert {"Saliency", "IntegratedGradients", "signed", "magnitude"} <= set(texts)
+    found = find_headline(result)
+    titles = ["chance-corrected SSIM", "chance-corrected top-10 % IoU"]
+    titles += ["insertion", "deletion", "insertion − deletion"]
+    assert [axis.get_title() for axis in figure.axes] == titles
+    assert {"Saliency", "IntegratedGradients", "a claim, interval corrected"} <= set(texts)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert len(labels) == 3 * 4
-    for axis, (metric, quantity) in zip(figure.axes, panels.values(), strict=True):
-        found = [
-            each
-            for each in result["comparisons"]
-            if (each["metric"], each["quantity"]) == (metric, quantity)
-            and f"{each['grouping']} − {each['against']}" in labels
-        ]
-        assert len(found) == 3 * 4 * 2 * 2
+    assert labels[0] == "− pixels (magnitude)"
+    assert labels[-1] == "− centered Gaussian (null map)"
+    assert len(labels) == len({finding.rival for finding in found}) == 7
+    for axis, metric in zip(figure.axes, HEADLINE, strict=True):
+        of_metric = [finding for finding in found if finding.metric == metric]
+        lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
         points = {
-            (labels[round(float(line.get_ydata()[0]))], round(float(line.get_xdata()[0]), 9))
-            for line in axis.get_lines()
-            if line.get_marker() == "o"
+            (labels[round(float(line.get_ydata()[0]))], round(float(line.get_xdata()[0]), 9)): line for line in lines
         }
-        expected = {(f"{each['grouping']} − {each['against']}", round(each["difference"], 9)) for each in found}
-        assert points == expected
-        hollow = [
-            line for line in axis.get_lines() if line.get_marker() == "o" and line.get_markerfacecolor() == "white"
-        ]
-        assert len(hollow) == len([each for each in found if each["sign"] == "magnitude"])
+        null = " (null map)"
+        expected = {
+            (f"− {each.rival}{null * (each.kind == 'null map')}", round(each.difference or 0, 9)): each
+            for each in of_metric
+        }
+        assert points.keys() == expected.keys()
+        for point, finding in expected.items():
+            assert (points[point].get_markerfacecolor() != "white") == finding.claimed
         bars = {tuple(line.get_xdata()) for line in axis.get_lines() if line.get_marker() != "o"}
-        assert {tuple(each["ci95"]) for each in found} <= bars
+        assert {tuple(finding.interval) for finding in of_metric} <= bars
+        left, right = axis.get_xlim()
+        assert (left < right) == (metric != "deletion_auc")
 
 
 def test_no_difference_is_drawn_where_there_is_no_figure(result: dict[str, Any]) -> None:
-    for record in result["comparisons"]:
-        record["difference"], record["ci95"] = None, [None, None]
+    for record in (*result["comparisons"], *result["verdicts"]):
+        record["difference"], record["ci95"], record["ci95_holm"] = None, [None, None], [None, None]
     figure = draw_differences(result)
     assert figure is not None
     assert not [line for axis in figure.axes for line in axis.get_lines() if line.get_marker() == "o"]
-    assert draw_differences(result | {"comparisons": []}) is None
+    assert draw_differences(result | {"comparisons": [], "verdicts": []}) is None
 
 
 def test_a_single_image_has_a_point_without_a_bar(result: dict[str, Any]) -> None:
-    for record in result["comparisons"]:
-        record["ci95"] = [None, None]
+    for record in (*result["comparisons"], *result["verdicts"]):
+        record["ci95"], record["ci95_holm"] = [None, None], [None, None]
     figure = draw_differences(result)
     assert figure is not None
-    assert len([line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]) == 3 * 4 * 2 * 2
+    assert len([line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]) == 7 * 2
 
 
 def test_a_single_panel_is_wide_enough_for_the_legend(result: dict[str, Any], tiny_study: Any) -> None:
-    fidelity = [each for each in result["comparisons"] if each["metric"] == "insertion_minus_deletion"]
-    third = [each | {"method": "SmoothGrad"} for each in fidelity]
+    third = {"IntegratedGradients": "SmoothGrad"}
+    fidelity = {
+        "comparisons": [],
+        "recommended": {**result["recommended"], "SmoothGrad": result["recommended"]["Saliency"]},
+    }
+    of_insertion = [each for each in result["verdicts"] if each["metric"] == "insertion_minus_deletion"]
+    more = [each | {"method": third[each["method"]]} for each in of_insertion if each["method"] in third]
+    fidelity["verdicts"] = of_insertion + more
     one_method = [each for each in tiny_study.report["variance_by_size"] if each["method"] == "SmoothGrad"]
-    for figure in (draw_differences({"comparisons": fidelity + third}), draw_sizes({"variance_by_size": one_method})):
+    for figure in (draw_differences(result | fidelity), draw_sizes({"variance_by_size": one_method})):
         assert figure is not None
         assert len(figure.axes) == 1
         texts = check_texts(figure)
-        assert {"SmoothGrad", "magnitude"} <= set(texts) or "pixels shuffled first" in texts
+        assert {"SmoothGrad", "no claim, 95 % interval"} <= set(texts) or "pixels shuffled first" in texts
         (legend,) = figure.legends
         box = legend.get_window_extent()
         assert box.x0 >= 0

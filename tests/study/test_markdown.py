@@ -2,19 +2,16 @@
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
 from captum_superpixel.study.markdown import to_markdown
-from captum_superpixel.study.measuring import Key, Measurement
+from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import SIGNS, standard_groupings
-from captum_superpixel.study.results import Resamples, comparisons, records, verdicts
 
-STANDARD = standard_groupings(12)
-GROUPINGS = [grouping.name for grouping in STANDARD]
 METHODS = ("Saliency", "IntegratedGradients")
 Row = dict[str, str]
 
@@ -54,35 +51,63 @@ def numbers(cell: str) -> tuple[float, float, float]:
 
 CORRECTED = "Chance-corrected over the random network, with 95 % intervals:"
 RAW = "Raw, and in parentheses chance-corrected over the permutation:"
-PRINTED = [name for name, metric in METRICS.items() if metric.printed]
+PRINTED = [name for name, metric in METRICS.items() if metric.printed and metric.family != "complexity"]
+NULL = " (null map)"
 
 
 def heading(name: str) -> str:
     return f"{METRICS[name].title} ({'higher' if METRICS[name].higher_is_better else 'lower'} is better)"
 
 
+def rows_of(drawn: Any) -> list[tuple[str, str, str]]:
+    """The rows of a table as it writes them: null maps come last, and are called so; a grouping's stand together."""
+    nulls = [row for row in drawn.rows if drawn.kinds[row.grouping] == "null map"]
+    others = [(row.grouping, row.sign, str(row.views)) for row in drawn.rows if row not in nulls]
+    return others + [(row.grouping + NULL, row.sign, str(row.views)) for row in nulls]
+
+
 def record_of(result: dict[str, Any], method: str, row: Row, metric: str) -> dict[str, Any]:
     (record,) = [
         each
         for each in result["records"]
-        if (each["method"], each["grouping"], each["sign"], each["metric"])
-        == (method, row["grouping"], row["sign"], metric)
+        if (each["method"], each["grouping"], each["sign"], str(each["views"]), each["metric"])
+        == (method, row["grouping"].removesuffix(NULL), row["sign"], row["views"], metric)
     ]
     return dict(record)
 
 
-def test_no_grouping_and_no_metric_is_left_out(result: dict[str, Any]) -> None:
+def test_no_row_and_no_metric_is_left_out(result: dict[str, Any], drawn: Any) -> None:
     text = to_markdown(result)
     found = tables(text)
-    assert [row["grouping"] for row in found["Networks, images and groupings: grouping"]] == GROUPINGS
+    named = [row["grouping"] for row in found["Networks, images and groupings: grouping"]]
+    assert named == list(dict.fromkeys(row[0].removesuffix(NULL) for row in rows_of(drawn)))
     for name, metric in METRICS.items():
         of_metric = {key: rows for key, rows in found.items() if key.startswith(f"{heading(name)}")}
-        assert len(of_metric) == metric.printed * (2 if metric.has_nulls else 1), name
+        assert len(of_metric) == (name in PRINTED) * (2 if metric.has_nulls else 1), name
         for rows in of_metric.values():
-            assert all(list(row) == ["grouping", "sign", *METHODS] for row in rows)
-            assert [(row["grouping"], row["sign"]) for row in rows] == [(g, s) for g in GROUPINGS for s in SIGNS]
-    places = [text.index(f"\n## {family}\n") for family in ("Stability", "Fidelity", "Localization")]
+            assert all(list(row) == ["grouping", "sign", "views", *METHODS] for row in rows)
+            assert [(row["grouping"], row["sign"], row["views"]) for row in rows] == rows_of(drawn)
+    families = ("Claims", "Stability", "Fidelity", "Localization", "Complexity")
+    places = [text.index(f"\n## {family}\n") for family in families]
     assert places == sorted(places)
+    assert text.count("The rows at the bottom, each called a null map") == 3
+
+
+def test_complexity_has_one_table_that_says_why_it_is_there(result: dict[str, Any], drawn: Any) -> None:
+    """The methods stand beside each other in a cell, and nothing is called better."""
+    text = to_markdown(result)
+    rows = tables(text)["Complexity"]
+    assert "is alike between networks for nothing" in text
+    assert "In each cell: Saliency / IntegratedGradients." in text
+    assert [(row["grouping"], row["sign"], row["views"]) for row in rows] == rows_of(drawn)
+    for row in rows:
+        assert row["segments"] == "30"
+        for metric in ("entropy", "effective_regions"):
+            values = [record_of(result, method, row, metric)["value"] for method in METHODS]
+            assert list(map(number, row[METRICS[metric].title].split(" / "))) == pytest.approx(values, abs=0.00051)
+    assert "complexity" not in {record["family"] for record in result["comparisons"] if "family" in record}
+    without = [record for record in result["records"] if record["family"] != "complexity"]
+    assert "Complexity" not in to_markdown(result | {"records": without})
 
 
 @pytest.mark.parametrize("name", [name for name in PRINTED if not METRICS[name].has_nulls])
@@ -106,83 +131,52 @@ def test_a_similarity_beside_both_nulls(name: str, result: dict[str, Any]) -> No
             assert number(permutation) == pytest.approx(record["excess"]["permutation"], abs=0.00051)
 
 
-def test_a_null_near_one_leaves_a_dash_and_says_why(drawn_measurement: Measurement, result: dict[str, Any]) -> None:
+def test_a_null_near_one_leaves_a_dash_and_says_why(
+    drawn_measurement: Measurement, result: dict[str, Any], found_in: Callable[[Measurement], dict[str, Any]]
+) -> None:
     """In the table, the claims and the summary alike; a null of .9 itself still has a figure."""
     near = dict(drawn_measurement.values)
     for key in drawn_measurement.values:
         if key.metric == "ssim" and key.kind == "random_network" and key.grouping in ("ensemble", "blur"):
             near[key] = torch.full((12,), 0.901 if key.grouping == "ensemble" else 0.9, dtype=torch.float64)
-    resamples = Resamples(Measurement(near), 0)
-    compared = comparisons(resamples, STANDARD)
-    changed = {"records": records(resamples, STANDARD), "comparisons": compared}
-    text = to_markdown(result | changed | {"verdicts": verdicts(compared, STANDARD)})
+    text = to_markdown(result | found_in(Measurement(near)))
     found = tables(text)
     for row in found[f"SSIM (higher is better) / {CORRECTED}"]:
         assert [row[method] == "–" for method in METHODS] == [row["grouping"] == "ensemble"] * len(METHODS)
-    for row in found["Claims / SSIM over the random network, magnitude maps:"]:
-        assert [row[method] for method in METHODS] == ["–"] * len(METHODS)
+    for row in found["Claims / Chance-corrected SSIM:"]:
+        assert [row[method] == "–" for method in METHODS] == [not row["row"].startswith("Slic")] * len(METHODS)
     section = text[text.index("### SSIM (higher") :].split("\n###")[0]
     assert section.rstrip().endswith("–: the null is above 0.9.")
     assert text.count("–: the null is above 0.9.") == 1
-    assert "ensemble is without a figure in all 4." in text
+    assert "ensemble is without a figure in all 10." in text
     assert "–: the null is above" not in to_markdown(result)
 
 
 def test_tables_fit_a_page(result: dict[str, Any]) -> None:
-    """Texts of 110 characters and 7 columns at most, with three methods, as a study has them."""
+    """Texts of 130 characters and 7 columns at most, with three methods, as a study has them.
+
+    The table in short is wider by what its intervals and verdicts take, and breaks lines in its cells; those of counts
+    have as many columns as there are rivals.
+    """
     third = METHODS[0], "SmoothGrad"
     changed: dict[str, Any] = {
         name: [*result[name], *(each | {"method": third[1]} for each in result[name] if each["method"] == third[0])]
-        for name in ("records", "comparisons")
+        for name in ("records", "comparisons", "verdicts")
     }
-    for verdict in result["verdicts"]:
-        verdict["methods"][third[1]] = verdict["methods"][third[0]]
     found = tables(to_markdown(result | changed | {"variance_by_size": [SIZE]}))
     assert len(found) > 25
     for name, rows in found.items():
         widths = [max(len(header), *(len(row[header]) for row in rows)) for header in rows[0]]
-        assert len(widths) <= 7, name
-        assert sum(widths) <= 110, name
+        counts = "in how many cases" in name
+        assert len(widths) <= (9 if counts else 7), name
+        assert sum(widths) <= (190 if name.startswith("In short") else 130), name
 
 
 def test_more_methods_than_fit_a_page_are_split(result: dict[str, Any]) -> None:
     more = [{**r, "method": f"m{place}"} for place in range(4) for r in result["records"] if r["method"] == METHODS[0]]
     found = tables(to_markdown(result | {"records": more}))
-    assert list(found["insertion (higher is better)"][0]) == ["grouping", "sign", "m0", "m1", "m2"]
-    assert list(found["insertion (higher is better): grouping"][0]) == ["grouping", "sign", "m3"]
-
-
-def test_the_worst_row_is_there_too(drawn_measurement: Measurement, result: dict[str, Any]) -> None:
-    """Where grouping loses, the table of claims says no, with the interval."""
-    worst = {Key("Saliency", "Slic", "signed", "ssim"): torch.full((12,), -0.9, dtype=torch.float64)}
-    compared = comparisons(Resamples(Measurement(drawn_measurement.values | worst), 0), STANDARD)
-    text = to_markdown(result | {"verdicts": verdicts(compared, STANDARD)})
-    found = tables(text)
-    claims = {row["claim"]: row for row in found["Claims / Raw SSIM, signed maps:"]}
-    for against in ("pixels", "cells"):
-        (expected,) = [
-            each
-            for each in compared
-            if (each["method"], each["sign"], each["metric"], each["quantity"], each["grouping"], each["against"])
-            == ("Saliency", "signed", "ssim", "value", "Slic", against)
-        ]
-        cell = claims[f"Slic above {against}"]["Saliency"]
-        assert numbers(cell) == pytest.approx((expected["difference"], *expected["ci95"]), abs=0.00051)
-        assert cell.endswith("*no*")
-    rows = [row for name, rows in found.items() if name.startswith("Claims") for row in rows]
-    assert len(rows) == len(verdicts(compared, STANDARD))
-    assert all(set(row) == {"claim", *METHODS} for row in rows)
-
-
-def test_a_claim_that_was_not_measured_for_a_method_is_empty(result: dict[str, Any]) -> None:
-    interval = {"difference": 0.1, "ci95": [0.05, 0.15], "verdict": "yes"}
-    tie = {"difference": 0.1, "ci95": [-0.05, 0.15], "verdict": "undecided"}
-    made = [{"claim": "a", "methods": {"Saliency": interval}}, {"claim": "b", "methods": {"SmoothGrad": tie}}]
-    rows = tables(to_markdown(result | {"verdicts": made}))["Claims"]
-    assert rows == [
-        {"claim": "a", "Saliency": "0.100 [0.050, 0.150] *yes*", "SmoothGrad": ""},
-        {"claim": "b", "Saliency": "", "SmoothGrad": "0.100 [−0.050, 0.150]"},
-    ]
+    assert list(found["insertion (higher is better)"][0]) == ["grouping", "sign", "views", "m0", "m1", "m2"]
+    assert list(found["insertion (higher is better): grouping"][0]) == ["grouping", "sign", "views", "m3"]
 
 
 def test_setting_networks_and_groupings(result: dict[str, Any]) -> None:
@@ -246,7 +240,13 @@ def test_pictures_are_linked_where_they_are_there(result: dict[str, Any]) -> Non
     text = to_markdown(result | {"variance_by_size": [SIZE]}, pictures)
     links = re.findall(r"^!\[(.+)\]\((.+)\)$", text, re.MULTILINE)
     assert {name: alt for alt, name in links} == pictures
-    assert text.index("(differences.png)") < text.index("## How to read") < text.index("\n## Figures\n")
+    assert (
+        text.index("## In short")
+        < text.index("(differences.png)")
+        < text.index("## Summary of all")
+        < text.index("## How to read")
+        < text.index("\n## Figures\n")
+    )
     assert (
         text.index("\n## Figures\n") < text.index("(maps.png)") < text.index("## Variance over") < text.index("(sizes")
     )
@@ -266,17 +266,18 @@ SIZE = {
 }
 
 
-def test_sizes_have_a_table_of_their_own(drawn_measurement: Measurement, result: dict[str, Any]) -> None:
+def test_sizes_have_a_table_of_their_own(
+    drawn_measurement: Measurement, result: dict[str, Any], found_in: Callable[[Measurement], dict[str, Any]]
+) -> None:
     """And no rows among the groupings, where all of their cells would be empty."""
     names = ("Slic 16", "cells 16")
     sizes = {
         Key("Saliency", name, "signed", "across_model_variance"): torch.ones(12, dtype=torch.float64) for name in names
     }
-    resamples = Resamples(Measurement(drawn_measurement.values | sizes), 0)
-    text = to_markdown(result | {"records": records(resamples, STANDARD), "variance_by_size": [SIZE]})
-    found = tables(text)
-    assert {row["grouping"] for row in found["variance over models (lower is better)"]} == set(GROUPINGS)
-    assert {row["grouping"] for row in found["insertion (higher is better)"]} == set(GROUPINGS)
+    made = found_in(Measurement(drawn_measurement.values | sizes))
+    found = tables(to_markdown(result | {"records": made["records"], "variance_by_size": [SIZE]}))
+    assert not set(names) & {row["grouping"] for row in found["variance over models (lower is better)"]}
+    assert not set(names) & {row["grouping"] for row in found["insertion (higher is better)"]}
     assert found["Saliency: variance"] == [
         {
             "segments": "cells",
@@ -304,3 +305,12 @@ def test_mege_roar_and_time(result: dict[str, Any]) -> None:
     work = found["Time: work on the explained images"]
     assert [row["work on the explained images"] for row in work] == ["attribution: Saliency", "ROAD"]
     assert work[1] == {"work on the explained images": "ROAD", "seconds": "1.2", "milliseconds per image": "100.0"}
+
+
+def test_rows_of_a_grouping_stand_together_whatever_was_measured_first(result: dict[str, Any], drawn: Any) -> None:
+    """A study measures all rows of one view before those of several."""
+    by_views = sorted(result["records"], key=lambda record: record["views"])
+    assert by_views != result["records"]
+    found = tables(to_markdown(result | {"records": by_views}))
+    rows = found["insertion (higher is better)"]
+    assert [(row["grouping"], row["sign"], row["views"]) for row in rows] == rows_of(drawn)

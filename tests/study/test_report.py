@@ -17,7 +17,9 @@ from captum_superpixel.study.results import SCHEMA_VERSION
 
 DOCUMENT = Path(__file__).parents[2] / "tutorials" / "study-report.md"
 # Names that are those of libraries, nulls, methods or stages, not of fields.
-FREE = r"^(software|seconds\.(stages|work)|verdicts\[\]\.methods|records\[\]\.(nulls|excess|excess_ci95))\.[^.\[]+"
+FREE = (
+    r"^(software|recommended|negative_weights|seconds\.(stages|work)|records\[\]\.(nulls|excess|excess_ci95))\.[^.\[]+"
+)
 
 
 def test_json_is_strict() -> None:
@@ -106,7 +108,8 @@ def test_records_have_the_documented_keys(tiny_study: Any) -> None:
 def test_the_files(tiny_study: Any) -> None:
     text = (tiny_study.out / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# Study of imagefolder")
-    for heading in ("Summary", "How to read this report", "Claims", "Stability", "Fidelity", "MeGe and ReCo", "Time"):
+    headings = ("In short", "Summary of all groupings", "How to read this report", "Claims", "Stability", "Fidelity")
+    for heading in (*headings, "Complexity", "MeGe and ReCo", "Time"):
         assert f"\n## {heading}\n" in text
     pictures = {path.name for path in tiny_study.out.glob("*.png")}
     assert set(re.findall(r"^!\[[^]]{40,}\]\((.+)\)$", text, re.MULTILINE)) == pictures

@@ -9,26 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_superpixel.study.measuring import Key, Measurement
-from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import (
-    standard_groupings,
-)
-from captum_superpixel.study.results import Record, Resamples, comparisons, records, verdicts
+from captum_superpixel.study.measurement import Key, Measurement
+from captum_superpixel.study.protocol import Row
+from captum_superpixel.study.results import Record, Resamples, comparisons, records, verdict_of
 
-GROUPINGS = standard_groupings(12)
+ROWS = [Row(name, "signed") for name in ("pixels", "cells", "Slic", "ensemble")]
+PAIR = (Row("Slic", "signed"), Row("pixels", "signed"))
 
 
 def recorded(values: dict[Key, Tensor], seed: int = 0) -> list[Record]:
-    return records(Resamples(Measurement(values), seed), GROUPINGS)
+    return records(Resamples(Measurement(values), seed), ROWS)
 
 
-def compared(values: dict[Key, Tensor]) -> list[Record]:
-    return comparisons(Resamples(Measurement(values), 0), GROUPINGS)
-
-
-def judged(values: dict[Key, Tensor]) -> list[Record]:
-    return verdicts(compared(values), GROUPINGS)
+def compared(values: dict[Key, Tensor], *pairs: tuple[Row, Row]) -> list[Record]:
+    return comparisons(Resamples(Measurement(values), 0), pairs or [PAIR])
 
 
 def of(grouping: str, metric: str = "ssim", kind: str = "value", sign: str = "signed") -> Key:
@@ -52,10 +46,11 @@ def test_a_record_by_hand() -> None:
         of("pixels", kind="random_network"): torch.tensor([0.5, 0.6, 0.4], dtype=torch.float64),
     }
     (record,) = recorded(values)
-    assert {name: record[name] for name in ("method", "grouping", "sign", "metric", "family", "n")} == {
+    assert {name: record[name] for name in ("method", "grouping", "sign", "views", "metric", "family", "n")} == {
         "method": "Saliency",
         "grouping": "pixels",
         "sign": "signed",
+        "views": 1,
         "metric": "ssim",
         "family": "stability",
         "n": 3,
@@ -92,14 +87,13 @@ def test_a_null_near_one_has_no_excess(null: float, reported: bool) -> None:
 
 
 def test_one_null_near_one_is_enough_for_no_difference() -> None:
-    """A difference of two excesses needs both, and a claim about it is undecided."""
+    """A difference of two excesses needs both."""
     base = normal(50, 0.93, 0.01, seed=10)
     values = {of("pixels"): base, of("Slic"): base + 0.01}
     values |= {of("pixels", kind="random_network"): 0 * base + 0.2, of("Slic", kind="random_network"): 0 * base + 0.95}
     difference = only(compared(values), quantity="excess over random_network")
     assert np.isnan([difference["difference"], *difference["ci95"]]).all()
-    claim = only(judged(values), claim="SSIM over the random network: signed Slic above pixels")
-    assert claim["methods"]["Saliency"]["verdict"] == "undecided"
+    assert verdict_of(difference) == "undecided"
 
 
 def test_which_values_become_records() -> None:
@@ -177,18 +171,23 @@ def test_comparisons_are_paired_by_image() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_candidates_are_compared_with_every_control() -> None:
-    names = ("pixels", "cells", "cell ensemble", "Slic", "Felzenszwalb", "ensemble", "blur", "Slic 16")
+def test_rows_are_compared_as_asked_for_by_the_metrics_that_are_compared() -> None:
     two = torch.tensor([0.25, 0.75])
-    of_interest = {"ssim", "top_k_iou", "insertion_minus_deletion", "road", "relevance_rank_accuracy"}
-    values = {of(name, metric): two for name in names for metric in (*of_interest, "deletion_auc")}
-    found = compared(values)
-    pairs = {(record["grouping"], record["against"]) for record in found}
-    controls = {"pixels", "cells", "cell ensemble", "blur"}
-    others = {("Slic", "Felzenszwalb"), ("Felzenszwalb", "Slic"), ("ensemble", "Slic"), ("ensemble", "Felzenszwalb")}
-    assert pairs == others | {(name, each) for name in ("Slic", "Felzenszwalb", "ensemble") for each in controls}
-    assert {record["metric"] for record in found} == of_interest
-    assert len(found) == len(pairs) * len(of_interest)
+    best, old, pixels = Row("ensemble", "evidence", 8), Row("ensemble", "magnitude"), Row("pixels", "magnitude")
+    metrics = ("ssim", "top_k_iou", "insertion_minus_deletion", "cosine_similarity", "across_model_variance")
+    values = {
+        Key("Saliency", row.grouping, row.sign, metric, "value", row.views): two + place
+        for metric in metrics
+        for place, row in enumerate((best, old, pixels, best._replace(views=1)))
+    }
+    asked = [(best, old), (best, pixels), (old, pixels), (best, old), (best, Row("blur", "evidence", 8))]
+    found = compared(values, *asked)
+    names = ("grouping", "sign", "views", "against", "against_sign", "against_views")
+    pairs = [tuple(record[name] for name in names) for record in found if record["metric"] == "ssim"]
+    assert sorted(pairs) == sorted([(*best, *old), (*best, *pixels), (*old, *pixels)])
+    assert {record["metric"] for record in found} == set(metrics[:3])
+    assert len(found) == 3 * 3
+    assert only(found, metric="ssim", sign="evidence", against="pixels")["difference"] == pytest.approx(-2)
 
 
 def test_an_excess_needs_both_nulls() -> None:
@@ -197,104 +196,23 @@ def test_an_excess_needs_both_nulls() -> None:
     assert [record["quantity"] for record in compared(values)] == ["value"]
 
 
-def test_verdicts_follow_the_intervals() -> None:
-    base = normal(50, 0.5, 0.1, seed=4)
-    noise = normal(50, 0.0, 0.1, seed=5)
-    values = {of("pixels"): base, of("cells"): base + 0.1, of("Slic"): base + 0.05 + noise / 5}
-    values |= {of("pixels", "top_k_iou"): base, of("Slic", "top_k_iou"): base + noise}
-    found = judged(values)
-    assert {record["claim"]: record["methods"]["Saliency"]["verdict"] for record in found} == {
-        "raw SSIM: signed Slic above pixels": "yes",
-        "raw SSIM: signed Slic above cells": "no",
-        "raw top-10 % IoU: signed Slic above pixels": "undecided",
-    }
-    assert found[0]["methods"]["Saliency"]["difference"] == pytest.approx(0.05)
-    low, high = found[0]["methods"]["Saliency"]["ci95"]
-    assert 0 < low < 0.05 < high < 0.07
+def test_a_row_has_its_sign_and_its_views() -> None:
+    two = torch.tensor([0.25, 0.75])
+    values = {of("pixels")._replace(views=views): two + views for views in (1, 8)}
+    found = records(Resamples(Measurement(values), 0), [Row("pixels", "signed", 8)])
+    assert [(record["views"], record["value"]) for record in found] == [(8, 8.5)]
 
 
-def test_the_claims_over_the_random_network_are_about_the_excess() -> None:
-    """Raw similarity rises, what is left over the null falls: the verdict is on the latter."""
-    base = normal(50, 0.4, 0.05, seed=6)
-    values: dict[Key, Tensor] = {}
-    for sign in ("signed", "magnitude"):
-        values |= {of("pixels", sign=sign): base, of("ensemble", sign=sign): base + 0.3}
-        values |= {of("pixels", kind="random_network", sign=sign): 0 * base + 0.2}
-        values |= {of("ensemble", kind="random_network", sign=sign): 0 * base + 0.68}
-    found = judged(values)
-    assert [record["claim"] for record in found] == [
-        f"SSIM over the random network: {sign} ensemble above pixels" for sign in ("signed", "magnitude")
-    ]
-    for record in found:
-        verdict = record["methods"]["Saliency"]
-        assert verdict["verdict"] == "no"
-        assert verdict["difference"] == pytest.approx((0.7 - 0.68) / 0.32 - (0.4 - 0.2) / 0.8)
-
-
-def test_insertion_minus_deletion_is_claimed_for_both_signs() -> None:
-    base = normal(50, 0.1, 0.05, seed=7)
-    metric = "insertion_minus_deletion"
-    values = {of(name, metric, sign=sign): base for name in ("ensemble", "blur") for sign in ("signed", "magnitude")}
-    values[of("ensemble", metric, sign="magnitude")] = base + 0.1
-    found = {record["claim"]: record["methods"] for record in judged(values)}
-    assert found["insertion minus deletion: magnitude ensemble above blur"]["Saliency"]["verdict"] == "yes"
-    tied = found["insertion minus deletion: signed ensemble above blur"]["Saliency"]
-    assert (tied["difference"], tied["ci95"], tied["verdict"]) == (0, [0, 0], "undecided")
-
-
-def test_one_image_decides_nothing() -> None:
-    values = {of("pixels"): torch.tensor([0.1]), of("Slic"): torch.tensor([0.9])}
-    (record,) = judged(values)
-    assert record["methods"]["Saliency"]["verdict"] == "undecided"
+@pytest.mark.parametrize(("metric", "above"), [("ssim", "yes"), ("deletion_auc", "no")])
+def test_better_is_above_or_below_as_the_metric_has_it(metric: str, above: str) -> None:
+    below = {"yes": "no", "no": "yes"}[above]
+    ends = ([0.1, 0.2], [-0.2, -0.1], [-0.1, 0.1], [math.nan, math.nan], [1e-15, 1e-15], [-1e-15, -1e-15])
+    found = [verdict_of({"metric": metric, "ci95": each}) for each in ends]
+    assert found == [above, below, *["undecided"] * 4]
 
 
 def test_nothing_was_measured() -> None:
-    assert recorded({}) == compared({}) == judged({}) == []
-
-
-def test_every_method_has_its_verdict() -> None:
-    base = normal(20, 0.5, 0.1, seed=8)
-    values: dict[Key, Tensor] = {}
-    for method, gain in (("Saliency", 0.1), ("SmoothGrad", -0.1)):
-        values |= {of("pixels")._replace(method=method): base, of("Slic")._replace(method=method): base + gain}
-    (record,) = judged(values)
-    assert {method: found["verdict"] for method, found in record["methods"].items()} == {
-        "Saliency": "yes",
-        "SmoothGrad": "no",
-    }
-    assert only(recorded(values), method="SmoothGrad", grouping="Slic")["value"] == pytest.approx(0.4)
-
-
-def test_the_claims_text_for_text() -> None:
-    values = {}
-    for grouping in GROUPINGS:
-        for sign in ("signed", "magnitude"):
-            for metric, described in METRICS.items():
-                for kind in ("value", "random_network") if described.has_nulls else ("value",):
-                    values[of(grouping.name, metric, kind, sign)] = torch.tensor([0.25, 0.5])
-    above = ("pixels", "Slic", "Felzenszwalb", "cell ensemble", "blur")
-    assert [record["claim"] for record in judged(values)] == [
-        *(
-            f"{metric}: {sign} Slic above {control}"
-            for metric in ("raw SSIM", "raw top-10 % IoU")
-            for sign in ("signed", "magnitude")
-            for control in ("pixels", "cells")
-        ),
-        "SSIM over the random network: signed Slic above pixels",
-        "SSIM over the random network: signed ensemble above pixels",
-        "top-10 % IoU over the random network: signed Slic above pixels",
-        "top-10 % IoU over the random network: signed ensemble above pixels",
-        *(f"SSIM over the random network: magnitude ensemble above {control}" for control in above),
-        *(f"top-10 % IoU over the random network: magnitude ensemble above {control}" for control in above),
-        *(f"insertion minus deletion: signed ensemble above {control}" for control in above),
-        *(f"insertion minus deletion: magnitude ensemble above {control}" for control in above),
-    ]
-
-
-def test_differences_by_rounding_decide_nothing() -> None:
-    base = normal(20, 0.5, 0.1, seed=9)
-    (record,) = judged({of("pixels"): base, of("Slic"): base + 1e-15})
-    assert record["methods"]["Saliency"]["verdict"] == "undecided"
+    assert recorded({}) == compared({}) == []
 
 
 def test_metrics_of_as_many_images_are_resampled_together() -> None:
