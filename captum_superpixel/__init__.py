@@ -1,6 +1,9 @@
 """Captum attributions averaged within superpixels."""
 
+from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.attr.recommended import recommended
+from captum_superpixel.attr.view_tunnel import ViewTunnel
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.ensemble_regions import ensemble_regions
 from captum_superpixel.pooling import pool_segments, segment_scores
@@ -8,9 +11,12 @@ from captum_superpixel.regions import region_table, top_regions
 
 __all__ = [
     "XRAI",
+    "Contributions",
     "SuperpixelGrouped",
+    "ViewTunnel",
     "ensemble_regions",
     "pool_segments",
+    "recommended",
     "region_table",
     "segment_scores",
     "top_regions",

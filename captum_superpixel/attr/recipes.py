@@ -1,0 +1,177 @@
+"""What is recommended for which kind of method and which size of images, and how it is made of the public pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from captum.attr import (
+    Attribution,
+    InputXGradient,
+    IntegratedGradients,
+    NeuronAttribution,
+    NoiseTunnel,
+    PerturbationAttribution,
+    Saliency,
+)
+
+from captum_superpixel.attr._captum import has_layer_output, innermost, signature_of
+from captum_superpixel.attr._spread import check_spreadable
+from captum_superpixel.attr.contributions import Contributions, Reference
+from captum_superpixel.attr.grouping import GroupReduction
+from captum_superpixel.attr.laid_out import ReshapeTransform
+from captum_superpixel.attr.view_tunnel import ViewTunnel
+
+__all__ = [
+    "SMALL",
+    "Recipe",
+    "can_spread",
+    "explain_by",
+    "find_recipe",
+    "passes_of_recipe",
+    "takes_views",
+    "view_options",
+]
+
+Kind = Literal["gradient", "path", "noisy", "other"]
+Size = Literal["small", "large"]
+
+SMALL = 64
+"""Pixels that the shorter side of a small image has at most."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How maps are made and pooled.
+
+    Attributes:
+        reduction: The rule: ``"evidence"`` of contributions, or the mean of magnitudes, ``"abs_mean"``.
+        negative_weight: Of the evidence, as for :class:`SuperpixelGrouped`.
+        n_views: How many views of each image.
+        n_segments: Numbers of segments of the ensemble, as for :func:`~captum_superpixel.masks.multiscale`.
+        compactness: Their compactnesses.
+    """
+
+    reduction: GroupReduction = "evidence"
+    negative_weight: float = 0.5
+    n_views: int = 8
+    n_segments: tuple[int, ...] = (8, 16, 32, 64)
+    compactness: tuple[float, ...] = (5.0, 15.0)
+
+
+_RECIPES: Mapping[tuple[Kind, Size], Recipe] = {
+    ("gradient", "small"): Recipe(),
+    ("gradient", "large"): Recipe(),
+    ("path", "small"): Recipe(),
+    ("path", "large"): Recipe(),
+    ("noisy", "small"): Recipe(),
+    ("noisy", "large"): Recipe(),
+    # Not measured: what holds for the gradient.
+    ("other", "small"): Recipe(),
+    ("other", "large"): Recipe(),
+}
+"""What the measurements favor. All that differs between methods and sizes of images stands here."""
+
+
+def find_recipe(method: Attribution, side: int) -> Recipe:
+    """Find what is recommended for a method, without what the method cannot have.
+
+    Methods that perturb features are handed the segments, have the effects of these as scores, and need no views
+    against noise of gradients. The map of a layer has no pixels to be multiplied by: its mean keeps signs, as evidence
+    does. A neuron of a layer looks at a place, which in a shifted view is another part of the image.
+
+    Args:
+        method: Any method that is not grouped yet.
+        side: Pixels of the shorter side of the images.
+    """
+    recipe = _RECIPES[_kind_of(method), "small" if side <= SMALL else "large"]
+    if _perturbs(method):
+        return replace(recipe, reduction="mean", n_views=1)
+    if not takes_views(method):
+        recipe = replace(recipe, n_views=1)
+    if has_layer_output(method) and recipe.reduction == "evidence":
+        return replace(recipe, reduction="mean")
+    return recipe
+
+
+def takes_views(method: Attribution) -> bool:
+    """Whether a recipe shows a method views: not where it perturbs features, or looks at a neuron of a place."""
+    return not (_perturbs(method) or isinstance(innermost(method), NeuronAttribution))
+
+
+def can_spread(method: Attribution) -> bool:
+    """Whether views cost a method nothing, as each of its steps or samples can see another one.
+
+    Examples:
+        >>> from torch.nn import Identity
+        >>> [can_spread(method(Identity())) for method in (Saliency, IntegratedGradients)]
+        [False, True]
+    """
+    try:
+        check_spreadable(method)
+    except ValueError:
+        return False
+    return True
+
+
+def explain_by(
+    method: Attribution,
+    reduction: GroupReduction,
+    *,
+    views: bool,
+    reference: Reference | tuple[Reference | None, ...] = "blur",
+    reshape_transform: ReshapeTransform | None = None,
+) -> Attribution:
+    """Wrap a method so that its maps, still by pixel, are those that a recipe pools.
+
+    Args:
+        method: Any method that is not grouped yet.
+        reduction: How the maps will be pooled; evidence is of contributions, but for the maps of layers.
+        views: Whether the method explains views.
+        reference: As for :class:`Contributions`.
+        reshape_transform: As for :class:`ViewTunnel`.
+    """
+    seen = ViewTunnel(method, reshape_transform=reshape_transform) if views else method
+    return Contributions(seen, reference) if reduction == "evidence" and not has_layer_output(method) else seen
+
+
+def view_options(method: Attribution, reduction: GroupReduction, n_views: int) -> dict[str, Any]:
+    """The arguments of a :class:`ViewTunnel` of a method that suit a reduction.
+
+    Magnitudes are taken before they are averaged: of each view, or, where views are spread, of each noisy sample.
+    """
+    options: dict[str, Any] = {"n_views": n_views}
+    if can_spread(method):
+        options["spread"] = True
+        if reduction == "abs_mean" and "abs" in signature_of(innermost(method)).parameters:
+            options["abs"] = True
+    elif reduction == "abs_mean":
+        options["average"] = "abs"
+    return options
+
+
+def passes_of_recipe(method: Attribution, recipe: Recipe) -> int:
+    """How many times as many passes of the network a recipe takes as the method by itself.
+
+    A method that perturbs features runs once for each segmentation, others once for each view, unless these are spread.
+    """
+    if _is_handed_masks(method):
+        return len(recipe.n_segments) * len(recipe.compactness)
+    return 1 if can_spread(method) else recipe.n_views
+
+
+def _kind_of(method: Attribution) -> Kind:
+    if isinstance(method, NoiseTunnel):
+        return "noisy" if can_spread(method) else "other"
+    if type(method) in (Saliency, InputXGradient):
+        return "gradient"
+    return "path" if type(method) is IntegratedGradients else "other"
+
+
+def _perturbs(method: Attribution) -> bool:
+    return _is_handed_masks(method) or isinstance(innermost(method), PerturbationAttribution)
+
+
+def _is_handed_masks(method: Attribution) -> bool:
+    return "feature_mask" in signature_of(innermost(method)).parameters
