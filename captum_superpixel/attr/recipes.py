@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ _RECIPES: Mapping[tuple[Kind, Size], Recipe] = {
 """What the measurements favor. All that differs between methods and sizes of images stands here."""
 
 
-def find_recipe(method: Attribution, side: int) -> Recipe:
+def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:
     """Find what is recommended for a method, without what the method cannot have.
 
     Methods that perturb features are handed the segments, have the effects of these as scores, and need no views
@@ -83,9 +84,11 @@ def find_recipe(method: Attribution, side: int) -> Recipe:
 
     Args:
         method: Any method that is not grouped yet.
-        side: Pixels of the shorter side of the images.
+        size: Height and width of the images; no segmentation is of more segments than there are pixels.
     """
-    recipe = _RECIPES[_kind_of(method), "small" if side <= SMALL else "large"]
+    recipe = _RECIPES[_kind_of(method), "small" if min(size) <= SMALL else "large"]
+    counts = {min(count, math.prod(size)) for count in recipe.n_segments}
+    recipe = replace(recipe, n_segments=tuple(sorted(counts)))
     if _perturbs(method):
         return replace(recipe, reduction="mean", n_views=1)
     if not takes_views(method):

@@ -127,8 +127,8 @@ class Recommended(Wrapper):
         self.channel_order: Literal["rgb", "bgr"] = Slic(channel_order=channel_order).channel_order
         self.reference = reference
         self.reshape_transform = reshape_transform
-        for side in (SMALL, SMALL + 1):
-            self._compose(find_recipe(attribution_method, side))
+        for recipe in self._recipes():
+            self._compose(recipe)
 
     @log_usage
     def attribute(
@@ -140,7 +140,7 @@ class Recommended(Wrapper):
         feature_mask: FeatureMask | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Attribute as recommended for the method and for the size of the first image among the inputs.
+        """Attribute as recommended for the method and for the size of the images, the smallest if there are several.
 
         Args:
             inputs: Images ``(N, C, H, W)``, or a tuple of input tensors, of which those that are no images are not
@@ -201,12 +201,12 @@ class Recommended(Wrapper):
         It is the larger number where recipes of small and large images differ. A method that is handed the superpixels
         is compared with itself for one segmentation.
         """
-        return max(passes_of_recipe(self.attribution_method, recipe) for recipe in self._recipes().values())
+        return max(passes_of_recipe(self.attribution_method, recipe) for recipe in self._recipes())
 
     @property
     def multiplies_by_inputs(self) -> bool:
         """Whether maps say what the inputs contribute, as evidence always does."""
-        evidence = all(recipe.reduction == "evidence" for recipe in self._recipes().values())
+        evidence = all(recipe.reduction == "evidence" for recipe in self._recipes())
         return evidence or bool(self.attribution_method.multiplies_by_inputs)
 
     def has_convergence_delta(self) -> bool:
@@ -229,33 +229,32 @@ class Recommended(Wrapper):
     @property
     def call_signature(self) -> inspect.Signature:
         """Signature of what is recommended, with the arguments of this one, to which calls are bound."""
-        inner = list(signature_of(self._compose(find_recipe(self.attribution_method, SMALL))).parameters.values())
+        inner = list(signature_of(self._compose(self._recipes()[0])).parameters.values())
         own = inspect.signature(Recommended.attribute).parameters
         added = [own[name] for name in ("reduction", "negative_weight")]
         at = next((i for i, parameter in enumerate(inner) if parameter.kind is parameter.VAR_KEYWORD), len(inner))
         return inspect.Signature([*inner[:at], *added, *inner[at:]])
 
     def __repr__(self) -> str:
-        small, large = (self._describe(recipe) for recipe in self._recipes().values())
+        small, large = (self._describe(recipe) for recipe in self._recipes())
         if small == large:
             return f"Recommended({small})"
         return f"Recommended(up to {SMALL} pixels on the shorter side: {small}; beyond: {large})"
 
-    def _recipes(self) -> dict[int, Recipe]:
-        """The recipes of small and of large images, by a side that such have."""
-        return {side: find_recipe(self.attribution_method, side) for side in (SMALL, SMALL + 1)}
+    def _recipes(self) -> tuple[Recipe, Recipe]:
+        """The recipes of small and of large images."""
+        small, large = (find_recipe(self.attribution_method, (side, side)) for side in (SMALL, SMALL + 1))
+        return small, large
 
     def _recipe(self, inputs: tuple[Tensor, ...]) -> Recipe:
-        """The recipe for inputs, of no more segments than their images have pixels."""
-        images = [tensor for tensor in inputs if tensor.dim() > 3]
-        if not images:
+        """The recipe for inputs."""
+        sizes = [tuple(tensor.shape[2:]) for tensor in inputs if tensor.dim() > 3]
+        if not sizes:
             raise ValueError(
                 f"there is no image among the inputs, of shapes {[tuple(tensor.shape) for tensor in inputs]}: what is "
                 "recommended is for images (N, C, H, W); pass others to SuperpixelGrouped with a feature_mask"
             )
-        recipe = find_recipe(self.attribution_method, min(images[0].shape[2:]))
-        pixels = min(math.prod(image.shape[2:]) for image in images)
-        return replace(recipe, n_segments=tuple(sorted({min(count, pixels) for count in recipe.n_segments})))
+        return find_recipe(self.attribution_method, min(sizes, key=math.prod))
 
     def _compose(self, recipe: Recipe, inputs: tuple[Tensor, ...] | None = None) -> SuperpixelGrouped:
         """Make what a recipe says, of the public pieces; for a tuple of inputs, of which some are images."""

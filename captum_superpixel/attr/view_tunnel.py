@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, get_args
@@ -28,7 +29,7 @@ from captum_superpixel.attr._wrapper import Wrapper, as_tensors, warn_of_network
 from captum_superpixel.attr.laid_out import LayerReader, ReshapeTransform, check_reshape_transform, read_layer
 from captum_superpixel.feature_masks import check_channels_first
 
-__all__ = ["Average", "ViewTunnel"]
+__all__ = ["Average", "ViewTunnel", "count_views"]
 
 _SIDES = 16
 """The largest shift is one of so many parts of a side."""
@@ -285,15 +286,29 @@ def _largest_shifts(tensors: Sequence[Tensor], max_shift: object) -> list[tuple[
                 f"max_shift={limit}, but an input has shape {tuple(image.shape)}: shift by less than its shortest side"
             )
     return [
-        tuple(
-            # A single row cannot be shifted.
-            min(size - 1, max(1, size // _SIDES) if limit is None else limit)
-            for size in tensor.shape[2:]
-        )
+        tuple(_default_shift(size) if limit is None else min(size - 1, limit) for size in tensor.shape[2:])
         if tensor.dim() > 3
         else ()
         for tensor in tensors
     ]
+
+
+def _default_shift(size: int) -> int:
+    # A single row cannot be shifted.
+    return min(size - 1, max(1, size // _SIDES))
+
+
+def count_views(size: Sequence[int]) -> int:
+    """How many different views an image has, unless the call says more of shifts and flips.
+
+    Args:
+        size: Its spatial size.
+
+    Examples:
+        >>> count_views((16, 16)), count_views((1, 1))
+        (18, 2)
+    """
+    return 2 * math.prod(2 * _default_shift(side) + 1 for side in size)
 
 
 def _checked_views(n_views: object, largest: Sequence[Sequence[int]], flip: bool) -> list[View]:

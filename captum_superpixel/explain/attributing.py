@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,11 +30,13 @@ from captum_superpixel.attr.methods import (
     perturbs_segments,
     warn_of_samples,
 )
+from captum_superpixel.attr.recipes import explain_by, view_options
 from captum_superpixel.attr.rules import rules_kept
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.baselines import describe_baseline, make_baseline
+from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.network import needs_gradient
-from captum_superpixel.pooling import Reduction
+from captum_superpixel.explain.rules import Rule
 
 __all__ = ["Attributed", "ChosenMethod", "describe_missed"]
 
@@ -71,7 +74,8 @@ class ChosenMethod:
     Attributes:
         name: In ``attr.methods.METHODS``.
         method: The method.
-        reduction: How its maps are pooled.
+        rule: How its maps are made and pooled.
+        segmenter: Makes the superpixels.
         settings: How much work it does.
         grays: ``(B, C, H, W)``, the baselines of the methods that have a distribution of them.
         layer_size: Height and width of the layer's output; None without a layer.
@@ -81,7 +85,8 @@ class ChosenMethod:
 
     name: str
     method: Attribution
-    reduction: Reduction
+    rule: Rule
+    segmenter: Segmenter
     settings: MethodSettings
     grays: Tensor
     layer_size: tuple[int, int] | None = None
@@ -101,10 +106,26 @@ class ChosenMethod:
     @property
     def score_name(self) -> str:
         """What the score of a region is."""
-        quantity = METHODS[self.name].quantity
+        quantity, reduction = METHODS[self.name].quantity, self.rule.reduction
+        if reduction == "evidence":
+            return "evidence"
         if self.perturbs:
-            return quantity if self.reduction == "mean" else name_magnitude(quantity)
-        return name_score(self.reduction, quantity)
+            return quantity if reduction == "mean" else name_magnitude(quantity)
+        return name_score(reduction, quantity)
+
+    @cached_property
+    def _seen(self) -> Attribution:
+        """The method with what makes its maps those that the rule pools."""
+        return explain_by(self.method, self.rule.reduction, views=self.rule.views > 1)
+
+    def _options(self, scene: Scene) -> dict[str, Any]:
+        """The arguments of the method, and of its views if there are several."""
+        options = method_options(self.name, self.method, scene)
+        if self.rule.views == 1:
+            return options
+        # The channels of a layer's map are made one before anything has a magnitude.
+        reduction = "mean" if has_layer_output(self.method) else self.rule.reduction
+        return options | view_options(self.method, reduction, self.rule.views)
 
     def describe_baseline(self, preprocessing: Preprocessing) -> str:
         """Say what the method replaces pixels by; empty if it has no such thing."""
@@ -138,16 +159,16 @@ class ChosenMethod:
         segments = max(len(torch.unique(mask)) for of_member in masks for mask in of_member)
         baseline = None if self.baseline is None else make_baseline(self.baseline, inputs, masks)
         scene = Scene(inputs, target, self.settings, segments, self.grays, self.layer_size, baseline)
-        options = method_options(self.name, self.method, scene)
+        options, reduction = self._options(scene), self.rule.reduction
         said = [warn_of_samples(self.name, self.method, options, segments), missing_hooks(self.method)]
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
             with seeded(seed), ignored_warnings(UserWarning), rules_kept(self.method):
                 if self.perturbs:
-                    wrapped = SuperpixelGrouped(self.method, None, reduction=self.reduction)
+                    wrapped = SuperpixelGrouped(self._seen, None, reduction=reduction)
                     grouped = wrapped.attribute(inputs, feature_mask=list(masks), **options).detach().cpu()
                     return [Attributed(one, None, tuple(filter(None, said))) for one in grouped]
-                method: Any = self.method
+                method: Any = self._seen
                 leaf = inputs.clone().requires_grad_(needs_gradient(self.name))
                 maps: Tensor = method.attribute(leaf, **options).detach()
             missed = self._missed(inputs, maps, options)
@@ -158,17 +179,19 @@ class ChosenMethod:
             whole = METHODS[self.name].channels == "mean"
             maps = maps.mean(dim=1, keepdim=True) if whole else maps.sum(dim=1, keepdim=True)
             maps = lay_over(maps, inputs.shape[2:])
-        if self.reduction == "abs_mean":
+        if reduction == "abs_mean":
             maps = maps.abs()
-        grouped = group_maps(maps, masks, self.reduction).cpu()
+        elif reduction == "evidence":
+            maps = maps.sum(dim=1, keepdim=True)
+        grouped = group_maps(maps, masks, reduction, negative_weight=self.rule.negative_weight).cpu()
         return [
             Attributed(one, pixels, tuple(filter(None, [*said, text])))
             for one, pixels, text in zip(grouped, maps.cpu(), missed, strict=True)
         ]
 
     def _missed(self, inputs: Tensor, maps: Tensor, options: dict[str, Any]) -> list[str]:
-        """What to say of the completeness of each map, mostly nothing."""
-        if self.name not in COMPLETE:
+        """What to say of the completeness of each map, mostly nothing; averages over views are not complete."""
+        if self.name not in COMPLETE or self.rule.views > 1:
             return [""] * len(inputs)
         return [
             describe_missed(self.name, each)

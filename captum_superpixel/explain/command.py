@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS, MethodSettings
 from captum_superpixel.explain.baselines import BASELINES
 from captum_superpixel.explain.help import DEMO, DEMO_EXAMPLES, EXPLAIN, explain_examples
+from captum_superpixel.explain.mask_option import DEFAULT_MASKS
 from captum_superpixel.explain.photographs import FORMATS
+from captum_superpixel.explain.rules import NEGATIVE_WEIGHT
 
 __all__ = ["add_demo", "add_explain"]
 
@@ -104,13 +107,33 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         help="the module that the method looks at, such as features.12 (default: the last that gives a map); list "
         "prints all that do, and explains nothing",
     )
-    explained.add_argument("--masks", default="slic:100", help="superpixels, see below (default: %(default)s)")
+    explained.add_argument("--masks", help=f"superpixels, see below (default: {DEFAULT_MASKS})")
     explained.add_argument(
         "--reduction",
-        choices=("mean", "abs_mean", "sum", "max"),
-        help="what the values of a superpixel become: their mean, the mean of their magnitudes, their sum, or the "
-        f"largest (default: abs_mean for {joined(cancelling)}, whose signs cancel, else "
-        "mean)",
+        choices=("mean", "abs_mean", "sum", "max", "evidence"),
+        help="what the values of a superpixel become: their mean, the mean of their magnitudes, their sum, the "
+        "largest, or the evidence, see below "
+        f"(default: abs_mean for {joined(cancelling)}, whose signs cancel, else mean)",
+    )
+    explained.add_argument(
+        "--negative-weight",
+        type=_weight,
+        metavar="W",
+        help="how much what speaks against the class counts in the evidence, from 0, not at all, to 1, as much as what "
+        f"speaks for it; -1 counts both as magnitudes (default: {NEGATIVE_WEIGHT:g})",
+    )
+    explained.add_argument(
+        "--views",
+        type=_integer(1, 10_000),
+        metavar="V",
+        help="average the map over V views of the photograph, shifted a little and mirrored, against noise: V times "
+        "the work, but no more than without for IntegratedGradients and SmoothGrad, of which each step or noisy copy "
+        "sees another view (default: 1)",
+    )
+    explained.add_argument(
+        "--recommended",
+        action="store_true",
+        help="choose --masks, --reduction and --views as the measurements advise for each method, see below",
     )
     explained.add_argument(
         "--steps",
@@ -214,6 +237,16 @@ def _size(text: str) -> int | tuple[int, int]:
     if match is None or not int(match[1]) or not int(match[2] or 1):
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write 224, or 240x320 for height x width")
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not -1 <= weight <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from -1 to 1")
+    return weight
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:

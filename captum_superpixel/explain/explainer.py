@@ -15,15 +15,16 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError, one_line
 from captum_superpixel._threads import available_cores, call_each
+from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.ensemble_regions import ensemble_regions
 from captum_superpixel.explain.attributing import Attributed, ChosenMethod
 from captum_superpixel.explain.classes import Prediction, rank_classes
-from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.photographs import open_photograph
+from captum_superpixel.explain.rules import Rule
 from captum_superpixel.models.activation import Outputs
 from captum_superpixel.models.classifying import classify
-from captum_superpixel.pooling import Reduction, reduce_channels
+from captum_superpixel.pooling import reduce_channels
 from captum_superpixel.regions import RegionTable, region_table
 
 __all__ = ["Explainer", "Explanation", "Outcome"]
@@ -47,8 +48,8 @@ class Explanation:
         target: The class that is explained.
         predictions: All classes, the most probable first.
         method: Name of the method.
-        reduction: How the map was pooled.
-        masks_option: The text of ``--masks``.
+        rule: How the map was made and pooled.
+        masks_option: The text of ``--masks``, or what stands for it.
         baseline: What the method replaces pixels by, in words; empty if it has no such thing.
         remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
         warnings: What to know before the scores are believed; mostly none.
@@ -65,7 +66,7 @@ class Explanation:
     target: Prediction
     predictions: list[Prediction]
     method: str
-    reduction: Reduction
+    rule: Rule
     masks_option: str
     baseline: str = ""
     remarks: tuple[str, ...] = ()
@@ -75,14 +76,20 @@ class Explanation:
     @property
     def how(self) -> str:
         """How the map was made, in words."""
-        method = f"{self.method} of {self.layer}" if self.layer else self.method
-        how = f"{method}, {self.reduction} over {self.masks_option}"
-        return how if len(self.masks) == 1 else f"{how}, {len(self.masks)} segmentations"
+        return f"{self.method} of {self.layer}, {self.manner}" if self.layer else f"{self.method}, {self.manner}"
+
+    @property
+    def manner(self) -> str:
+        """How the map was made, but for the method: the rule, the superpixels and the views."""
+        weight = f" (negative weight {self.rule.negative_weight:g})" if self.rule.reduction == "evidence" else ""
+        manner = f"{self.rule.reduction}{weight} over {self.masks_option}"
+        manner += f", {len(self.masks)} segmentations" if len(self.masks) > 1 else ""
+        return f"{manner}, {self.rule.views} views" if self.rule.views > 1 else manner
 
     @property
     def shown(self) -> Tensor:
         """``(1, H, W)``, the map whose means over the regions are their scores: its channels as its pixels reduced."""
-        return show(self.grouped, self.reduction)
+        return show(self.grouped, self.rule.reduction)
 
 
 @dataclass(frozen=True)
@@ -114,12 +121,15 @@ class _Opened:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A photograph that the network has seen: ``(1, C, H, W)``, its classes, and ``(1, 1, H, W)`` per segmentation."""
+    """A photograph that the network has seen: ``(1, C, H, W)``, its classes, and ``(1, 1, H, W)`` per segmentation.
+
+    Its segmentations are those of each text of ``--masks``.
+    """
 
     opened: _Opened
     inputs: Tensor
     predictions: list[Prediction]
-    masks: list[Tensor]
+    masks: dict[str, list[Tensor]]
     remarks: tuple[str, ...]
 
 
@@ -140,7 +150,6 @@ class Explainer:
         preprocessing: From photographs to inputs.
         outputs: What the network's outputs are.
         methods: What explains them.
-        segmenter: Makes the superpixels.
         names: Of the classes, or None.
         target: The class to explain; None for the predicted one.
         device: Where the model is.
@@ -152,7 +161,6 @@ class Explainer:
     preprocessing: Preprocessing
     outputs: Outputs
     methods: tuple[ChosenMethod, ...]
-    segmenter: Segmenter
     names: list[str] | None
     target: int | None
     device: torch.device
@@ -225,13 +233,14 @@ class Explainer:
         logits = classify(self.model, inputs, differentiable=False)
         remarks: list[list[str]] = [list(each.remarks) for each in opened]
         sizes, reports = [each.size for each in opened], [each.append for each in remarks]
-        masks = self.segmenter.segment(inputs, sizes, reports)
+        segmenters = {method.segmenter.text: method.segmenter for method in self.methods}
+        masks = {text: segmenter.segment(inputs, sizes, reports) for text, segmenter in segmenters.items()}
         return [
             _Seen(
                 each,
                 inputs[n : n + 1],
                 rank_classes(logits[n : n + 1], self.names, self.outputs),
-                [mask[n : n + 1] for mask in masks],
+                {text: [mask[n : n + 1] for mask in members] for text, members in masks.items()},
                 tuple(remarks[n]),
             )
             for n, each in enumerate(opened)
@@ -240,18 +249,19 @@ class Explainer:
     def _attribute(self, method: ChosenMethod, seen: Sequence[_Seen]) -> list[Explanation | InputError]:
         """Explain photographs by a method; one whose map has no scores is an error, the others are not."""
         targets = [each.predictions[0].index if self.target is None else self.target for each in seen]
-        masks = [torch.cat(of_member) for of_member in zip(*(each.masks for each in seen), strict=True)]
+        members = zip(*(each.masks[method.segmenter.text] for each in seen), strict=True)
+        masks = [torch.cat(of_member) for of_member in members]
         attributed = method(torch.cat([each.inputs for each in seen]), targets, masks, self.seed)
         return [self._explanation(method, *each) for each in zip(seen, targets, attributed, strict=True)]
 
     def _explanation(
         self, method: ChosenMethod, seen: _Seen, target: int, attributed: Attributed
     ) -> Explanation | InputError:
-        shown = show(attributed.grouped, method.reduction)[None]
-        masks = [mask.cpu() for mask in seen.masks]
+        shown = show(attributed.grouped, method.rule.reduction)[None]
+        masks = [mask.cpu() for mask in seen.masks[method.segmenter.text]]
         # What an ensemble's map shows are the segments of none of its members.
         mask = masks[0] if len(masks) == 1 else ensemble_regions(shown, masks)
-        table = _list_regions(attributed.grouped, mask, method.reduction)
+        table = _list_regions(attributed.grouped, mask, method.rule.reduction)
         table = replace(table, score_name=method.score_name)
         if all(math.isnan(region.score) for region in table):
             return InputError(f"{method.name} has no scores: all of its regions hold NaN or infinite values.")
@@ -266,8 +276,8 @@ class Explainer:
             target=next(prediction for prediction in seen.predictions if prediction.index == target),
             predictions=seen.predictions,
             method=method.name,
-            reduction=method.reduction,
-            masks_option=self.segmenter.text,
+            rule=method.rule,
+            masks_option=method.segmenter.text,
             baseline=method.describe_baseline(self.preprocessing),
             remarks=seen.remarks,
             warnings=attributed.warnings,
@@ -294,7 +304,7 @@ def _all_or_each(
             yield error
 
 
-def show(grouped: Tensor, reduction: Reduction) -> Tensor:
+def show(grouped: Tensor, reduction: GroupReduction) -> Tensor:
     """Make one map ``(1, H, W)`` of a grouped one ``(C, H, W)``, reducing its channels as its pixels were.
 
     Examples:
@@ -302,11 +312,11 @@ def show(grouped: Tensor, reduction: Reduction) -> Tensor:
         >>> [show(grouped, reduction).item() for reduction in ("mean", "sum", "max")]
         [3.0, 6.0, 4.0]
     """
-    # In float64 the mean of equal channels is what each of them holds.
-    return reduce_channels(grouped.double()[None], reduction)[0]
+    # In float64 the mean of equal channels is what each of them holds; evidence has a single one.
+    return reduce_channels(grouped.double()[None], "mean" if reduction == "evidence" else reduction)[0]
 
 
-def _list_regions(grouped: Tensor, mask: Tensor, reduction: Reduction) -> RegionTable:
+def _list_regions(grouped: Tensor, mask: Tensor, reduction: GroupReduction) -> RegionTable:
     """Rank the regions of a map ``(C, H, W)`` by what is shown of it, with the scores of the channels beside that."""
     table = region_table(show(grouped, reduction)[None], mask)
     channels = {region.id: region.channel_scores for region in region_table(grouped[None], mask)}

@@ -37,6 +37,7 @@ examples:
   captum-superpixel explain photos/ --model my-vit/ --method SmoothGrad --masks multiscale --format png --format html
   captum-superpixel explain cat.jpg --model mynet:load --method Saliency --method IntegratedGradients --out cat.html
   captum-superpixel explain cat.jpg --model mynet:load --method IntegratedGradients --baseline blur --steps 200
+  captum-superpixel explain cat.jpg --model mynet:load --method Saliency --recommended
   captum-superpixel explain cat.jpg --model caffenet:load --size 227 --scale 1 --mean 104 117 123 --std 1 1 1 \\
       --channel-order bgr
 
@@ -62,6 +63,9 @@ methods:
   gradient it could change, and where a map of IntegratedGradients, DeepLift, DeepLiftShap or LRP does not add up to
   the change of the output.
 
+evidence and recommended:
+{evidence}
+
 baselines:
 {baselines}
 
@@ -80,7 +84,7 @@ transformers keeps what it downloads."""
 
 def explain_examples() -> str:
     """Examples of ``explain``, and what its options can be: networks, methods, baselines, masks, files."""
-    return _EXPLAIN_EXAMPLES.format(masks=_masks(), settings=_settings(), baselines=_baselines())
+    return _EXPLAIN_EXAMPLES.format(masks=_masks(), settings=_settings(), baselines=_baselines(), evidence=_evidence())
 
 
 def _masks() -> str:
@@ -92,6 +96,28 @@ def _masks() -> str:
         "number. multiscale averages the map over several segmentations; the regions that are listed and drawn are "
         "those in which the averaged map has about one value. FILE.npy holds ids (H, W), of the size of the photograph "
         "or of the network's input."
+    )
+
+
+def _evidence() -> str:
+    """Say what evidence is, and what a recommendation chooses."""
+    return "\n".join(
+        (
+            _fill(
+                "--reduction evidence says how much each superpixel speaks for the class: what its pixels contribute "
+                "for the class and against it are averaged apart, and the latter is subtracted, less or more as "
+                "--negative-weight says. The map of a gradient is multiplied by the detail of the photograph, its "
+                "difference from a blurred one, so that it says what each pixel contributes; that of "
+                "IntegratedGradients and its like says so by itself. Pictures show what speaks for the class, pages "
+                "and tables also what speaks against it."
+            ),
+            _fill(
+                "--recommended chooses what the measurements of this package favor for looking at maps and comparing "
+                "them, by the method and the size of the network's input: superpixels, reduction and views. Methods "
+                "that perturb get the superpixels alone, those of a layer superpixels and views. The heading of the "
+                "map says what was chosen."
+            ),
+        )
     )
 
 

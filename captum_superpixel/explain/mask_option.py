@@ -15,11 +15,15 @@ from torch import Tensor
 
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr import segment_images
+from captum_superpixel.attr.recipes import Recipe
 from captum_superpixel.datasets.photographs import Report
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.masks import GENERATORS, is_counted
+from captum_superpixel.masks import GENERATORS, is_counted, multiscale
 
-__all__ = ["Segmenter", "parse_masks"]
+__all__ = ["DEFAULT_MASKS", "Segmenter", "parse_masks", "recommended_masks"]
+
+DEFAULT_MASKS = "slic:100"
+"""``--masks`` where neither it nor a recommendation is asked for."""
 
 _DEFAULT_COUNT = 100
 
@@ -126,9 +130,7 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
         return Segmenter(text, _read_ids(text), preprocessing)
     name, colon, count = text.partition(":")
     name = name.lower().replace("-", "_")
-    settings: dict[str, Any] = {"denormalize": preprocessing.denormalize}
-    if preprocessing.channel_order != "gray":  # one channel has no order
-        settings["channel_order"] = preprocessing.channel_order
+    settings = _settings(preprocessing)
     if name not in GENERATORS:
         choices = ", ".join(f"{known}:N" if is_counted(known) else known for known in GENERATORS)
         raise InputError(f"--masks {text} names no mask generator; choose one of {choices}, or a file .npy.")
@@ -143,6 +145,30 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
             f"--masks {text}: write {name}:N with N from 1 to {height * width}, the pixels of the network's input."
         )
     return Segmenter(text, GENERATORS[name](number, **settings), preprocessing)
+
+
+def recommended_masks(recipe: Recipe, preprocessing: Preprocessing) -> Segmenter:
+    """Make the ensemble of a recipe, whose text names what differs from ``--masks multiscale``.
+
+    Examples:
+        >>> from captum_superpixel.datasets.preprocessing import CIFAR10
+        >>> [recommended_masks(recipe, CIFAR10).text for recipe in (Recipe(), Recipe(n_segments=(9, 25)))]
+        ['multiscale', 'multiscale of 9, 25 superpixels at compactness 5, 15']
+    """
+    generators: Any = multiscale(recipe.n_segments, recipe.compactness, **_settings(preprocessing))
+    text = "multiscale"
+    if generators != multiscale(**_settings(preprocessing)):
+        text += f" of {', '.join(map(str, recipe.n_segments))} superpixels"
+        text += f" at compactness {', '.join(f'{weight:g}' for weight in recipe.compactness)}"
+    return Segmenter(text, generators, preprocessing)
+
+
+def _settings(preprocessing: Preprocessing) -> dict[str, Any]:
+    """What every generator is told of the preprocessing."""
+    settings: dict[str, Any] = {"denormalize": preprocessing.denormalize}
+    if preprocessing.channel_order != "gray":  # one channel has no order
+        settings["channel_order"] = preprocessing.channel_order
+    return settings
 
 
 def _read_ids(text: str) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ __all__ = [
     "class_of",
     "describe_none",
     "find_roles",
+    "holds_evidence",
     "holds_magnitudes",
     "speaking_regions",
     "write_chance",
@@ -27,7 +28,14 @@ def class_of(explanation: Explanation) -> str:
 
 def holds_magnitudes(explanation: Explanation) -> bool:
     """Whether the map's values have no sign, so that they speak neither for nor against."""
-    return METHODS[explanation.method].quantity == "magnitude" or explanation.reduction == "abs_mean"
+    if holds_evidence(explanation):
+        return False
+    return METHODS[explanation.method].quantity == "magnitude" or explanation.rule.reduction == "abs_mean"
+
+
+def holds_evidence(explanation: Explanation) -> bool:
+    """Whether the map says what speaks for a class, above 0, and against it; pictures show the former."""
+    return explanation.rule.reduction == "evidence"
 
 
 def speaking_regions(explanation: Explanation) -> list[Region]:

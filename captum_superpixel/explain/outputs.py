@@ -23,7 +23,7 @@ from captum_superpixel._region_table import (
     show_rank,
     strongest_regions,
 )
-from captum_superpixel._texts import cut, fold
+from captum_superpixel._texts import cut, fold, joined
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
@@ -32,6 +32,7 @@ from captum_superpixel.explain.meaning import (
     class_of,
     describe_none,
     find_roles,
+    holds_evidence,
     holds_magnitudes,
     speaking_regions,
     write_chance,
@@ -76,10 +77,7 @@ def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
 def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
     # Where others explain a class, the page is of this and not of what is predicted alone.
     first = next((each for each in explanations if class_of(each)), explanations[0])
-    methods = ", ".join(each.method for each in explanations)
-    how = first.how if len(explanations) == 1 else f"{methods} over {first.masks_option}"
-    layer = next((each.layer for each in explanations if each.layer), "")
-    how += f", layer {layer}" if layer and len(explanations) > 1 else ""
+    title, ways = (first.how, []) if len(explanations) == 1 else _title_of_several(explanations)
     pixels = {each.method: each.pixels for each in explanations if each.pixels is not None}
     warnings_of = [
         f"{each.method}: {warning}" if len(explanations) > 1 else f"warning: {warning}"
@@ -92,7 +90,7 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         {each.method: each.shown for each in explanations},
         {each.method: each.mask for each in explanations},
         pixel_attributions=pixels or None,
-        title=readable(f"{first.photograph.name}: {how}"),
+        title=readable(f"{first.photograph.name}: {title}"),
         class_name={each.method: class_of(each) for each in explanations},
         # A line does not end between a number and its sign.
         headline={
@@ -101,9 +99,25 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         },
         # Of a signed method, also where this map has no negative value.
         signed={each.method: not holds_magnitudes(each) for each in explanations},
-        remarks=[readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)],
+        remarks=[
+            *map(readable, ways),
+            *(readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)),
+        ],
         score_name={each.method: each.table.score_name for each in explanations},
     )
+
+
+def _title_of_several(explanations: Sequence[Explanation]) -> tuple[str, list[str]]:
+    """Name several methods and what they have in common, and say of each what a title has no room for."""
+    masks = joined(dict.fromkeys(each.masks_option for each in explanations))
+    layer = next((each.layer for each in explanations if each.layer), "")
+    special = [each for each in explanations if each.rule.views > 1 or holds_evidence(each)]
+    manners = {each.manner for each in explanations}
+    alike = special and len(manners) == 1
+    title = ", ".join(each.method for each in explanations)
+    title += f", {manners.pop()}" if alike else f" over {masks}"
+    title += f", layer {layer}" if layer else ""
+    return title, [] if alike else [f"{each.how}." for each in special]
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -127,19 +141,21 @@ def draw(explanation: Explanation, top: int) -> Figure:
     Returns:
         A figure that pyplot's state does not hold.
     """
-    table, quantity = explanation.table, METHODS[explanation.method].quantity
-    magnitudes = holds_magnitudes(explanation)
+    table, evidence, magnitudes = explanation.table, holds_evidence(explanation), holds_magnitudes(explanation)
+    quantity = "evidence" if evidence else METHODS[explanation.method].quantity
     height, width = explanation.picture.shape[1:]
     # Below the map its scores are listed in three columns, one of them of those against, and lines say what they are.
     listed = min(top, len(table))
     titles = _titles(explanation)
-    lines = math.ceil(listed / 3) if magnitudes else 1 + math.ceil(listed / 2)
+    lines = math.ceil(listed / 3) if magnitudes or evidence else 1 + math.ceil(listed / 2)
     lines += any(math.isnan(region.score) for region in table) + 2 * any(region.tied for region in table)
     rest = 1.65 + 0.19 * lines + 0.2 * (len(titles) - 2)
     side = 4.2 * min(2.0, height / width)
     figure = Figure(figsize=(15, side + rest), layout=ConstrainedLayoutEngine(wspace=0.06, compress=True))
     axes = figure.subplots(1, 3)
     picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
+    # What speaks against a class is in the page, which has both.
+    shown = shown.clamp(min=0) if evidence else shown
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
     visualize_superpixels(
@@ -147,10 +163,10 @@ def draw(explanation: Explanation, top: int) -> Figure:
         shown,
         mask,
         k=top,
-        score_name=table.score_name,
+        score_name=None if evidence else table.score_name,
         quantity=quantity,
         class_name=class_of(explanation),
-        sign="absolute_value" if magnitudes else "all",
+        sign="absolute_value" if magnitudes else "positive" if evidence else "all",
         plt_fig_axis=(figure, axes[1]),
     )
     count = min(top, len(speaking_regions(explanation)))
@@ -158,7 +174,8 @@ def draw(explanation: Explanation, top: int) -> Figure:
     visualize_top_regions(picture, shown, mask, **enough, plt_fig_axis=(figure, axes[2]))
     # A letter takes about a twelfth of an inch.
     letters = int(12 * min(4.2, side * width / height))
-    headings = (cut(readable(explanation.photograph.name), 2 * letters), "map and regions", axes[2].get_title())
+    second = f"evidence for {class_of(explanation)}, and regions" if evidence else "map and regions"
+    headings = (cut(readable(explanation.photograph.name), 2 * letters), second, axes[2].get_title())
     for axis, title in zip(axes, headings, strict=True):
         axis.set_title("\n".join(fold(line, letters, 4) for line in title.split("\n")), fontsize=11, parse_math=False)
     figure.suptitle("\n".join(titles), parse_math=False)
@@ -259,13 +276,16 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         "photograph": np.array(str(explanation.photograph)),
         "method": np.array(explanation.method),
         "masks_option": np.array(explanation.masks_option),
-        "reduction": np.array(explanation.reduction),
+        "reduction": np.array(explanation.rule.reduction),
+        "views": np.array(explanation.rule.views),
         "baseline": np.array(explanation.baseline),
         "score_name": np.array(explanation.table.score_name),
         # Without the type, none would be an array of numbers.
         "remarks": np.array(explanation.remarks, dtype=np.str_),
         "warnings": np.array(explanation.warnings, dtype=np.str_),
     }
+    if holds_evidence(explanation):
+        arrays["negative_weight"] = np.array(explanation.rule.negative_weight)
     if explanation.pixels is not None:
         arrays["pixel_map"] = explanation.pixels.numpy()
     if len(explanation.masks) > 1:

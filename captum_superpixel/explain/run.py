@@ -21,11 +21,12 @@ from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.explainer import Explainer, Outcome
 from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_layers
-from captum_superpixel.explain.mask_option import parse_masks
+from captum_superpixel.explain.mask_option import DEFAULT_MASKS, Segmenter, parse_masks, recommended_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.network import prepare_network
 from captum_superpixel.explain.outputs import list_failures, save, summarize
 from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
+from captum_superpixel.explain.rules import check_rule_options, choose_rule
 from captum_superpixel.models.device import choose_device
 
 __all__ = ["make_explainer", "run"]
@@ -113,7 +114,8 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
     network = prepare_network(options, choose_device(options.device), chosen, report)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
-    segmenter = parse_masks(options.masks, preprocessing)
+    check_rule_options(options, preprocessing.shape)
+    segmenter = parse_masks(options.masks or DEFAULT_MASKS, preprocessing)
     with guarded(f"--model {options.model} does not name its classes"):
         names = choose_names(model, network.classes, labels, options.labels)
     grays = preprocessing.from_uint8(even_grays(preprocessing.shape)).to(inputs.device)
@@ -121,7 +123,8 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     with guarded(f"--model {options.model} does not show its layers"):
         layer = None if layered is None else find_layer(model, options.layer, layered, inputs)
     methods = tuple(
-        _choose(name, model, layer if METHODS[name].layer else None, options, settings, grays) for name in chosen
+        _choose(name, model, layer if METHODS[name].layer else None, options, settings, grays, segmenter)
+        for name in chosen
     )
     target = find_target(options.target, names, network.classes)
     report(network.describe())
@@ -132,7 +135,6 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         preprocessing=preprocessing,
         outputs=network.outputs,
         methods=methods,
-        segmenter=segmenter,
         names=names,
         target=target,
         device=inputs.device,
@@ -148,17 +150,20 @@ def _choose(
     options: Namespace,
     settings: MethodSettings,
     grays: Tensor,
+    segmenter: Segmenter,
 ) -> ChosenMethod:
     """Make a method, and settle what the options say about it."""
     known = METHODS[name]
-    reduction = options.reduction or known.reduction
     # Methods check the network, and the wrapper the reduction.
     try:
         method = make_method(name, model) if layer is None else layer.lay_out(make_method(name, model, layer.module))
         if not known.own_segments:
-            SuperpixelGrouped(method, None, reduction=reduction)
+            SuperpixelGrouped(method, None, reduction=options.reduction or known.reduction)
     except (TypeError, ValueError) as error:
         raise InputError(f"--method {name}: {error}.") from error
+    rule = choose_rule(name, method, options, segmenter.preprocessing.shape)
+    if rule.recipe is not None:
+        segmenter = recommended_masks(rule.recipe, segmenter.preprocessing)
     baseline = options.baseline if "baseline" in known.takes else None
     size, layer_name = (None, "") if layer is None else (layer.size, layer.name)
-    return ChosenMethod(name, method, reduction, settings, grays, size, baseline, layer_name)
+    return ChosenMethod(name, method, rule, segmenter, settings, grays, size, baseline, layer_name)

@@ -413,8 +413,8 @@ def test_kinds(net, monkeypatch) -> None:
     }
     for kind, those in methods.items():
         for method in those:
-            for side, size in ((1, "small"), (64, "small"), (65, "large"), (224, "large")):
-                assert find_recipe(method, side).n_segments == marked[kind, size].n_segments
+            for sides, size in (((9, 90), "small"), ((90, 64), "small"), ((65, 65), "large"), ((224, 99), "large")):
+                assert find_recipe(method, sides).n_segments == marked[kind, size].n_segments
 
 
 def test_it_is_public() -> None:

@@ -58,7 +58,7 @@ def wrapped(explaining: Explainer, explanation: Explanation, reduction: Reductio
         baselines=chosen.grays,
         layer_size=chosen.layer_size,
     )
-    grouped = SuperpixelGrouped(chosen.method, explaining.segmenter.source, reduction=reduction)
+    grouped = SuperpixelGrouped(chosen.method, chosen.segmenter.source, reduction=reduction)
     with seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         maps: Tensor = grouped.attribute(inputs, **method_options(chosen.name, chosen.method, scene))
