@@ -22,6 +22,7 @@ from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.pooling import Reduction
 
 __all__ = [
+    "COALITIONS_OF",
     "METHODS",
     "Method",
     "MethodSettings",
@@ -37,8 +38,8 @@ __all__ = [
 
 Setting = Literal["n_steps", "n_samples", "baseline"]
 
-_COALITIONS_OF = 12
-"""Segments whose coalitions can all be evaluated: 4,096."""
+COALITIONS_OF = 12
+"""Segments of ShapleyValues whose coalitions can all be evaluated: 4,096."""
 _DRAWS = 25
 """Noisy copies of SmoothGrad and samples of GradientShap unless the caller says how many."""
 _FROM: tuple[Setting, ...] = ("baseline",)
@@ -199,10 +200,10 @@ def _coalitions(scene: Scene) -> dict[str, Any]:
 
 
 def _all_coalitions(scene: Scene) -> dict[str, Any]:
-    if scene.segments > _COALITIONS_OF:
+    if scene.segments > COALITIONS_OF:
         raise InputError(
             f"ShapleyValues evaluates all coalitions of the segments, 2**{scene.segments} for {scene.segments}: pass "
-            f"masks with at most {_COALITIONS_OF}, such as grid:{_COALITIONS_OF}, or use ShapleyValueSampling."
+            f"masks with at most {COALITIONS_OF}, such as grid:{COALITIONS_OF}, or use ShapleyValueSampling."
         )
     return _ablations(scene)
 

@@ -11,7 +11,7 @@ from captum.attr import Attribution
 from captum_superpixel._checks import InputError
 from captum_superpixel._texts import joined
 from captum_superpixel.attr.grouping import GroupReduction
-from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.attr.methods import COALITIONS_OF, METHODS
 from captum_superpixel.attr.recipes import Recipe, find_recipe
 from captum_superpixel.attr.view_tunnel import count_views
 
@@ -84,6 +84,12 @@ def choose_rule(name: str, method: Attribution, options: Namespace, size: Sequen
                 "regions of its own; leave it out."
             )
         recipe = find_recipe(method, size)
+        most = max(recipe.n_segments)
+        if name == "ShapleyValues" and most > COALITIONS_OF:
+            raise InputError(
+                f"--method {name}: --recommended is of up to {most} superpixels, and {name} evaluates all coalitions, "
+                f"of {COALITIONS_OF} at most; use ShapleyValueSampling, or leave it out for --masks grid:{COALITIONS_OF}."
+            )
         # A photograph of few pixels has few views.
         return Rule(recipe.reduction, recipe.negative_weight, min(recipe.n_views, count_views(size)), recipe)
     reduction: GroupReduction = options.reduction or known.reduction

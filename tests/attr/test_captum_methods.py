@@ -14,7 +14,7 @@ from captum.testing.helpers.basic import set_all_random_seeds
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from captum_superpixel import SuperpixelGrouped, pool_segments
+from captum_superpixel import SuperpixelGrouped, pool_segments, recommended
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting .*hooks.*:UserWarning"),
@@ -105,6 +105,17 @@ def test_what_works(name: str, net: Any, images: Tensor, shared_mask: Tensor) ->
         laid_over: Callable[[Tensor, Tensor], Tensor] = interpolated if how.startswith("interpolated") else pooled
         expected = laid_over(attribute(method, images, options), shared_mask)
     torch.testing.assert_close(maps, expected)
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_what_works_can_be_recommended(name: str, net: Any, images: Tensor, shared_mask: Tensor) -> None:
+    method, options = build(name, net)
+    set_all_random_seeds(0)
+    maps = recommended(method).attribute(images, **options, feature_mask=shared_mask // 4)
+    assert maps.shape[0] == 4
+    assert maps.shape[2:] == images.shape[2:]
+    assert 0 < maps.abs().max() < torch.inf
+    torch.testing.assert_close(pool_segments(maps, shared_mask // 4), maps)  # constant inside each segment
 
 
 @pytest.mark.parametrize("name", [name for name, works, _ in ROWS if works == "no"])

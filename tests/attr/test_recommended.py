@@ -2,11 +2,15 @@
 
 import copy
 import pickle
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import captum.attr
 import pytest
 import torch
 from captum.attr import (
+    Attribution,
     DeepLift,
     FeatureAblation,
     FeaturePermutation,
@@ -28,7 +32,7 @@ from torch import Tensor, nn
 import captum_superpixel
 from captum_superpixel import XRAI, Contributions, SuperpixelGrouped, ViewTunnel, pool_segments, recommended
 from captum_superpixel.attr import recipes
-from captum_superpixel.attr.recipes import Recipe, find_recipe
+from captum_superpixel.attr.recipes import Recipe, find_recipe, takes_views
 from captum_superpixel.masks import Grid, multiscale
 
 SCALING = ((0.4, 0.5, 0.6), (0.2, 0.3, 0.2))
@@ -415,6 +419,37 @@ def test_kinds(net, monkeypatch) -> None:
         for method in those:
             for sides, size in (((9, 90), "small"), ((90, 64), "small"), ((65, 65), "large"), ((224, 99), "large")):
                 assert find_recipe(method, sides).n_segments == marked[kind, size].n_segments
+
+
+TABLE = Path(__file__).parents[2] / "tutorials" / "captum-methods.md"
+ROWS = re.findall(
+    r"^\| ([^|]+) \| (8|none)[^|]* \| (\w+) \| (\d)[^|]* \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE
+)
+
+
+def test_the_table_names_every_method_that_can_be_grouped() -> None:
+    named = {name for names, *_ in ROWS for name in re.findall(r"`(\w+)`", names)}
+    text = TABLE.read_text(encoding="utf-8")
+    assert named == set(re.findall(r"^\| `(\w+)` \| works \|", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("names", "views", "reduction", "passes"), ROWS)
+def test_the_table_says_what_is_recommended(net, names, views, reduction, passes) -> None:
+    def make(name: str) -> Attribution:
+        cls = getattr(captum.attr, name)
+        looks_inside = name.startswith(("Layer", "Neuron", "Internal", "GuidedGrad"))
+        return cls(net, net.conv2) if looks_inside else cls(net)
+
+    found = re.findall(r"`(\w+)`", names)
+    methods = [make(name) for name in found if name != "NoiseTunnel"]
+    if "NoiseTunnel" in found:
+        methods = [NoiseTunnel(method) for method in methods or [make("DeepLift")]]
+    for method in methods:
+        for size in ((32, 32), (224, 224)):
+            recipe = find_recipe(method, size)
+            assert (takes_views(method), recipe.reduction) == (views != "none", reduction)
+            assert recipe.n_views == (1 if views == "none" else int(views))
+        assert recommended(method).passes == int(passes)
 
 
 def test_it_is_public() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from captum_superpixel import Contributions, SuperpixelGrouped, ViewTunnel, recommended
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr import group_maps, recipes
-from captum_superpixel.attr.methods import Scene, make_method, method_options
+from captum_superpixel.attr.methods import METHODS, Scene, make_method, method_options
 from captum_superpixel.attr.recipes import Recipe
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET
@@ -131,6 +131,17 @@ def test_the_recommendation_is_that_of_the_library(name: str, capsys: Captured) 
     )
 
 
+@pytest.mark.filterwarnings("ignore:Setting (forward|backward)")
+def test_every_method_has_a_recommendation(capsys: Captured) -> None:
+    """But for XRAI, and for ShapleyValues, which bears twelve superpixels."""
+    names = [name for name in METHODS if name not in ("XRAI", "ShapleyValues")]
+    methods = [text for name in names for text in ("--method", name)]
+    few = ["--steps", "3", "--samples", "9", "--layer", "features.0", "--out", "out.html"]
+    assert main(["explain", "cat.png", *NETWORK, *methods, "--recommended", *few]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count(" over multiscale, 8 segmentations") == len(names)
+
+
 def test_each_method_has_its_own_recipe(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     changed = dict(recipes._RECIPES)
     changed["gradient", "small"] = Recipe("abs_mean", n_views=3, n_segments=(5, 9), compactness=(7.0,))
@@ -233,6 +244,10 @@ def test_averages_over_views_are_not_called_incomplete(capsys: Captured) -> None
             "--recommended chooses --reduction, --negative-weight and --masks by itself",
         ),
         (["--views", "19"], "--views 19: a network's input of 16 x 16 pixels has 18 different views"),
+        (
+            ["--method", "ShapleyValues", "--recommended"],
+            "--method ShapleyValues: --recommended is of up to 64 superpixels, and .* of 12 at most",
+        ),
         (["--method", "XRAI", "--recommended"], "--method XRAI: --recommended is for methods that score pixels"),
         (["--method", "XRAI", "--reduction", "evidence"], "--method XRAI: --reduction evidence .* regions of its own"),
         (["--method", "Occlusion", "--reduction", "evidence"], "--method Occlusion: .* effects that were measured"),
