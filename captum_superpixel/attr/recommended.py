@@ -51,11 +51,11 @@ def recommended(
     """Wrap a method by what the measurements recommend for looking at its maps and for comparing them.
 
     The maps are averaged over views of each image (:class:`ViewTunnel`), turned into what each pixel contributes
-    (:class:`Contributions`), and pooled as evidence within the superpixels of an ensemble (``masks.multiscale``), which
-    what is positive and what is negative in a superpixel enter apart (``reduction="evidence"`` of
+    (:class:`Contributions`), and pooled within the superpixels of an ensemble (``masks.multiscale``) as evidence, for
+    which what is positive and what is negative in a superpixel are averaged apart (``reduction="evidence"`` of
     :class:`SuperpixelGrouped`). A region above 0 speaks for the target. For display take ``map.clamp(min=0)``; all
-    channels are the same. What is recommended may differ by the method and by whether the shorter side of the images
-    has at most 64 pixels; ``print`` says what it is, and ``passes`` what it costs.
+    channels are the same. What is recommended may differ between methods, and between images whose shorter side has at
+    most 64 pixels and larger ones; ``print`` says what it is, and ``passes`` what it costs.
 
     Passes of the network, compared with the wrapped method:
 

@@ -88,7 +88,7 @@ def choose_rule(name: str, method: Attribution, options: Namespace, size: Sequen
         if name == "ShapleyValues" and most > COALITIONS_OF:
             raise InputError(
                 f"--method {name}: --recommended is of up to {most} superpixels, and {name} evaluates all coalitions, "
-                f"of {COALITIONS_OF} at most; use ShapleyValueSampling, or leave it out for --masks grid:{COALITIONS_OF}."
+                f"of {COALITIONS_OF} at most; use ShapleyValueSampling, or --masks grid:{COALITIONS_OF} instead."
             )
         # A photograph of few pixels has few views.
         return Rule(recipe.reduction, recipe.negative_weight, min(recipe.n_views, count_views(size)), recipe)
