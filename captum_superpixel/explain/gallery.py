@@ -20,7 +20,7 @@ from captum_superpixel._files import replacing
 from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
-from captum_superpixel.explain.meaning import class_of, describe_none, find_roles, speaking_regions
+from captum_superpixel.explain.meaning import class_of, describe_methods, describe_none, find_roles, speaking_regions
 from captum_superpixel.explain.photographs import PER_PAGE, Plan
 
 __all__ = ["Gallery"]
@@ -128,8 +128,7 @@ class Gallery:
 
 
 def _describe_methods(explanations: Sequence[Explanation]) -> str:
-    methods = ", ".join(each.method for each in explanations)
-    return _text(f"By {methods} over {explanations[0].masks_option}. ")
+    return _text(f"By {describe_methods(explanations)[0]}. ")
 
 
 def _card(name: str, outcome: Outcome, written: Sequence[Path], folder: Path, top: int) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from captum_superpixel._checks import readable
 from captum_superpixel._region_table import Region
+from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
 
 __all__ = [
     "class_of",
+    "describe_methods",
     "describe_none",
     "find_roles",
     "holds_evidence",
@@ -36,6 +40,25 @@ def holds_magnitudes(explanation: Explanation) -> bool:
 def holds_evidence(explanation: Explanation) -> bool:
     """Whether the map says what speaks for a class, above 0, and against it; pictures show the former."""
     return explanation.rule.reduction == "evidence"
+
+
+def describe_methods(explanations: Sequence[Explanation]) -> tuple[str, list[str]]:
+    """Name methods and what they have in common, and say how those make their maps that do so in ways of their own.
+
+    Args:
+        explanations: Of one photograph, one by each method.
+
+    Returns:
+        A title, and a sentence for each method of evidence or views where the title has no room for them.
+    """
+    masks = joined(dict.fromkeys(each.masks_option for each in explanations))
+    layer = next((each.layer for each in explanations if each.layer), "")
+    special = [each for each in explanations if each.rule.views > 1 or holds_evidence(each)]
+    alike = bool(special) and len({each.manner for each in explanations}) == 1
+    title = ", ".join(each.method for each in explanations)
+    title += f", {explanations[0].manner}" if alike else f" over {masks}"
+    title += f", layer {layer}" if layer else ""
+    return title, [] if alike else [f"{each.how}." for each in special]
 
 
 def speaking_regions(explanation: Explanation) -> list[Region]:

@@ -23,13 +23,14 @@ from captum_superpixel._region_table import (
     show_rank,
     strongest_regions,
 )
-from captum_superpixel._texts import cut, fold, joined
+from captum_superpixel._texts import cut, fold
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
 from captum_superpixel.explain.meaning import (
     class_of,
+    describe_methods,
     describe_none,
     find_roles,
     holds_evidence,
@@ -77,7 +78,7 @@ def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
 def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
     # Where others explain a class, the page is of this and not of what is predicted alone.
     first = next((each for each in explanations if class_of(each)), explanations[0])
-    title, ways = (first.how, []) if len(explanations) == 1 else _title_of_several(explanations)
+    title, ways = (first.how, []) if len(explanations) == 1 else describe_methods(explanations)
     pixels = {each.method: each.pixels for each in explanations if each.pixels is not None}
     warnings_of = [
         f"{each.method}: {warning}" if len(explanations) > 1 else f"warning: {warning}"
@@ -105,19 +106,6 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         ],
         score_name={each.method: each.table.score_name for each in explanations},
     )
-
-
-def _title_of_several(explanations: Sequence[Explanation]) -> tuple[str, list[str]]:
-    """Name several methods and what they have in common, and say of each what a title has no room for."""
-    masks = joined(dict.fromkeys(each.masks_option for each in explanations))
-    layer = next((each.layer for each in explanations if each.layer), "")
-    special = [each for each in explanations if each.rule.views > 1 or holds_evidence(each)]
-    manners = {each.manner for each in explanations}
-    alike = special and len(manners) == 1
-    title = ", ".join(each.method for each in explanations)
-    title += f", {manners.pop()}" if alike else f" over {masks}"
-    title += f", layer {layer}" if layer else ""
-    return title, [] if alike else [f"{each.how}." for each in special]
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -165,6 +165,8 @@ def test_each_method_has_its_own_recipe(monkeypatch: pytest.MonkeyPatch, capsys:
     first = "multiscale of 5, 9 superpixels at compactness 7"
     second = "multiscale of 6 superpixels at compactness 5, 15"
     assert f"<h1>cat.png: Saliency, IntegratedGradients over {first} and {second}</h1>" in page
+    gallery = Path("out/index.html").read_text(encoding="utf-8")
+    assert f"By Saliency, IntegratedGradients over {first} and {second}." in gallery
     assert f"Saliency, abs_mean over {first}, 2 segmentations, 3 views." in page
     assert f"IntegratedGradients, evidence (negative weight 0.2) over {second}, 2 segmentations, 2 views." in page
     assert (
