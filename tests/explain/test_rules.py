@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from captum.attr import Attribution
 from torch import Tensor, nn
 
-from captum_superpixel import Contributions, SuperpixelGrouped, ViewTunnel, recommended
+from captum_superpixel import Contributions, SuperpixelGrouped, ViewTunnel, recommended, region_table
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr import group_maps, recipes
 from captum_superpixel.attr.methods import METHODS, Scene, make_method, method_options
@@ -189,9 +190,10 @@ def test_photographs_of_a_folder_are_explained_as_alone(folder: Path) -> None:
 
 
 def test_pages_have_both_sides_and_pictures_what_speaks_for_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = []
+    figures, explanations = [], []
 
     def keep(explanation: Any, top: int) -> Any:
+        explanations.append(explanation)
         figures.append(draw(explanation, top))
         return figures[-1]
 
@@ -210,6 +212,13 @@ def test_pages_have_both_sides_and_pictures_what_speaks_for_the_class(monkeypatc
     assert any(label.startswith("positive evidence") for label in labels)
     shown = picture.axes[1].images[1].get_array()
     assert float(np.nanmin(shown)) == 0 < float(np.nanmax(shown))
+    # Regions of an ensemble may hold both signs: the first 4 rows of 4 and -3, the others of 1.
+    grouped, mask = torch.ones(1, 16, 16), torch.ones(16, 16, dtype=torch.int64)
+    mask[:4], grouped[:, :2], grouped[:, 2:4] = 0, 4, -3
+    table = region_table(grouped[None], mask[None, None])
+    picture = draw(replace(explanations[-1], grouped=grouped, mask=mask, table=table), 1)
+    assert [text.get_position()[1] < 4 for text in picture.axes[1].texts] == [True]
+    assert picture.axes[2].get_title() == "top 1 of 2 regions, 25 % of the picture"
     page = Path("out/cat.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
     assert [(each["className"], each["signed"], each["scoreName"]) for each in data["methods"]] == [
