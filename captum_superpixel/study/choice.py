@@ -1,10 +1,10 @@
-"""What was chosen on images that no table of a study is made of: one place for all of it."""
+"""What was chosen on images that no reported table is made of: the recommendation, and the tuning of its controls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
 from typing import NamedTuple
 
+from captum_superpixel.attr.recipes import RECIPES, SMALL, Kind, Size
 from captum_superpixel.study.rows import MapSign
 
 __all__ = ["FORMER", "N_VIEWS", "Choice", "Recommended", "choice_for"]
@@ -14,6 +14,9 @@ N_VIEWS = 8
 
 FORMER = ((8, 16, 32, 64), (5.0, 15.0))
 """Segments and compactness of the ensemble that was recommended until now, by magnitudes and with one view."""
+
+_SIGNS: dict[str, MapSign] = {"evidence": "evidence", "abs_mean": "magnitude"}
+_KINDS: dict[str, Kind] = {"Saliency": "gradient", "IntegratedGradients": "path", "SmoothGrad": "noisy"}
 
 
 class Recommended(NamedTuple):
@@ -36,7 +39,7 @@ class Recommended(NamedTuple):
 class Choice:
     """What is recommended for images of a size, and how its rivals are tuned.
 
-    Not settled yet: these are the values of the experiments that this study is made to check.
+    By ``tests/benchmarks/choose_recommended.py``, whose rule was fixed before its run.
 
     Args:
         n_segments: Of the ensemble's members, as :func:`~captum_superpixel.masks.multiscale` takes them.
@@ -59,10 +62,30 @@ class Choice:
         return self.recommended.get(method, Recommended())
 
 
-_CHOICES: tuple[tuple[float, Choice], ...] = ((inf, Choice()),)
-"""Each with the longest shorter side, in pixels, of the images that it is for, in ascending order."""
-
-
 def choice_for(height: int, width: int) -> Choice:
-    """What was chosen for images of a size in pixels."""
-    return next(choice for longest, choice in _CHOICES if min(height, width) <= longest)
+    """What was chosen for images of a size in pixels.
+
+    Examples:
+        >>> choice_for(32, 32).blur > choice_for(224, 224).blur
+        True
+    """
+    return _SMALL if min(height, width) <= SMALL else _LARGE
+
+
+def _of(size: Size, **controls: float) -> Choice:
+    """What :func:`~captum_superpixel.attr.recommended` makes of images of a size, and its controls."""
+    recipes = {method: RECIPES[kind, size] for method, kind in _KINDS.items()}
+    ensemble = recipes["Saliency"]
+    return Choice(
+        ensemble.n_segments,
+        ensemble.compactness,
+        recommended={
+            method: Recommended("ensemble", _SIGNS[recipe.reduction], recipe.n_views > 1, recipe.negative_weight)
+            for method, recipe in recipes.items()
+        },
+        **controls,
+    )
+
+
+_SMALL = _of("small", blur=6 / 32, guided_radius=8 / 32, guided_eps=0.01)
+_LARGE = _of("large", blur=3 / 32, guided_radius=8 / 32, guided_eps=0.01)

@@ -161,7 +161,13 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         "--road-images",
         type=int,
         metavar="N",
-        help=f"for ROAD, the most expensive measure ({describe_default('road_images')})",
+        help=f"for ROAD and IROF, the most expensive measures ({describe_default('road_images')})",
+    )
+    measures.add_argument(
+        "--auc-steps",
+        type=int,
+        metavar="N",
+        help=f"of the insertion and the deletion curve ({describe_default('auc_steps')})",
     )
     measures.add_argument(
         "--mege",

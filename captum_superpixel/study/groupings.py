@@ -8,9 +8,10 @@ from typing import Any, Literal, Protocol, TypeAlias
 from torch import Tensor
 
 from captum_superpixel.attr.pixel_maps import PixelMaps
+from captum_superpixel.attr.recipes import SMALL
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
 from captum_superpixel.masks.base import ImageMaskGenerator, Statistic
-from captum_superpixel.study.choice import FORMER, N_VIEWS, Choice
+from captum_superpixel.study.choice import FORMER, N_VIEWS, Choice, choice_for
 from captum_superpixel.study.rows import PIXELS, SIGNS, MapSign, Row
 from captum_superpixel.study.smoothing import (
     AnotherImage,
@@ -34,8 +35,8 @@ Role: TypeAlias = Literal["candidate", "control", "null", "drawn", "retrained"]
 Forms: TypeAlias = tuple[tuple[MapSign, int], ...]
 
 _NONE = Pixels()
-_NARROW, _WIDE = 1.5 / 32, 5 / 32
-"""Blurs beside the best one, in parts of the shorter side: that it is the best is then seen."""
+_NARROW, _WIDE = 0.5, 1.5
+"""Of blurs beside the best one, in parts of its width: that it is the best is then seen."""
 _PIXELS_PER_SEGMENT = (4, 9, 16, 36, 64, 144, 256)
 
 
@@ -130,7 +131,8 @@ def standard_groupings(
     Args:
         n_segments: Segments of ``Slic`` and, as nearly as can be, cells of the grid.
         n_views: Views that maps are averaged over, beside those of the image as it is; 1 leaves them out.
-        choice: What is recommended, and how its rivals are tuned; None for what was chosen.
+        choice: What is recommended, and how its rivals are tuned; None for what was chosen for small
+            images.
         counts: Segments of the ensemble's members, in place of those that were chosen.
         denormalize: The model's preprocessing, as mask generators take it; for the guided filter, None stands for
             inputs in [0, 1].
@@ -140,7 +142,7 @@ def standard_groupings(
         The groupings and their roles. The ensemble of cells has as many cells as the ensemble has segments; the
         ensemble that was recommended before is there where it is another one.
     """
-    chosen = choice or Choice()
+    chosen = choice or choice_for(SMALL, SMALL)
     options: dict[str, Any] = {"denormalize": denormalize, "channel_order": channel_order}
     members = multiscale(chosen.n_segments if counts is None else counts, chosen.compactness, **options)
     cells = tuple(Grid(count) for count in sorted({member.n_segments for member in members}))
@@ -204,14 +206,14 @@ def standard_groupings(
         ),
         Grouping(
             "narrow blur",
-            Blur(_NARROW),
+            Blur(_NARROW * chosen.blur),
             roles=("control",),
             forms=magnitude,
             meaning="control: a narrower Gaussian",
         ),
         Grouping(
             "wide blur",
-            Blur(_WIDE),
+            Blur(_WIDE * chosen.blur),
             roles=("control",),
             forms=magnitude,
             meaning="control: a wider Gaussian",
