@@ -20,10 +20,10 @@ import skimage.data
 import torch
 from PIL import Image
 
-from captum_superpixel.attr import group_maps, segment_images
-from captum_superpixel.attr.methods import MethodSettings, attribute_pixels
+from captum_superpixel import SuperpixelGrouped, recommended
+from captum_superpixel.attr.methods import MethodSettings, Scene, make_method, method_options
 from captum_superpixel.datasets import IMAGENET
-from captum_superpixel.masks import Slic, multiscale
+from captum_superpixel.masks import Slic
 from captum_superpixel.models import load_model
 from captum_superpixel.visualization import visualize_comparison
 
@@ -50,16 +50,25 @@ def main() -> None:
 
     like_the_network = {"denormalize": preprocessing.denormalize, "channel_order": preprocessing.channel_order}
     superpixels = Slic(**like_the_network)
-    groupings = {"superpixels": superpixels, "ensemble": multiscale(**like_the_network)}
-    masks = {label: segment_images(generators, inputs) for label, generators in groupings.items()}
     noise = 0.12 / torch.tensor(preprocessing.denormalize[1]).mean().item()
-    settings = MethodSettings(n_samples=50, noise=noise, images_at_once=10, signed=True)
-    maps: dict[str, list[torch.Tensor]] = {"pixel by pixel": [], **{label: [] for label in groupings}}
+    settings = MethodSettings(n_samples=48, noise=noise, images_at_once=12, signed=True)
+    maps: dict[str, list[torch.Tensor]] = {"pixel by pixel": [], "superpixels": [], "recommended": []}
     for name in METHODS:
-        by_pixel = attribute_pixels(name, model, inputs, target, settings, seed=0)
-        maps["pixel by pixel"].append(by_pixel.abs())
-        for label in groupings:
-            maps[label].append(group_maps(by_pixel, masks[label], "abs_mean"))
+        method = make_method(name, model)
+        wrapped = {
+            "pixel by pixel": method,
+            "superpixels": SuperpixelGrouped(method, superpixels, reduction="abs_mean"),
+            "recommended": recommended(method, **like_the_network),
+        }
+        for label, attribution in wrapped.items():
+            leaf = inputs.clone().requires_grad_()
+            arguments = method_options(name, method, Scene(leaf, target, settings))
+            if label == "recommended":
+                arguments.pop("abs", None)  # it settles by itself how signs are treated
+            torch.manual_seed(0)
+            found = attribution.attribute(leaf, **arguments)
+            # Evidence is looked at where it speaks for the class.
+            maps[label].append((found.clamp(min=0) if label == "recommended" else found.abs()).detach())
 
     photograph = preprocessing.to_pixels(inputs).repeat(len(METHODS), 1, 1, 1)
     columns = {label: torch.cat(rows) for label, rows in maps.items()}
