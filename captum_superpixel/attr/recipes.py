@@ -69,7 +69,7 @@ RECIPES: Mapping[tuple[Kind, Size], Recipe] = {
     ("gradient", "small"): _of_small("abs_mean", 0.25),
     ("gradient", "large"): Recipe("evidence", 0.0),
     ("path", "small"): _of_small("evidence", 0.75),
-    ("path", "large"): Recipe("evidence", 0.0),
+    ("path", "large"): Recipe("evidence", 0.0, n_views=1),
     ("noisy", "small"): _of_small("abs_mean", 0.25),
     ("noisy", "large"): Recipe("abs_mean", 0.0),
     # Not measured: what holds for the gradient.
