@@ -15,8 +15,8 @@ from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.headline import Finding, find_headline
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
-from captum_superpixel.study.protocol import Row
 from captum_superpixel.study.results import NULL_MAP, Record, Report
+from captum_superpixel.study.rows import Row
 from captum_superpixel.study.smoothing import Segmented
 from captum_superpixel.study.tables import number, spelled
 from captum_superpixel.visualization import visualize_comparison, visualize_stability

@@ -21,8 +21,9 @@ from captum_superpixel.study.data import load_data
 from captum_superpixel.study.jobs import World
 from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import Claim, MapSign, Row, make_protocol
+from captum_superpixel.study.protocol import Claim, make_protocol
 from captum_superpixel.study.results import Resamples, comparisons, records
+from captum_superpixel.study.rows import MapSign, Row
 from captum_superpixel.study.settings import StudySettings
 
 _CLASSES = ("blue", "green", "red")

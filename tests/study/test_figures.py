@@ -12,9 +12,11 @@ from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.figures import alt_texts, draw_differences, draw_maps, draw_sizes, draw_stability
+from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.headline import HEADLINE, find_headline
-from captum_superpixel.study.protocol import METHOD_NAMES, Protocol, Row, standard_groupings
-from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import Row
+from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
 
 def check_texts(figure: Any) -> list[str]:

@@ -14,7 +14,6 @@ from captum_superpixel.study.choice import Choice, Recommended, choice_for
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouping, size_groupings, standard_groupings
 from captum_superpixel.study.protocol import (
-    METHOD_NAMES,
     Claim,
     Protocol,
     claims_about,
@@ -23,6 +22,7 @@ from captum_superpixel.study.protocol import (
     recommended_rows,
 )
 from captum_superpixel.study.rows import PIXELS, Row
+from captum_superpixel.study.settings import METHOD_NAMES
 from captum_superpixel.study.smoothing import Segments
 
 STANDARD = standard_groupings(12, n_views=5)

@@ -25,10 +25,11 @@ from captum_superpixel.datasets import image_folder
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import report as report_module
+from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, standard_groupings
+from captum_superpixel.study.rows import SIGNS
 from captum_superpixel.study.run import run_study
-from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
 FIXED: dict[str, Any] = {"n_segments": 4, "n_steps": 2, "n_samples": 2, "draws": 1, "auc_steps": 2, "road_images": 0}
 
