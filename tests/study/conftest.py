@@ -170,6 +170,7 @@ def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         f"--dataset imagefolder --root {squares_root} --network small_cnn --size 16 --epochs 6 --models 3 --mege 3"
     )
     options += " --images 4 --chunk 2 --fidelity-images 3 --road-images 1 --segments 8 --steps 2 --samples 2 --draws 1"
+    options += " --views 2 --auc-steps 4"
     arguments = ("study", *options.split())
     out = tmp_path_factory.mktemp("tiny-study") / "out"
     printed: list[str] = []
