@@ -87,8 +87,9 @@ def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:
     """Find what is recommended for a method, without what the method cannot have.
 
     Methods that perturb features are handed the segments, have the effects of these as scores, and need no views
-    against noise of gradients. The map of a layer has no pixels to be multiplied by: its mean keeps signs, as evidence
-    does. A neuron of a layer looks at a place, which in a shifted view is another part of the image.
+    against noise of gradients. The map of a layer has no pixels to be multiplied by, and is no noise whose magnitude
+    alone matters: its mean keeps signs, as evidence does. A neuron of a layer looks at a place, which in a shifted view
+    is another part of the image.
 
     Args:
         method: Any method that is not grouped yet.
@@ -101,9 +102,7 @@ def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:
         return replace(recipe, reduction="mean", n_views=1)
     if not takes_views(method):
         recipe = replace(recipe, n_views=1)
-    if has_layer_output(method) and recipe.reduction == "evidence":
-        return replace(recipe, reduction="mean")
-    return recipe
+    return replace(recipe, reduction="mean") if has_layer_output(method) else recipe
 
 
 def takes_views(method: Attribution) -> bool:

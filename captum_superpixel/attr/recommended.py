@@ -50,24 +50,40 @@ def recommended(
 ) -> Recommended:
     """Wrap a method by what the measurements recommend for looking at its maps and for comparing them.
 
-    The maps are averaged over views of each image (:class:`ViewTunnel`), turned into what each pixel contributes
-    (:class:`Contributions`), and pooled within the superpixels of an ensemble (``masks.multiscale``) as evidence, for
-    which what is positive and what is negative in a superpixel are averaged apart (``reduction="evidence"`` of
-    :class:`SuperpixelGrouped`). A region above 0 speaks for the target. For display take ``map.clamp(min=0)``; all
-    channels are the same. What is recommended may differ between methods, and between images whose shorter side has at
-    most 64 pixels and larger ones; ``print`` says what it is, and ``passes`` what it costs.
+    The maps are averaged over views of each image (:class:`ViewTunnel`) where that was found to help, and within the
+    superpixels of an ensemble (``masks.multiscale``), in one of two ways:
+
+    - **magnitudes** say how strongly the output depends on a region: absolute values are taken of each view, or of
+      each noisy sample, and averaged (``reduction="abs_mean"`` of :class:`SuperpixelGrouped`);
+    - **evidence** says what a region speaks for: maps become what each pixel contributes (:class:`Contributions`), and
+      what is positive and what is negative in a superpixel are averaged apart (``reduction="evidence"``). A region
+      above 0 speaks for the target; for display take ``map.clamp(min=0)``. All channels are the same.
+
+    It depends on the kind of the method and on the size of the images, which are small up to 64 pixels on the shorter
+    side, and large beyond:
+
+    - ``Saliency`` and ``InputXGradient``: magnitudes of small images, evidence of large ones;
+    - ``IntegratedGradients``: evidence of all images;
+    - ``NoiseTunnel`` of one of these three: magnitudes of all images;
+    - all other methods: magnitudes of small images, evidence of large ones, but for those named below.
+
+    ``print`` shows the rest: how many views, which superpixels, and what negative values count for.
+
+    Measured were Saliency, IntegratedGradients and SmoothGrad (NoiseTunnel of Saliency), by how alike the maps of two
+    networks are beyond chance and by insertion minus deletion: of small images on digits on photographs and CIFAR-10
+    training images, of large ones on ImageNet photographs. ``tests/benchmarks/choose_recommended.py`` holds the rule of
+    choice, and how to run it again. Other methods were not measured, and get what suits them: the map of a layer, which
+    has no pixels to be multiplied by, is the mean over views and superpixels; a neuron of a layer is shown no views, in
+    which it would look at another part of the image. Methods that perturb features have neither views nor
+    contributions, as their scores are measured effects: those that take a ``feature_mask`` (FeatureAblation,
+    KernelShap …) are handed the superpixels, and Occlusion has the mean over them.
 
     Passes of the network, compared with the wrapped method:
 
-    - one for each view, 8, for a method of one pass such as Saliency, and for all that is not named here;
+    - one for each view, for a method of one pass such as Saliency, and for all that is not named here;
     - no more for IntegratedGradients and for a NoiseTunnel of Saliency, InputXGradient or IntegratedGradients, each of
       whose steps or samples sees another view (``spread=True``); so pass as many samples as there are views, at least;
-    - one run for each segmentation, 8, for methods that perturb features and are handed the superpixels
-      (FeatureAblation, KernelShap …). They have neither views nor contributions: their scores are measured effects.
-
-    The recommendation was measured for Saliency, IntegratedGradients and SmoothGrad. Other methods get what suits them:
-    of a layer's map the mean over views and superpixels, as it has no pixels to be multiplied by; Occlusion the mean
-    over superpixels alone; a neuron of a layer no views, in which it would look at another part of the image.
+    - one run for each segmentation, for methods that are handed the superpixels.
 
     Args:
         attribution_method: An instance of any attribution class of Captum, or of your own, that is not wrapped by this
@@ -96,7 +112,7 @@ def recommended(
         >>> maps.shape, method.passes
         (torch.Size([2, 3, 32, 32]), 1)
         >>> method  # doctest: +ELLIPSIS
-        Recommended(SuperpixelGrouped(...ViewTunnel(IntegratedGradients(Sequential))..., n_views=8, spread=True)
+        Recommended(...SuperpixelGrouped(ViewTunnel(IntegratedGradients(Sequential)), mask_generator=multiscale((...)
     """
     return Recommended(
         attribution_method,

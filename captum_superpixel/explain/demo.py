@@ -23,7 +23,7 @@ from captum_superpixel.datasets import DigitsOnPhotographs
 from captum_superpixel.explain.outputs import save_figure
 from captum_superpixel.masks import Slic
 from captum_superpixel.models.networks import small_cnn
-from captum_superpixel.study.protocol import METHOD_NAMES
+from captum_superpixel.study.settings import METHOD_NAMES
 from captum_superpixel.study.training import RECIPES, predict, train
 from captum_superpixel.visualization import visualize_comparison
 

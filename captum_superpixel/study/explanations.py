@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS
-from captum_superpixel.study.protocol import PIXELS
 from captum_superpixel.study.results import NULL_MAP, Report
+from captum_superpixel.study.rows import PIXELS
 from captum_superpixel.study.tables import spelled
 
 __all__ = ["how_to_read", "introduction"]

@@ -15,8 +15,8 @@ from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.headline import Finding, find_headline
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
-from captum_superpixel.study.protocol import Row
 from captum_superpixel.study.results import NULL_MAP, Record, Report
+from captum_superpixel.study.rows import Row
 from captum_superpixel.study.smoothing import Segmented
 from captum_superpixel.study.tables import number, spelled
 from captum_superpixel.visualization import visualize_comparison, visualize_stability
@@ -41,8 +41,9 @@ def alt_texts(result: Report) -> dict[str, str]:
     """
     methods = joined(dict.fromkeys(record["method"] for record in result["records"]) or ["each method"])
     return {
-        "maps.png": f"The first explained images and beside them, in a block for {methods}, the magnitudes of the "
-        "first network's maps, pixel by pixel and averaged over groups.",
+        "maps.png": f"The first explained images and beside them, in a block for {methods}, the first network's "
+        "maps: magnitudes, pixel by pixel and averaged over groups, and last the recommended map, of evidence its "
+        "positive part.",
         "stability.png": f"One panel for each of {methods}: insertion minus deletion (upwards) against "
         "chance-corrected SSIM (to the right), one point with its intervals for each grouping, filled for magnitudes "
         "and null maps, and hollow with the sign and views of the recommended map.",
@@ -57,7 +58,8 @@ def alt_texts(result: Report) -> dict[str, str]:
 def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure:
     """Draw the first explained images beside their maps: a block per method.
 
-    Maps are drawn by pixels and in groups, as magnitudes of the image as it is, and last the one that is recommended.
+    Maps are drawn by pixels and in groups, as magnitudes of the image as it is, and last the one that is recommended,
+    if it is another one.
 
     Args:
         study: The study.
@@ -71,7 +73,7 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
     groupers = {grouping.name: grouping.bind(segmented)[0] for grouping in protocol.groupings}
     drawn = [Row(grouping.name, "magnitude") for grouping in protocol.groupings if "drawn" in grouping.roles]
     height = inputs.shape[-2] / inputs.shape[-1]
-    columns, rows = 1 + len(drawn) + bool(protocol.recommended), len(indices)
+    columns, rows = 1 + len(drawn) + bool(set(protocol.recommended.values()) - set(drawn)), len(indices)
     size = 1.7 * columns + 1.6, len(protocol.methods) * (1.7 * height * rows + 0.9)
     figure = Figure(figsize=size, layout="constrained")
     blocks = figure.subfigures(len(protocol.methods), 1, squeeze=False).ravel()
@@ -95,7 +97,7 @@ def draw_maps(study: Study, network: nn.Module, chosen: Sequence[int]) -> Figure
             scale="own",
             sign="absolute_value",
             title=f"{method}: maps of the first network",
-            plt_fig_axis=(block, block.subplots(rows, columns, squeeze=False)),
+            plt_fig_axis=(block, block.subplots(rows, 1 + len(maps), squeeze=False)),
         )
     return figure
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
-from captum_superpixel.study.protocol import Row
 from captum_superpixel.study.results import FEW_IMAGES, NULL_MAP, Record, Report, verdict_of
+from captum_superpixel.study.rows import Row
 from captum_superpixel.study.tables import number, row_label, spelled, table
 
 __all__ = ["HEADLINE", "Finding", "find_headline", "in_short"]

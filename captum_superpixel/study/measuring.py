@@ -17,23 +17,16 @@ from captum_superpixel._store import Content
 from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.fidelity import FIDELITY
+from captum_superpixel.study.groupings import Grouper
 from captum_superpixel.study.jobs import Job
 from captum_superpixel.study.measurement import SUMMED_VARIANCE, Chunk, Key, Measurement
 from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK, functions
-from captum_superpixel.study.protocol import PIXELS, Grouper, Protocol, Row
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import PIXELS, Row
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.smoothing import Segmented
 
-__all__ = [
-    "SUMMED_VARIANCE",
-    "Chunk",
-    "Key",
-    "Measurement",
-    "explain",
-    "measure",
-    "measure_chunks",
-    "measuring_settings",
-]
+__all__ = ["explain", "measure", "measure_chunks", "measuring_settings"]
 
 
 def measuring_settings(settings: StudySettings) -> dict[str, Any]:

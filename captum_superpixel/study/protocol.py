@@ -9,24 +9,11 @@ from captum_superpixel.masks import Watershed
 from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.study.choice import Choice, choice_for
 from captum_superpixel.study.data import StudyData
-from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouper, Grouping, size_groupings, standard_groupings
-from captum_superpixel.study.rows import PIXELS, SIGNS, MapSign, Row
+from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouping, size_groupings, standard_groupings
+from captum_superpixel.study.rows import PIXELS, SIGNS, Row
 from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
-__all__ = [
-    "METHOD_NAMES",
-    "PIXELS",
-    "SIGNS",
-    "Claim",
-    "Grouper",
-    "Grouping",
-    "MapSign",
-    "Protocol",
-    "Row",
-    "make_protocol",
-    "size_groupings",
-    "standard_groupings",
-]
+__all__ = ["Claim", "Protocol", "claims_about", "compared_rows", "make_protocol", "recommended_rows"]
 
 # As Rong et al. have it, for pixels in [0, 1].
 _ROAD_NOISE = 0.01

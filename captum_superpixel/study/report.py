@@ -17,9 +17,9 @@ from captum_superpixel.study.acquiring import StudyNetwork
 from captum_superpixel.study.claims import verdicts
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.figures import alt_texts, draw_differences, draw_maps, draw_sizes, draw_stability
+from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measurement import Measurement
-from captum_superpixel.study.protocol import PIXELS, Grouping
 from captum_superpixel.study.results import (
     NULL_MAP,
     SCHEMA_VERSION,
@@ -29,6 +29,7 @@ from captum_superpixel.study.results import (
     records,
     variance_by_size,
 )
+from captum_superpixel.study.rows import PIXELS
 
 __all__ = ["make_report", "to_json", "write_report"]
 

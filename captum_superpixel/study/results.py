@@ -14,7 +14,8 @@ from captum_superpixel._seeds import derive_seed
 from captum_superpixel.metrics.bootstrap import interval, resampled_means
 from captum_superpixel.study.measurement import SUMMED_VARIANCE, Key, Measurement
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, NULLS, PERMUTATION
-from captum_superpixel.study.protocol import PIXELS, MapSign, Protocol, Row
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import PIXELS, MapSign, Row
 
 __all__ = [
     "FEW_IMAGES",

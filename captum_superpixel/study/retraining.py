@@ -19,7 +19,7 @@ from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import disjoint_parts
 from captum_superpixel.study.jobs import Job
 from captum_superpixel.study.measuring import measuring_settings
-from captum_superpixel.study.protocol import PIXELS, SIGNS, Row
+from captum_superpixel.study.rows import PIXELS, SIGNS, Row
 from captum_superpixel.study.smoothing import Segmented
 from captum_superpixel.study.training import accuracy, length, predict
 

@@ -190,18 +190,13 @@ class CenteredGaussian:
         """Give the Gaussian for a map."""
 
         def smooth(maps: Tensor, seed: int = 0) -> Tensor:
-            rows, columns = (self._along(size).to(maps) for size in maps.shape[-2:])
-            return (rows[:, None] * columns).expand(maps.shape).contiguous()
+            return metrics.centered_gaussian(maps, self.deviation)
 
         return smooth, _pixels(images)
 
     def describe(self) -> str:
         """Name the width."""
         return f"no map: a Gaussian in the middle, standard deviation {self.deviation:g} of each side"
-
-    def _along(self, size: int) -> Tensor:
-        distance = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-        return (-0.5 * (distance / (self.deviation * size)) ** 2).exp()
 
 
 @dataclass(frozen=True)
@@ -219,7 +214,7 @@ class AnotherImage:
         inner, count = self.smoothing.bind(images)
 
         def smooth(maps: Tensor, seed: int = 0) -> Tensor:
-            return inner(maps, seed).roll(-1, dims=0)
+            return metrics.another_image(inner(maps, seed))
 
         return smooth, count
 

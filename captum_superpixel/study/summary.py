@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from captum_superpixel._texts import joined
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK
-from captum_superpixel.study.protocol import PIXELS
 from captum_superpixel.study.results import FEW_IMAGES, NULL_MAP, Record, Report, verdict_of
+from captum_superpixel.study.rows import PIXELS
 from captum_superpixel.study.tables import number, spelled, table, with_ci
 
 __all__ = ["summarize"]

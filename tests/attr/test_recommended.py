@@ -36,6 +36,7 @@ from captum_superpixel.attr.recipes import Recipe, find_recipe, takes_views
 from captum_superpixel.masks import Grid, multiscale
 
 SCALING = ((0.4, 0.5, 0.6), (0.2, 0.3, 0.2))
+TODAY = recipes.RECIPES
 NOISE = {"nt_samples": 6, "nt_samples_batch_size": 3, "stdevs": 0.1}
 
 
@@ -51,16 +52,24 @@ class Counting(nn.Module):
         return self.net(images)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def recipe(monkeypatch):
-    """Change what is recommended for all methods, of small images and of others."""
+    """Change what is recommended for all methods, of small images and of others; until then evidence over 8 views."""
 
     def change(small: Recipe, large: Recipe | None = None) -> None:
-        changed = dict.fromkeys(recipes._RECIPES, large or small)
-        changed |= {(kind, "small"): small for kind, _ in recipes._RECIPES}
-        monkeypatch.setattr(recipes, "_RECIPES", changed)
+        changed = dict.fromkeys(TODAY, large or small)
+        changed |= {(kind, "small"): small for kind, _ in TODAY}
+        monkeypatch.setattr(recipes, "RECIPES", changed)
 
+    change(Recipe("evidence", 0.5, 8, (8, 16, 32, 64), (5.0, 15.0)))
     return change
+
+
+@pytest.fixture
+def today(monkeypatch):
+    """What is recommended today."""
+    monkeypatch.setattr(recipes, "RECIPES", TODAY)
+    return TODAY
 
 
 def evidence(maps: Tensor, masks: list[Tensor], weight: float) -> Tensor:
@@ -216,7 +225,10 @@ def test_methods_that_perturb_get_the_ensemble_alone(net, images) -> None:
     assert maps.shape == images.shape
 
 
-def test_maps_of_layers_are_averaged_over_views_and_segments(net, images) -> None:
+@pytest.mark.parametrize("reduction", ["evidence", "abs_mean"])
+def test_maps_of_layers_are_averaged_over_views_and_segments(net, images, recipe, reduction) -> None:
+    """With their signs, whatever is recommended for maps of pixels."""
+    recipe(Recipe(reduction))
     method = recommended(LayerGradCam(net, net.conv2))
     maps = ViewTunnel(LayerGradCam(net, net.conv2)).attribute(images, target=1, n_views=8)
     pooled = torch.stack([pool_segments(maps, mask) for mask in method.feature_mask(images)]).mean(dim=0)
@@ -400,15 +412,15 @@ def test_networks_that_return_objects(net, images) -> None:
 
 def test_a_recipe_for_every_kind_and_size() -> None:
     assert {(kind, size) for kind in ("gradient", "path", "noisy", "other") for size in ("small", "large")} == set(
-        recipes._RECIPES
+        TODAY
     )
-    for each in recipes._RECIPES.values():
+    for each in TODAY.values():
         assert each.reduction in ("evidence", "abs_mean")
 
 
 def test_kinds(net, monkeypatch) -> None:
-    marked = {(kind, size): replace(Recipe(), n_segments=(n,)) for n, (kind, size) in enumerate(recipes._RECIPES, 2)}
-    monkeypatch.setattr(recipes, "_RECIPES", marked)
+    marked = {(kind, size): replace(Recipe(), n_segments=(n,)) for n, (kind, size) in enumerate(TODAY, 2)}
+    monkeypatch.setattr(recipes, "RECIPES", marked)
     methods = {
         "gradient": [Saliency(net), InputXGradient(net)],
         "path": [IntegratedGradients(net)],
@@ -423,7 +435,7 @@ def test_kinds(net, monkeypatch) -> None:
 
 TABLE = Path(__file__).parents[2] / "tutorials" / "captum-methods.md"
 ROWS = re.findall(
-    r"^\| ([^|]+) \| (8|none)[^|]* \| (\w+) \| (\d)[^|]* \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE
+    r"^\| (`[^|]+) \| (\w+, [^|]+) \| (\w+, [^|]+) \| ([^|]+) \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE
 )
 
 
@@ -433,8 +445,8 @@ def test_the_table_names_every_method_that_can_be_grouped() -> None:
     assert named == set(re.findall(r"^\| `(\w+)` \| works \|", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("names", "views", "reduction", "passes"), ROWS)
-def test_the_table_says_what_is_recommended(net, names, views, reduction, passes) -> None:
+@pytest.mark.parametrize(("names", "small", "large", "passes"), ROWS)
+def test_the_table_says_what_is_recommended(net, today, names, small, large, passes) -> None:
     def make(name: str) -> Attribution:
         cls = getattr(captum.attr, name)
         looks_inside = name.startswith(("Layer", "Neuron", "Internal", "GuidedGrad"))
@@ -445,11 +457,27 @@ def test_the_table_says_what_is_recommended(net, names, views, reduction, passes
     if "NoiseTunnel" in found:
         methods = [NoiseTunnel(method) for method in methods or [make("DeepLift")]]
     for method in methods:
-        for size in ((32, 32), (224, 224)):
-            recipe = find_recipe(method, size)
-            assert (takes_views(method), recipe.reduction) == (views != "none", reduction)
-            assert recipe.n_views == (1 if views == "none" else int(views))
-        assert recommended(method).passes == int(passes)
+        made = [find_recipe(method, (side, side)) for side in (32, 224)]
+        for each, cell in zip(made, (small, large), strict=True):
+            views = f"{each.n_views} views" if takes_views(method) and each.n_views > 1 else "no views"
+            assert cell == f"{each.reduction}, {views}"
+        by_segmentation = max(len(each.n_segments) * len(each.compactness) for each in made)
+        stated = by_segmentation if passes == "one run for each segmentation" else int(passes)
+        assert recommended(method).passes == stated
+
+
+def test_the_docstring_says_what_is_recommended(today) -> None:
+    """Of each kind of methods, in their order."""
+    words = {"abs_mean": "magnitudes", "evidence": "evidence"}
+    expected = []
+    for kind in ("gradient", "path", "noisy", "other"):
+        small, large = (words[today[kind, size].reduction] for size in ("small", "large"))
+        same = f"{small} of all images"
+        expected.append(same if small == large else f"{small} of small images, {large} of large ones")
+    found = re.findall(
+        r"^ *- .+: ((?:magnitudes|evidence) of [a-z ,]+?)[;,](?: but|$)", recommended.__doc__, re.MULTILINE
+    )
+    assert found == expected
 
 
 def test_it_is_public() -> None:

@@ -29,6 +29,14 @@ PREPROCESSING = IMAGENET.replaced(size=16)
 Captured = pytest.CaptureFixture[str]
 
 
+@pytest.fixture(autouse=True)
+def _recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence over 8 views for all methods and sizes, but magnitudes of small images by gradients of noisy ones."""
+    evidence = Recipe("evidence", 0.5, 8, (8, 16, 32, 64), (5.0, 15.0))
+    changed = dict.fromkeys(recipes.RECIPES, evidence) | {("noisy", "small"): replace(evidence, reduction="abs_mean")}
+    monkeypatch.setattr(recipes, "RECIPES", changed)
+
+
 def run(*arguments: str) -> dict[str, np.ndarray]:
     """Explain the photograph, and return the arrays."""
     assert main(["explain", "cat.png", *NETWORK, *arguments, "--out", "out.npz"]) == 0
@@ -121,10 +129,10 @@ def test_the_recommendation_is_that_of_the_library(name: str, capsys: Captured) 
     arrays = run("--method", name, "--recommended", *layer)
     expected = attribute(lambda each: recommended(each, denormalize=PREPROCESSING.denormalize), name, arrays["image"])
     evidence = "negative_weight" in arrays
-    assert evidence == (name not in ("FeatureAblation", "LayerGradCam"))
+    assert evidence == (name not in ("SmoothGrad", "FeatureAblation", "LayerGradCam"))
     assert_same(arrays, expected[:1] if evidence else expected)
     assert len(arrays["ensemble_masks"]) == 8
-    manner = "evidence (negative weight 0.5)" if evidence else "mean"
+    manner = "evidence (negative weight 0.5)" if evidence else "abs_mean" if name == "SmoothGrad" else "mean"
     views = "" if name == "FeatureAblation" else ", 8 views"
     printed = " ".join(capsys.readouterr().out.split())
     assert re.search(
@@ -144,11 +152,11 @@ def test_every_method_has_a_recommendation(capsys: Captured) -> None:
 
 
 def test_each_method_has_its_own_recipe(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    changed = dict(recipes._RECIPES)
+    changed = dict(recipes.RECIPES)
     changed["gradient", "small"] = Recipe("abs_mean", n_views=3, n_segments=(5, 9), compactness=(7.0,))
     changed["path", "small"] = Recipe(negative_weight=0.2, n_views=2, n_segments=(6,))
     changed["gradient", "large"] = changed["path", "large"] = Recipe(n_views=1, n_segments=(2,))
-    monkeypatch.setattr(recipes, "_RECIPES", changed)
+    monkeypatch.setattr(recipes, "RECIPES", changed)
     methods = ["--method", "Saliency", "--method", "IntegratedGradients"]
     formats = ["--format", "npz", "--format", "html"]
     assert main(["explain", "cat.png", *NETWORK, *methods, "--recommended", *formats, "--out", "out"]) == 0
@@ -286,8 +294,8 @@ def test_weights_out_of_range(weight: str, capsys: Captured) -> None:
 def test_as_many_views_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 16 x 16 pixels 18 views, and of a recipe that asks for more no more than these."""
     assert run("--method", "Saliency", "--masks", "grid:4", "--views", "18")["views"] == 18
-    many = {key: Recipe(n_views=40, n_segments=(4,)) for key in recipes._RECIPES}
-    monkeypatch.setattr(recipes, "_RECIPES", many)
+    many = {key: Recipe(n_views=40, n_segments=(4,)) for key in recipes.RECIPES}
+    monkeypatch.setattr(recipes, "RECIPES", many)
     assert run("--method", "Saliency", "--recommended")["views"] == 18
 
 

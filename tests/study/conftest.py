@@ -21,8 +21,9 @@ from captum_superpixel.study.data import load_data
 from captum_superpixel.study.jobs import World
 from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import Claim, MapSign, Row, make_protocol
+from captum_superpixel.study.protocol import Claim, make_protocol
 from captum_superpixel.study.results import Resamples, comparisons, records
+from captum_superpixel.study.rows import MapSign, Row
 from captum_superpixel.study.settings import StudySettings
 
 _CLASSES = ("blue", "green", "red")
@@ -169,6 +170,7 @@ def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         f"--dataset imagefolder --root {squares_root} --network small_cnn --size 16 --epochs 6 --models 3 --mege 3"
     )
     options += " --images 4 --chunk 2 --fidelity-images 3 --road-images 1 --segments 8 --steps 2 --samples 2 --draws 1"
+    options += " --views 2 --auc-steps 4"
     arguments = ("study", *options.split())
     out = tmp_path_factory.mktemp("tiny-study") / "out"
     printed: list[str] = []

@@ -13,8 +13,9 @@ from torch import Tensor
 from captum_superpixel.study.claims import ALPHA, holm, verdicts
 from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import Claim, Row
+from captum_superpixel.study.protocol import Claim
 from captum_superpixel.study.results import Record, Resamples
+from captum_superpixel.study.rows import Row
 
 PIXELS, SLIC, CELLS = (Row(name, "signed") for name in ("pixels", "Slic", "cells"))
 BEST = Row("ensemble", "evidence", 8)

@@ -13,8 +13,10 @@ from captum_superpixel._seeds import derive_seed
 from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.study.fidelity import FIDELITY
+from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import PIXELS, Grouping, Protocol
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import PIXELS
 
 PROTOCOL = Protocol(MethodSettings(signed=True), ("Saliency",), (Grouping(PIXELS),), auc_steps=6, road_noise=0.02)
 SEED = 5

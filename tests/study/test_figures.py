@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
+import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
@@ -12,9 +13,11 @@ from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.figures import alt_texts, draw_differences, draw_maps, draw_sizes, draw_stability
+from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.headline import HEADLINE, find_headline
-from captum_superpixel.study.protocol import METHOD_NAMES, Protocol, Row, standard_groupings
-from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import Row
+from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
 
 def check_texts(figure: Any) -> list[str]:
@@ -50,6 +53,7 @@ def test_maps(settings_of: Callable[..., StudySettings], study_of: Callable[...,
     study = study_of(settings_of(), protocol=protocol)
     network = small_cnn(3, generator=torch.Generator().manual_seed(0)).eval()
     figure = draw_maps(study, network, [5, 9, 13, 14, 20, 21])
+    assert figure.get_size_inches()[0] == pytest.approx(1.7 * 7 + 1.6)
     images = [image for axis in figure.axes for image in axis.get_images()]
     assert len(images) == 3 * 3 * (1 + 5 + 1)
     texts = check_texts(figure)
@@ -62,6 +66,19 @@ def test_maps(settings_of: Callable[..., StudySettings], study_of: Callable[...,
         assert texts.count(name) == 1
     shown = [study.data.classes[study.data.held_out.labels[index]] for index in (5, 9, 13)]
     assert 3 * shown == [text.split()[-1] for text in texts if text.startswith("label")]
+
+
+def test_a_recommended_map_is_not_drawn_twice(
+    settings_of: Callable[..., StudySettings], study_of: Callable[..., Study]
+) -> None:
+    """Magnitudes of one view are drawn anyway."""
+    groupings = standard_groupings(6, n_views=1, counts=(6,))
+    recommended: dict[str, Any] = {"Saliency": Row("ensemble", "magnitude")}
+    protocol = Protocol(MethodSettings(signed=True), ("Saliency",), groupings, recommended=recommended)
+    network = small_cnn(3, generator=torch.Generator().manual_seed(0)).eval()
+    figure = draw_maps(study_of(settings_of(), protocol=protocol), network, [5])
+    assert [text.get_text() for text in figure.findobj(Text)].count("ensemble") == 1
+    assert len([image for axis in figure.axes for image in axis.get_images()]) == 1 + 5
 
 
 def test_stability_is_drawn_from_the_records(result: dict[str, Any], drawn: Any) -> None:
@@ -205,4 +222,5 @@ def test_every_figure_is_described(result: dict[str, Any]) -> None:
     texts = alt_texts(result)
     assert set(texts) == {"maps.png", "stability.png", "differences.png", "sizes.png"}
     assert "Saliency and IntegratedGradients" in texts["maps.png"]
+    assert "last the recommended map" in texts["maps.png"]
     assert all("]" not in text and text.endswith(".") for text in texts.values())

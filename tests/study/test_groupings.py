@@ -12,7 +12,7 @@ from captum_superpixel import SuperpixelGrouped
 from captum_superpixel.attr import Contributions
 from captum_superpixel.attr.pixel_maps import PixelMaps
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
-from captum_superpixel.study.choice import FORMER, Choice
+from captum_superpixel.study.choice import FORMER, Choice, choice_for
 from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouping, size_groupings, standard_groupings
 from captum_superpixel.study.rows import PIXELS, MapSign, Row
 from captum_superpixel.study.smoothing import (
@@ -26,7 +26,7 @@ from captum_superpixel.study.smoothing import (
     Shuffled,
 )
 
-STANDARD = {grouping.name: grouping for grouping in standard_groupings(12)}
+STANDARD = {grouping.name: grouping for grouping in standard_groupings(12, choice=Choice())}
 NAMES = list(STANDARD)
 SIGNS: tuple[MapSign, ...] = ("signed", "magnitude", "evidence")
 
@@ -56,13 +56,14 @@ def test_the_standard_groupings() -> None:
         "ensemble": ensemble,
         "blur": Blur(choice.blur),
         "narrow blur": Blur(1.5 / 32),
-        "wide blur": Blur(5 / 32),
+        "wide blur": Blur(4.5 / 32),
         "guided filter": GuidedFilter(choice.guided_radius, choice.guided_eps),
         "centered Gaussian": CenteredGaussian(0.25),
         "another image": AnotherImage(ensemble),
         "shuffled": Shuffled(ensemble),
     }
-    assert len(NAMES) == len(standard_groupings(12))
+    assert len(NAMES) == len(STANDARD)
+    assert standard_groupings(12) == standard_groupings(12, choice=choice_for(32, 32))
     assert smoothings["narrow blur"] != smoothings["blur"] != smoothings["wide blur"]
     for texts in ({grouping.describe() for grouping in STANDARD.values()}, {g.meaning for g in STANDARD.values()}):
         assert len(texts) == len(STANDARD)
@@ -116,7 +117,7 @@ def test_the_choice_and_the_preprocessing_reach_all_groupings() -> None:
     assert former.smoothing == Segments(tuple(multiscale(*FORMER, **options)))
     assert (former.rows, former.roles) == ((Row(FORMER_ENSEMBLE, "magnitude"),), ("candidate",))
     assert FORMER_ENSEMBLE not in STANDARD
-    few = {grouping.name: grouping.smoothing for grouping in standard_groupings(9, counts=(5,))}
+    few = {grouping.name: grouping.smoothing for grouping in standard_groupings(9, choice=Choice(), counts=(5,))}
     assert few["ensemble"] == Segments(tuple(multiscale((5,))))
     assert FORMER_ENSEMBLE not in few
 

@@ -20,9 +20,13 @@ from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.pooling import pool_segments
 from captum_superpixel.study import fidelity
-from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
+from captum_superpixel.study.groupings import Grouping
+from captum_superpixel.study.measurement import Chunk, Key, Measurement
+from captum_superpixel.study.measuring import measure
 from captum_superpixel.study.metric_table import METRICS, functions
-from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, Grouping, Protocol, Row
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import SIGNS, Row
+from captum_superpixel.study.settings import METHOD_NAMES
 from captum_superpixel.study.smoothing import Segments
 
 STABILITY, LOCALIZATION = metrics.SIMILARITIES, metrics.LOCALIZATION

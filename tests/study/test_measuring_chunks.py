@@ -14,8 +14,10 @@ from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.masks import Grid
 from captum_superpixel.study import measuring
 from captum_superpixel.study.context import Study
-from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure_chunks, measuring_settings
-from captum_superpixel.study.protocol import Grouping, Protocol
+from captum_superpixel.study.groupings import Grouping
+from captum_superpixel.study.measurement import Chunk, Key, Measurement
+from captum_superpixel.study.measuring import measure_chunks, measuring_settings
+from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.smoothing import Blur
 

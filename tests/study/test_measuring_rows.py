@@ -13,9 +13,10 @@ from captum_superpixel.masks import Grid
 from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.study import measuring
 from captum_superpixel.study.fidelity import FidelityMeasure
+from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.measurement import Chunk, Key
 from captum_superpixel.study.measuring import measure
-from captum_superpixel.study.protocol import Grouping, Protocol
+from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.smoothing import AnotherImage, CenteredGaussian, Pixels, Shuffled
 
 GROUPINGS = (

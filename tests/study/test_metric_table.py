@@ -14,9 +14,12 @@ from captum_superpixel.masks import Grid
 from captum_superpixel.study import fidelity
 from captum_superpixel.study.complexity import COMPLEXITY
 from captum_superpixel.study.fidelity import FidelityMeasure
-from captum_superpixel.study.measuring import Chunk, Key, measure
+from captum_superpixel.study.groupings import Grouping
+from captum_superpixel.study.measurement import Chunk, Key
+from captum_superpixel.study.measuring import measure
 from captum_superpixel.study.metric_table import METRICS, Metric, functions, make_metrics
-from captum_superpixel.study.protocol import PIXELS, Grouping, Protocol
+from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.rows import PIXELS
 
 DOCUMENT = Path(__file__).parents[2] / "tutorials" / "study-report.md"
 

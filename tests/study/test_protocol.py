@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +9,10 @@ import pytest
 from captum_superpixel.attr.methods import MethodSettings
 from captum_superpixel.masks import Grid, Watershed
 from captum_superpixel.study import protocol as protocol_module
-from captum_superpixel.study.choice import Choice, Recommended, choice_for
+from captum_superpixel.study.choice import Choice, Recommended
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.groupings import FORMER_ENSEMBLE, Grouping, size_groupings, standard_groupings
 from captum_superpixel.study.protocol import (
-    METHOD_NAMES,
     Claim,
     Protocol,
     claims_about,
@@ -23,16 +21,18 @@ from captum_superpixel.study.protocol import (
     recommended_rows,
 )
 from captum_superpixel.study.rows import PIXELS, Row
+from captum_superpixel.study.settings import METHOD_NAMES
 from captum_superpixel.study.smoothing import Segments
 
-STANDARD = standard_groupings(12, n_views=5)
+STANDARD = standard_groupings(12, n_views=5, choice=Choice())
 ROWS = {row for grouping in STANDARD for row in grouping.rows}
 BEST = Row("ensemble", "evidence", 5)
 
 
 def test_all_settings_reach_the_protocol(
-    settings_of: Callable[..., Any], study_of: Callable[..., Study], squares_root: Path
+    settings_of: Callable[..., Any], study_of: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(protocol_module, "choice_for", lambda *_: Choice())
     given = {"n_segments": 7, "n_steps": 3, "n_samples": 4, "noise": 0.25, "draws": 5, "auc_steps": 6, "models": 3}
     study = study_of(settings_of(**given, n_views=5, mean=(0.5,) * 3, std=(0.5,) * 3))
     protocol, methods = study.protocol, study.protocol.method_settings
@@ -41,7 +41,7 @@ def test_all_settings_reach_the_protocol(
     assert (protocol.draws, protocol.auc_steps, protocol.road_noise) == (5, 6, 0.02)
     assert protocol.stability
     options: dict[str, Any] = {"denormalize": ((0.5,) * 3, (0.5,) * 3)}
-    assert protocol.groupings == standard_groupings(7, n_views=5, **options)
+    assert protocol.groupings == standard_groupings(7, n_views=5, choice=Choice(), **options)
     assert protocol.regions == Watershed(7, **options)
     assert not any(repr(protocol.regions) in grouping.describe() for grouping in protocol.groupings)
     assert protocol.sizes == size_groupings(16, 16, **options)
@@ -77,12 +77,6 @@ def test_the_choice_reaches_the_protocol(
     of = {grouping.name: grouping for grouping in protocol.groupings}
     assert len(of["ensemble"].smoothing.generators) == 1  # type: ignore[attr-defined]
     assert FORMER_ENSEMBLE in of
-
-
-def test_one_choice_for_every_size() -> None:
-    """Each is used: it is the first whose longest side is not exceeded."""
-    assert isinstance(choice_for(32, 500), Choice)
-    assert choice_for(10**6, 10**6) == choice_for(10**7, 10**6)
 
 
 def test_what_is_compared() -> None:

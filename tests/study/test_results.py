@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from captum_superpixel.study.measurement import Key, Measurement
-from captum_superpixel.study.protocol import Row
 from captum_superpixel.study.results import Record, Resamples, comparisons, records, verdict_of
+from captum_superpixel.study.rows import Row
 
 ROWS = [Row(name, "signed") for name in ("pixels", "cells", "Slic", "ensemble")]
 PAIR = (Row("Slic", "signed"), Row("pixels", "signed"))

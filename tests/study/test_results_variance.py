@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from captum_superpixel.attr.methods import MethodSettings
-from captum_superpixel.study.measuring import Chunk, Key, Measurement, measure
-from captum_superpixel.study.protocol import Grouping, Protocol, size_groupings
+from captum_superpixel.study.groupings import Grouping, size_groupings
+from captum_superpixel.study.measurement import Chunk, Key, Measurement
+from captum_superpixel.study.measuring import measure
+from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.results import Record, Resamples, variance_by_size
 
 PROTOCOL = Protocol(

@@ -20,7 +20,8 @@ from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import retraining
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import disjoint_parts
-from captum_superpixel.study.protocol import Grouping, Protocol, standard_groupings
+from captum_superpixel.study.groupings import Grouping, standard_groupings
+from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.retraining import measure_mege_reco, measure_roar, remove_most_relevant
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.smoothing import Blur, CenteredGaussian

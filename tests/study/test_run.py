@@ -25,10 +25,11 @@ from captum_superpixel.datasets import image_folder
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import report as report_module
+from captum_superpixel.study.groupings import standard_groupings
 from captum_superpixel.study.metric_table import METRICS
-from captum_superpixel.study.protocol import METHOD_NAMES, SIGNS, standard_groupings
+from captum_superpixel.study.rows import Row
 from captum_superpixel.study.run import run_study
-from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
 FIXED: dict[str, Any] = {"n_segments": 4, "n_steps": 2, "n_samples": 2, "draws": 1, "auc_steps": 2, "road_images": 0}
 
@@ -108,14 +109,15 @@ def test_accuracies_are_those_of_the_kept_networks(tiny_study: Any, squares_root
         assert len(model["losses"]) == 6
 
 
-def test_every_method_grouping_sign_and_metric_has_a_record(tiny_study: Any) -> None:
+def test_every_method_row_and_metric_has_a_record(tiny_study: Any) -> None:
     report = without_seconds(tiny_study.out)
-    found = [(r["method"], r["grouping"], r["sign"], r["metric"]) for r in report["records"]]
+    found = [(r["method"], Row(r["grouping"], r["sign"], r["views"]), r["metric"]) for r in report["records"]]
     # The squares come without the truth about where they are.
     metrics = {name for name, metric in METRICS.items() if metric.family != "localization"}
-    groupings = [grouping.name for grouping in standard_groupings(8)]
-    assert [grouping["name"] for grouping in report["groupings"]] == groupings
-    assert set(found) == set(product(METHOD_NAMES, groupings, SIGNS, metrics))
+    groupings = standard_groupings(8, n_views=2)
+    assert [each["name"] for each in report["groupings"]] == [grouping.name for grouping in groupings]
+    rows = [row for grouping in groupings for row in grouping.rows]
+    assert set(found) == set(product(METHOD_NAMES, rows, metrics))
     assert len(found) == len(set(found))
     for record in report["records"]:
         if "nulls" in record:
@@ -225,12 +227,12 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-def test_one_supplied_network_gives_fidelity_only(squares_root: Path, tmp_path: Path) -> None:
+def test_one_supplied_network_gives_fidelity_and_complexity_only(squares_root: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     result = run_study(supplied(squares_root, Color, fidelity_images=2), tmp_path / "out", report=lines.append)
     assert result is not None
     assert lines[1] == "squares_networks:Color: 100.0% of 24 held-out images right"
-    assert {record["family"] for record in result["records"]} == {"fidelity"}
+    assert {record["family"] for record in result["records"]} == {"fidelity", "complexity"}
     assert result["models"][0]["train_images"] is None
     assert result["dataset"]["train_images"] is None
     pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
