@@ -204,7 +204,9 @@ def _measure_row(
 
     with result.timed(f"grouping: {row.grouping}"):
         of_networks = grouped(enumerate(maps.of_networks))
-    if len(of_networks) > 1:
+    # A map of another image is as alike between networks as that of its own, and a map that is always the same knows
+    # nothing: what null maps are for is fidelity.
+    if len(of_networks) > 1 and row.grouping not in protocol.null_maps:
         with result.timed(f"stability: {row.grouping}"):
             of_twins = grouped(enumerate(maps.of_twins, start=len(of_networks)))
             permuted = [tuple(grouped(pair)) for pair in maps.permuted]

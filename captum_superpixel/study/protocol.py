@@ -90,6 +90,11 @@ class Protocol:
         """What is measured for every method, in the order of the groupings."""
         return tuple(row for grouping in self.groupings for row in grouping.rows)
 
+    @property
+    def null_maps(self) -> tuple[str, ...]:
+        """Names of the groupings that know nothing of what a map is to show."""
+        return tuple(grouping.name for grouping in self.groupings if "null" in grouping.roles)
+
 
 def make_protocol(settings: StudySettings, data: StudyData) -> Protocol:
     """What the settings say about images of this kind and size."""
