@@ -75,6 +75,7 @@ def rows(report):
             body = [
                 [*labels(key, nulls), *(cell for metric in shown for cell in cells_of(of[method, *key, metric]))]
                 for key in keys
+                if (method, *key, shown[0]) in of  # null maps have no stability
             ]
             show(["grouping", "sign", "views", *titles], body)
 
@@ -143,8 +144,8 @@ def small(report):
         of_paper = [("Slic", "signed", 1)] if (method, "Slic", "signed", 1, shown[0]) in of else []
         for key in (best, *of_paper, *rivals):
             title = row_label(*key) + (f", {NULL_MAP}" if nulls[key[0]] else "")
-            found = [of[method, *key, metric] for metric in shown]
-            cells = [beyond(r) if "excess" in r else with_interval(r["value"], r["ci95"]) for r in found]
+            found = [of.get((method, *key, metric)) for metric in shown]
+            cells = ["–" if r is None else beyond(r) if "excess" in r else plain(r)[0] for r in found]
             bold = "**" if key == best else ""
             body.append([method if key == best else "", f"{bold}{title}{bold}", *cells])
     titles = [TITLES[m] + (" over a random network" if METRICS[m].has_nulls else "") for m in shown]
