@@ -88,4 +88,4 @@ def _of(size: Size, **controls: float) -> Choice:
 
 
 _SMALL = _of("small", blur=6 / 32, guided_radius=8 / 32, guided_eps=0.01)
-_LARGE = _of("large", blur=5 / 32, guided_radius=8 / 32, guided_eps=0.01)
+_LARGE = _of("large", blur=5 / 32, guided_radius=8 / 32, guided_eps=0.001)
