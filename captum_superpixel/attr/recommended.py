@@ -59,8 +59,8 @@ def recommended(
       what is positive and what is negative in a superpixel are averaged apart (``reduction="evidence"``). A region
       above 0 speaks for the target; for display take ``map.clamp(min=0)``. All channels are the same.
 
-    It depends on the kind of the method and on the size of the images, which are small up to 64 pixels on the shorter
-    side, and large beyond:
+    Which one depends on the kind of method and on the size of the images, which are small up to 64 pixels on the
+    shorter side, and large beyond:
 
     - ``Saliency`` and ``InputXGradient``: magnitudes of small images, evidence of large ones;
     - ``IntegratedGradients``: evidence of all images;
@@ -69,11 +69,11 @@ def recommended(
 
     ``print`` shows the rest: how many views, which superpixels, and what negative values count for.
 
-    Measured were Saliency, IntegratedGradients and SmoothGrad (NoiseTunnel of Saliency), by how alike the maps of two
-    networks are beyond chance and by insertion minus deletion: of small images on digits on photographs and CIFAR-10
-    training images, of large ones on ImageNet photographs. ``tests/benchmarks/choose_recommended.py`` holds the rule of
-    choice, and how to run it again. Other methods were not measured, and get what suits them: the map of a layer, which
-    has no pixels to be multiplied by, is the mean over views and superpixels; a neuron of a layer is shown no views, in
+    Measured were Saliency, IntegratedGradients and SmoothGrad (``NoiseTunnel`` of Saliency), by how alike the maps of
+    two networks are beyond chance and by insertion minus deletion: on digits on photographs and CIFAR-10 training
+    images, which are small, and on ImageNet photographs. ``tests/benchmarks/choose_recommended.py`` holds the rule, and
+    chooses again. Other methods were not measured, and get what suits them: the map of a layer, which has no pixels to
+    be multiplied by, is averaged with its signs over views and superpixels; a neuron of a layer is shown no views, in
     which it would look at another part of the image. Methods that perturb features have neither views nor
     contributions, as their scores are measured effects: those that take a ``feature_mask`` (FeatureAblation,
     KernelShap …) are handed the superpixels, and Occlusion has the mean over them.
