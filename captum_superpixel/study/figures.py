@@ -26,7 +26,7 @@ __all__ = ["alt_texts", "draw_differences", "draw_maps", "draw_sizes", "draw_sta
 _IMAGES = 3
 # What the picture of stability against fidelity shows.
 _STABILITY, _FIDELITY = "ssim", "insertion_minus_deletion"
-_FILLED = "magnitude, one view, and null maps"
+_FILLED = "magnitude, one view"
 _LEGEND_WIDTH = 9.2
 """Inches that the legend of a figure with a single panel needs."""
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#000000")
@@ -46,7 +46,7 @@ def alt_texts(result: Report) -> dict[str, str]:
         "positive part.",
         "stability.png": f"One panel for each of {methods}: insertion minus deletion (upwards) against "
         "chance-corrected SSIM (to the right), one point with its intervals for each grouping, filled for magnitudes "
-        "and null maps, and hollow with the sign and views of the recommended map.",
+        "of one view, and hollow with the sign and views of the recommended map.",
         "differences.png": "Differences of the recommended maps from pixels, from what was recommended before, from "
         "the controls and from null maps, with their intervals, in one panel for each measure; a vertical line marks "
         "no difference.",
@@ -117,9 +117,13 @@ def draw_stability(result: Report) -> Figure | None:
 
     Returns:
         The figure: in a panel for each method, hollow, the groupings with the sign and views of the recommended map,
-        and filled the same ones by magnitude with one view, all other superpixels, and null maps that have a figure.
-        More would cover each other.
+        and filled the same ones by magnitude with one view, and all other superpixels. More would cover each other.
     """
+    forms = {(row["sign"], row["views"]) for row in result["recommended"].values()} - {("magnitude", 1)}
+    hollow = "sign and views as recommended for the method"
+    if len(forms) == 1:
+        ((sign, views),) = forms
+        hollow = f"{sign}, {spelled(views, 'view')}"
     kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
     of = {(r["method"], r["grouping"], r["sign"], r["views"], r["metric"]): r for r in result["records"]}
     points = []
@@ -127,7 +131,7 @@ def draw_stability(result: Report) -> Figure | None:
         fidelity = of.get((*row, _FIDELITY))
         if metric != _STABILITY or fidelity is None or RANDOM_NETWORK not in record["excess"]:
             continue
-        series = _series(record, kinds[record["grouping"]], result, of)
+        series = _series(record, kinds[record["grouping"]], result, of, hollow)
         if series is None:
             continue
         points.append(
@@ -148,17 +152,14 @@ def draw_stability(result: Report) -> Figure | None:
     return visualize_stability(points, x_label=x_label)[0]
 
 
-def _series(record: Record, kind: str, result: Report, of: Container[tuple[Any, ...]]) -> str | None:
+def _series(record: Record, kind: str, result: Report, of: Container[tuple[Any, ...]], hollow: str) -> str | None:
     """As which points a row is drawn; None where it is not."""
     sign, views = record["sign"], record["views"]
-    if kind == NULL_MAP:
-        # The same map for all images has a null of 1.
-        return _FILLED if number(record["excess"][RANDOM_NETWORK]) != "–" else None
     best = result["recommended"].get(record["method"], record)
     if (sign, views) == ("magnitude", 1):
         beside = record["method"], record["grouping"], best["sign"], best["views"], _STABILITY
         return _FILLED if kind == "superpixels" or beside in of else None
-    return f"{sign}, {spelled(views, 'view')}" if (sign, views) == (best["sign"], best["views"]) else None
+    return hollow if (sign, views) == (best["sign"], best["views"]) else None
 
 
 def draw_differences(result: Report) -> Figure | None:

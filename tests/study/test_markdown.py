@@ -86,11 +86,12 @@ def test_no_row_and_no_metric_is_left_out(result: dict[str, Any], drawn: Any) ->
         assert len(of_metric) == (name in PRINTED) * (2 if metric.has_nulls else 1), name
         for rows in of_metric.values():
             assert all(list(row) == ["grouping", "sign", "views", *METHODS] for row in rows)
-            assert [(row["grouping"], row["sign"], row["views"]) for row in rows] == rows_of(drawn)
+            known = [row for row in rows_of(drawn) if metric.family != "stability" or not row[0].endswith(NULL)]
+            assert [(row["grouping"], row["sign"], row["views"]) for row in rows] == known
     families = ("Claims", "Stability", "Fidelity", "Localization", "Complexity")
     places = [text.index(f"\n## {family}\n") for family in families]
     assert places == sorted(places)
-    assert text.count("The rows at the bottom, each called a null map") == 3
+    assert text.count("The rows at the bottom, each called a null map") == 2
 
 
 def test_complexity_has_one_table_that_says_why_it_is_there(result: dict[str, Any], drawn: Any) -> None:

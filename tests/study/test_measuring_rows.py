@@ -16,6 +16,7 @@ from captum_superpixel.study.fidelity import FidelityMeasure
 from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.measurement import Chunk, Key
 from captum_superpixel.study.measuring import measure
+from captum_superpixel.study.metric_table import METRICS
 from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.smoothing import AnotherImage, CenteredGaussian, Pixels, Shuffled
 
@@ -52,6 +53,17 @@ def test_pixels_are_shuffled_for_each_network_anew(network: nn.Module, chunk: Ch
     agreeing = found[Key("Saliency", "another image", "magnitude", "ssim", views=2)]
     assert torch.allclose(agreeing, torch.ones(4, dtype=torch.float64))
     assert torch.equal(found[Key("Saliency", "centered Gaussian", "magnitude", "ssim", "permutation")], agreeing)
+
+
+def test_null_maps_have_no_stability(network: nn.Module, chunk: Chunk) -> None:
+    """They are there for all that is measured of one network."""
+    null = dataclasses.replace(GROUPINGS[3], roles=("null",))
+    protocol = dataclasses.replace(PROTOCOL, groupings=(GROUPINGS[0], null))
+    assert protocol.null_maps == ("centered Gaussian",)
+    chunk = dataclasses.replace(chunk, object_masks=chunk.inputs[:, :1] > 0.5)
+    found = measure(protocol, [network, network], [network, network], chunk).values
+    of = {name: {METRICS[key.metric].family for key in found if key.grouping == name} for name in ("pixels", null.name)}
+    assert of == {"pixels": {"stability", "localization", "complexity"}, null.name: {"localization", "complexity"}}
 
 
 def test_fidelity_of_another_image_is_that_of_the_next_one_of_the_chunk(network: nn.Module, chunk: Chunk) -> None:
