@@ -112,7 +112,7 @@ def recommended(
         >>> maps.shape, method.passes
         (torch.Size([2, 3, 32, 32]), 1)
         >>> method  # doctest: +ELLIPSIS
-        Recommended(...SuperpixelGrouped(ViewTunnel(IntegratedGradients(Sequential)), mask_generator=multiscale((...)
+        Recommended(...SuperpixelGrouped(...ViewTunnel(IntegratedGradients(Sequential))...mask_generator=multiscale((...
     """
     return Recommended(
         attribution_method,
