@@ -330,7 +330,7 @@ def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk)
 def test_only_random_figures_depend_on_the_chunks(
     measured: Measurement, networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk
 ) -> None:
-    """Permutations are drawn by the seed of the chunk; nothing else of Saliency depends on the neighbors of an image."""
+    """Permutations are drawn by the seed of the chunk; nothing else of Saliency depends on the other images."""
     parts = [part_of(chunk, 0, 3, fidelity=3, road=2), part_of(chunk, 3, 4, fidelity=0, road=0)]
     protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",))
     joined = Measurement.join([measure(protocol, networks, twins, part) for part in parts])
