@@ -149,7 +149,8 @@ def claims_about(groupings: Sequence[Grouping], recommended: Mapping[str, Row]) 
 
     Returns:
         Of the paper: maps averaged in ``Slic`` are more alike than pixels and cells, raw, and signed ones than pixels
-        beyond chance, as are those of the ensemble. Of what is recommended: it is above the magnitudes of pixels, above
+        beyond chance, as are those of the ensemble. Of what is recommended: it is above the magnitudes of pixels (in
+        fidelity above signed pixels too), above
         what was recommended before it (magnitudes in the ensemble), above the controls by the same rule and number of
         passes, both in stability beyond chance and in fidelity, and above all nulls in fidelity.
     """
@@ -162,11 +163,16 @@ def claims_about(groupings: Sequence[Grouping], recommended: Mapping[str, Row]) 
     for row in dict.fromkeys(recommended.values()):
         methods = tuple(method for method, chosen in recommended.items() if chosen == row)
         only = () if len(methods) == len(recommended) else methods
-        rivals = [Row(PIXELS, "magnitude"), former]
+        # Similarities are of magnitudes: signed pixels are another rival in fidelity alone, as null maps are.
+        of_fidelity = {Row(PIXELS, "signed"), *nulls}
+        rivals = [Row(PIXELS, "magnitude"), Row(PIXELS, "signed"), former]
         rivals += [row._replace(grouping=name) for name in ("blur", "guided filter", "cell ensemble")]
-        rivals = [rival for rival in dict.fromkeys(rivals) if rival != row]
-        claims += [Claim(row, rival, "corrected", only) for rival in rivals]
-        claims += [Claim(row, rival, "fidelity", only) for rival in (*rivals, *nulls)]
+        for rival in dict.fromkeys([*rivals, *nulls]):
+            if rival == row:
+                continue
+            if rival not in of_fidelity:
+                claims.append(Claim(row, rival, "corrected", only))
+            claims.append(Claim(row, rival, "fidelity", only))
     return (*of_paper, *claims)
 
 
