@@ -1,4 +1,4 @@
-"""The recommended ensemble of segmentations, at several numbers of segments and compactnesses."""
+"""An ensemble of segmentations, at several numbers of segments and compactnesses."""
 
 from __future__ import annotations
 
