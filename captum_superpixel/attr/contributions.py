@@ -25,7 +25,7 @@ from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods, w
 from captum_superpixel.attr.laid_out import read_layer
 from captum_superpixel.feature_masks import check_channels_first
 
-__all__ = ["Contributions", "Reference", "detail"]
+__all__ = ["Contributions", "Reference", "check_reference", "detail"]
 
 Reference: TypeAlias = "str | float | Tensor | Callable[[Tensor], Tensor]"
 """What a pixel is compared with; see :class:`Contributions`."""
@@ -83,7 +83,7 @@ class Contributions(Wrapper):
                     f"group the contributions, SuperpixelGrouped(Contributions(…), reduction={reduction!r})"
                 )
         for one in reference if isinstance(reference, tuple) else (reference,):
-            _check_reference(one)
+            check_reference(one)
         self.reference = reference
 
     @log_usage
@@ -225,7 +225,7 @@ def _describe_reference(reference: object) -> str:
     return f"<tensor of {tuple(reference.shape)}>" if isinstance(reference, Tensor) else repr(reference)
 
 
-def _check_reference(reference: object) -> None:
+def check_reference(reference: object) -> None:
     """Raise TypeError or ValueError unless this can be a reference."""
     if reference is None or (callable(reference) and not isinstance(reference, (str, Tensor))):
         return

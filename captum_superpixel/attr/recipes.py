@@ -23,7 +23,7 @@ from captum_superpixel.attr._spread import check_spreadable
 from captum_superpixel.attr.contributions import Contributions, Reference
 from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.attr.laid_out import ReshapeTransform
-from captum_superpixel.attr.view_tunnel import ViewTunnel
+from captum_superpixel.attr.view_tunnel import ViewTunnel, count_views
 
 __all__ = [
     "RECIPES",
@@ -93,11 +93,15 @@ def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:
 
     Args:
         method: Any method that is not grouped yet.
-        size: Height and width of the images; no segmentation is of more segments than there are pixels.
+        size: Height and width of the images; no segmentation is of more segments than there are pixels, and there are
+            no more views than an image has.
     """
     recipe = RECIPES[_kind_of(method), "small" if min(size) <= SMALL else "large"]
+    # What segments the images says better that they hold no pixels.
+    size = [max(1, side) for side in size]
     counts = {min(count, math.prod(size)) for count in recipe.n_segments}
-    recipe = replace(recipe, n_segments=tuple(sorted(counts)))
+    n_views = min(recipe.n_views, count_views(size))
+    recipe = replace(recipe, n_segments=tuple(sorted(counts)), n_views=n_views)
     if _perturbs(method):
         return replace(recipe, reduction="mean", n_views=1)
     if not takes_views(method):
@@ -146,18 +150,25 @@ def explain_by(
     return Contributions(seen, reference) if reduction == "evidence" and not has_layer_output(method) else seen
 
 
-def view_options(method: Attribution, reduction: GroupReduction, n_views: int) -> dict[str, Any]:
+def view_options(
+    method: Attribution, reduction: GroupReduction, n_views: int, spread: bool | None = None
+) -> dict[str, Any]:
     """The arguments of a :class:`ViewTunnel` of a method that suit a reduction.
 
     Magnitudes are taken before they are averaged: of each view, or, where views are spread, of each noisy sample.
+
+    Args:
+        method: Any method that is not grouped yet.
+        reduction: How the maps will be pooled.
+        n_views: How many views.
+        spread: Whether the steps or samples of the method each take another view; None where they can.
     """
-    options: dict[str, Any] = {"n_views": n_views}
-    if can_spread(method):
-        options["spread"] = True
-        if reduction == "abs_mean" and "abs" in signature_of(innermost(method)).parameters:
-            options["abs"] = True
-    elif reduction == "abs_mean":
-        options["average"] = "abs"
+    spreads = can_spread(method)
+    spread = spreads if spread is None else spread
+    options: dict[str, Any] = {"n_views": n_views} | ({"spread": True} if spread else {})
+    if reduction == "abs_mean":
+        options |= {} if spread else {"average": "abs"}
+        options |= {"abs": True} if spreads and "abs" in signature_of(innermost(method)).parameters else {}
     return options
 
 

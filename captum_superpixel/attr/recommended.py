@@ -14,7 +14,7 @@ from torch import Tensor
 from captum_superpixel.attr._captum import AttributeCall, describe, innermost, log_usage, signature_of
 from captum_superpixel.attr._masks import FeatureMask
 from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods
-from captum_superpixel.attr.contributions import Contributions, Reference
+from captum_superpixel.attr.contributions import Contributions, Reference, check_reference
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.attr.laid_out import ReshapeTransform
@@ -141,6 +141,13 @@ class Recommended(Wrapper):
         _check_unwrapped(attribution_method)
         self.denormalize = Slic(denormalize=denormalize).denormalize
         self.channel_order: Literal["rgb", "bgr"] = Slic(channel_order=channel_order).channel_order
+        if reference is None or isinstance(reference, tuple):
+            raise TypeError(
+                f"reference={reference!r}, but recommended(…) compares all images with one reference: pass 'blur', a "
+                "number, a tensor or a callable"
+            )
+        # Here too, as not every recipe needs one.
+        check_reference(reference)
         self.reference = reference
         self.reshape_transform = reshape_transform
         for recipe in self._recipes():
@@ -191,7 +198,7 @@ class Recommended(Wrapper):
                 )
             recipe = replace(recipe, negative_weight=negative_weight)
         grouped = self._compose(recipe, given if isinstance(inputs, tuple) else None)
-        return grouped.attribute(inputs, *args, feature_mask=feature_mask, **(self._options(recipe) | kwargs))
+        return grouped.attribute(inputs, *args, feature_mask=feature_mask, **(self._options(recipe, kwargs) | kwargs))
 
     def feature_mask(self, inputs: Tensor | tuple[Tensor, ...]) -> Any:
         """Compute the masks that ``attribute`` groups by, to look at, or to pass back as ``feature_mask=``.
@@ -314,11 +321,11 @@ class Recommended(Wrapper):
                 "perturbs features or looks at a neuron of a place: leave it out, or wrap it by ViewTunnel(…)"
             )
 
-    def _options(self, recipe: Recipe) -> dict[str, Any]:
-        """What the call of a recipe's method says."""
+    def _options(self, recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the call of a recipe's method says, beside what the user says."""
         if not takes_views(self.attribution_method):
             return {}
-        return view_options(self.attribution_method, recipe.reduction, recipe.n_views)
+        return view_options(self.attribution_method, recipe.reduction, recipe.n_views, given.get("spread"))
 
     def _describe(self, recipe: Recipe) -> str:
         """Write a recipe as the pieces that it is made of, and the options of the call."""
@@ -329,7 +336,7 @@ class Recommended(Wrapper):
         pieces = [describe(self._compose(recipe).attribution_method), f"mask_generator={masks}"]
         pieces += [f"reduction={recipe.reduction!r}"]
         pieces += [f"negative_weight={recipe.negative_weight:g}"] if recipe.reduction == "evidence" else []
-        options = [f"{name}={value!r}" for name, value in self._options(recipe).items()]
+        options = [f"{name}={value!r}" for name, value in self._options(recipe, {}).items()]
         return ", ".join([f"SuperpixelGrouped({', '.join(pieces)})", *options])
 
 

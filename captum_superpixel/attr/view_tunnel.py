@@ -219,7 +219,7 @@ class ViewTunnel(Wrapper):
         if average != "mean":
             raise ValueError(
                 "average='abs' with spread=True: steps and samples are averaged by the method itself; for magnitudes "
-                "of SmoothGrad's samples pass abs=True, or leave spread out"
+                "of SmoothGrad's samples pass abs=True, or spread=False"
             )
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
 

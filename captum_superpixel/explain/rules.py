@@ -90,8 +90,7 @@ def choose_rule(name: str, method: Attribution, options: Namespace, size: Sequen
                 f"--method {name}: --recommended is of up to {most} superpixels, and {name} evaluates all coalitions, "
                 f"of {COALITIONS_OF} at most; use ShapleyValueSampling, or --masks grid:{COALITIONS_OF} instead."
             )
-        # A photograph of few pixels has few views.
-        return Rule(recipe.reduction, recipe.negative_weight, min(recipe.n_views, count_views(size)), recipe)
+        return Rule(recipe.reduction, recipe.negative_weight, recipe.n_views, recipe)
     reduction: GroupReduction = options.reduction or known.reduction
     if reduction == "evidence" and (reason := _why_no_evidence(name)):
         raise InputError(f"--method {name}: --reduction evidence is for and against a class, but {reason}; use mean.")

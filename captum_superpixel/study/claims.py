@@ -90,7 +90,9 @@ def verdicts(resamples: Resamples, claims: Sequence[Claim]) -> list[Record]:
     corrected = holm([record["p"] for record, _ in tested])
     made = []
     for (record, deviation), adjusted, level in zip(tested, corrected.adjusted, corrected.levels, strict=True):
-        reach = -NormalDist().inv_cdf(level / 2) * deviation
+        # A difference that is none but for rounding is one of 0, though its resamples may all be alike.
+        rounding = abs(record["difference"]) if record["p"] == 1 else 0.0
+        reach = max(-NormalDist().inv_cdf(level / 2) * deviation, rounding)
         decided = adjusted <= ALPHA
         better = (record["difference"] > 0) == METRICS[record["metric"]].higher_is_better
         made.append(

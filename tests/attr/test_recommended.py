@@ -119,6 +119,16 @@ def test_magnitudes_are_taken_before_they_are_averaged(net, images, recipe) -> N
     assert "spread=True, abs=True" in repr(recommended(NoiseTunnel(Saliency(net))))
 
 
+def test_magnitudes_of_views_that_are_not_spread_are_taken_of_each(net, images) -> None:
+    options = {"target": 1, "n_views": 4, "n_steps": 5, "spread": False}
+    maps = ViewTunnel(IntegratedGradients(net)).attribute(images, average="abs", **options).detach()
+    path = recommended(IntegratedGradients(net))
+    actual = path.attribute(images, reduction="abs_mean", feature_mask=Grid(4)(images), **options)
+    torch.testing.assert_close(actual.detach(), pool_segments(maps, Grid(4)(images)))
+    with pytest.raises(ValueError, match=r"average='abs' with spread=True: .* pass abs=True, or spread=False"):
+        path.attribute(images, target=1, reduction="abs_mean", average="abs")
+
+
 METHODS = {
     "Saliency": (lambda net: Saliency(net), {}, 8),
     "DeepLift": (lambda net: DeepLift(net), {}, 8),
@@ -318,6 +328,8 @@ def test_what_does_not_fit_is_refused(net, images) -> None:
         recommended(Saliency(net), channel_order="gbr")
     with pytest.raises(ValueError, match="reference='blurred' is unknown"):
         recommended(Saliency(net), reference="blurred")
+    with pytest.raises(ValueError, match=r"Slic was given inputs of shape \(2, 3, 0, 5\), which hold no pixels"):
+        recommended(Saliency(net)).attribute(torch.rand(2, 3, 0, 5), target=1)
     with pytest.raises(ValueError, match="reshape_transform lays out the output of a layer, and Saliency looks at non"):
         recommended(Saliency(net), reshape_transform=torch.abs)
     method = recommended(IntegratedGradients(net))
@@ -340,6 +352,16 @@ def test_what_does_not_fit_is_refused(net, images) -> None:
         recommended(NoiseTunnel(IntegratedGradients(net))).attribute(images, target=1, nt_type="vargrad", nt_samples=2)
     with pytest.raises(NotImplementedError, match="Recommended: call attribute"):
         method.attribute_future()
+
+
+@pytest.mark.parametrize("make", [lambda net: NoiseTunnel(Saliency(net)), FeatureAblation])
+def test_references_are_checked_whether_or_not_a_recipe_has_one(net, recipe, make) -> None:
+    recipe(Recipe("abs_mean"))
+    with pytest.raises(ValueError, match="reference='blurred' is unknown"):
+        recommended(make(net), reference="blurred")
+    for wrong in (None, ("blur", None)):
+        with pytest.raises(TypeError, match=re.escape(f"reference={wrong!r}, but recommended(…) compares all images")):
+            recommended(make(net), reference=wrong)
 
 
 def test_tuples_of_inputs(net, images) -> None:
@@ -368,6 +390,17 @@ def test_images_have_no_fewer_pixels_than_segments_are_asked_for(net) -> None:
     method = recommended(Saliency(net))
     assert [len(mask.unique()) <= 20 for mask in method.feature_mask(tiny)] == [True] * 6  # 8, 16 and 20 segments
     assert method.attribute(tiny, target=1).shape == tiny.shape
+
+
+@pytest.mark.parametrize(("size", "count"), [((1, 1), 2), ((1, 16), 6), ((16, 12), 8)])
+@pytest.mark.parametrize("spread", [False, True])
+def test_images_have_no_more_views_than_there_are(net, size, count, spread) -> None:
+    strip = torch.rand(2, 3, *size).requires_grad_()
+    method, options = (IntegratedGradients(net), {"n_steps": 8}) if spread else (Saliency(net), {})
+    maps = Contributions(ViewTunnel(method)).attribute(strip, target=1, n_views=count, spread=spread, **options)
+    actual = recommended(method)
+    expected = evidence(maps, actual.feature_mask(strip), 0.5)
+    torch.testing.assert_close(actual.attribute(strip, target=1, **options).detach(), expected)
 
 
 def test_a_batch_is_what_its_images_are_alone(net, images) -> None:

@@ -196,6 +196,10 @@ def test_equal_values_and_rounding_decide_nothing() -> None:
     for gain in (0.0, 1e-15):
         (record,) = judged({of(PIXELS): base, of(SLIC): base + gain}, Claim(SLIC, PIXELS, "raw"))
         assert (record["p"], record["verdict"]) == (1, "undecided")
+    constant = torch.full((20,), 0.5, dtype=torch.float64)
+    (record,) = judged({of(PIXELS): constant, of(SLIC): constant + 1e-13}, Claim(SLIC, PIXELS, "raw"))
+    low, high = record["ci95_holm"]
+    assert low <= 0 <= high  # as always where nothing is decided
     (record,) = judged({of(PIXELS): base, of(SLIC): base + 0.25}, Claim(SLIC, PIXELS, "raw"))
     assert record["p"] < 1e-9
     assert record["verdict"] == "yes"
