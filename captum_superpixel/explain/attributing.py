@@ -161,6 +161,7 @@ class ChosenMethod:
         scene = Scene(inputs, target, self.settings, segments, self.grays, self.layer_size, baseline)
         options, reduction = self._options(scene), self.rule.reduction
         said = [warn_of_samples(self.name, self.method, options, segments), missing_hooks(self.method)]
+        said.append(self._unseen(options))
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
             with seeded(seed), ignored_warnings(UserWarning), rules_kept(self.method):
@@ -188,6 +189,16 @@ class ChosenMethod:
             Attributed(one, pixels, tuple(filter(None, [*said, text])))
             for one, pixels, text in zip(grouped, maps.cpu(), missed, strict=True)
         ]
+
+    def _unseen(self, options: dict[str, Any]) -> str:
+        """Say that there are fewer steps or noisy copies than views, each of which sees one; empty if there are not."""
+        what, name = ("noisy copies", "nt_samples") if "nt_samples" in options else ("steps", "n_steps")
+        if not options.get("spread") or options[name] >= self.rule.views:
+            return ""
+        return (
+            f"each of the {what} sees one view, and there are {options[name]} of them for {self.rule.views} views: "
+            f"take as many {'--samples' if name == 'nt_samples' else '--steps'}"
+        )
 
     def _missed(self, inputs: Tensor, maps: Tensor, options: dict[str, Any]) -> list[str]:
         """What to say of the completeness of each map, mostly nothing; averages over views are not complete."""

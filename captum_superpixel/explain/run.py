@@ -115,7 +115,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     network = prepare_network(options, choose_device(options.device), chosen, report)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
     check_rule_options(options, preprocessing.shape)
-    segmenter = parse_masks(options.masks or DEFAULT_MASKS, preprocessing)
+    segmenter = parse_masks(DEFAULT_MASKS if options.masks is None else options.masks, preprocessing)
     with guarded(f"--model {options.model} does not name its classes"):
         names = choose_names(model, network.classes, labels, options.labels)
     grays = preprocessing.from_uint8(even_grays(preprocessing.shape)).to(inputs.device)

@@ -133,11 +133,23 @@ def _check(study: Study, networks: Sequence[StudyNetwork]) -> None:
         # Of a network that passes its input on: small images have few views.
         first = torch.zeros(1, dtype=torch.int64)
         attribute_views("Saliency", nn.Flatten(), inputs, first, protocol.method_settings, seed=0, n_views=n_views)
+    _check_spread(settings, max(row.views for row in protocol.rows))
     if protocol.stability:
         try:
             metrics.ssim(inputs, inputs)
         except ValueError as error:
             raise ValueError(f"the images are too small to be compared ({error}): choose a larger size") from error
+
+
+def _check_spread(settings: StudySettings, n_views: int) -> None:
+    """Raise ValueError where a map would be averaged over fewer views than its row says."""
+    passes = {"IntegratedGradients": ("n_steps", settings.n_steps), "SmoothGrad": ("n_samples", settings.n_samples)}
+    for method, (name, count) in passes.items():
+        if 1 < n_views > count and method in (settings.methods or passes):
+            raise ValueError(
+                f"n_views={n_views}, but {name}={count}, and each of these sees one view in {method}: take no more "
+                f"views, or {name} of as many"
+            )
 
 
 def _choose(study: Study, networks: Sequence[StudyNetwork]) -> list[int]:

@@ -254,7 +254,22 @@ def test_averages_over_views_are_not_called_incomplete(capsys: Captured) -> None
     few = ["--masks", "grid:4", "--steps", "1"]
     assert len(run(*few)["warnings"]) == 1
     assert len(run(*few, "--reduction", "evidence")["warnings"]) == 1
-    assert run(*few, "--views", "2")["warnings"].tolist() == []
+    assert run("--masks", "grid:4", "--steps", "2", "--views", "2")["warnings"].tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "warning"),
+    [
+        (["--steps", "3"], "each of the steps sees one view, and there are 3 of them for 4 views: take as many --step"),
+        (["--method", "SmoothGrad", "--samples", "2"], "each of the noisy copies .* 2 of them .* as many --samples"),
+        (["--method", "SmoothGrad", "--samples", "4"], None),
+        (["--method", "Saliency"], None),
+    ],
+)
+def test_views_that_nothing_sees_are_told(options: list[str], warning: str | None) -> None:
+    found = run("--masks", "grid:4", "--views", "4", *options)["warnings"].tolist()
+    assert len(found) == (warning is not None)
+    assert warning is None or re.match(warning, found[0])
 
 
 @pytest.mark.parametrize(
@@ -266,6 +281,7 @@ def test_averages_over_views_are_not_called_incomplete(capsys: Captured) -> None
             ["--recommended", "--masks", "grid:4", "--reduction", "evidence", "--negative-weight", "0"],
             "--recommended chooses --reduction, --negative-weight and --masks by itself",
         ),
+        (["--masks", ""], "--masks names no mask generator"),
         (["--views", "19"], "--views 19: a network's input of 16 x 16 pixels has 18 different views"),
         (
             ["--method", "ShapleyValues", "--recommended"],

@@ -109,6 +109,8 @@ def test_bad_options(options: list[str], message: str, folder: Path, capsys: pyt
         (["--out", "study_nets.py/inside"], "out study_nets.py/inside cannot be made or written to"),
         (["--models", "31"], "60 training images for 31 networks"),
         (["--views", "19"], "n_views=19, but shifts of at most [1, 1] pixels and flips make only 18 different views"),
+        (["--views", "9", "--steps", "8"], "n_views=9, but n_steps=8, and each of these sees one view in IntegratedG"),
+        (["--views", "9", "--samples", "8"], "n_views=9, but n_samples=8, and each of these sees one view in Smooth"),
         (["--size", "2"], "small_cnn fails on an input of shape (1, 3, 2, 2)"),
         (["--std", "1", "1", "0", "--mean", "1", "1", "1"], "std must be finite and above 0"),
         (["--scale", "1"], "changes the units of mean and std: pass mean and std too"),
