@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_superpixel.attr._captum import AttributeCall, innermost, permutes_across_images
 from captum_superpixel.attr._views import View, show, shown_places, take_back
-from captum_superpixel.attr.contributions import Contributions
+from captum_superpixel.attr._wrapper import Wrapper
 from captum_superpixel.feature_masks import check_feature_mask
 
 __all__ = [
@@ -114,8 +114,9 @@ def with_shown_references(
     inner = vars(method).get("attribution_method")
     changed = inner if not isinstance(inner, Attribution) else with_shown_references(inner, tensors, views, largest)
     shown: dict[str, Any] = {} if changed is inner else {"attribution_method": changed}
-    if isinstance(method, Contributions):
-        shown["reference"] = _for_inputs(method.reference, tensors, views, largest, is_mask=False)
+    # Contributions, and what makes them by itself.
+    if isinstance(method, Wrapper) and "reference" in vars(method):
+        shown["reference"] = _for_inputs(vars(method)["reference"], tensors, views, largest, is_mask=False)
     if not shown:
         return method
     result = copy.copy(method)

@@ -76,8 +76,8 @@ class Contributions(Wrapper):
                 "multiplied by: use a method that attributes to the inputs, or LayerGradientXActivation"
             )
         for method in held_methods(attribution_method):
-            reduction = getattr(method, "reduction", "mean")
-            if reduction in ("abs_mean", "evidence"):
+            found = getattr(method, "reductions", (getattr(method, "reduction", "mean"),))
+            if reduction := next((one for one in found if one in ("abs_mean", "evidence")), None):
                 raise ValueError(
                     f"{describe(method)} gives maps without the signs of single channels, which a contribution has: "
                     f"group the contributions, SuperpixelGrouped(Contributions(…), reduction={reduction!r})"

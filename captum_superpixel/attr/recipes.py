@@ -18,18 +18,21 @@ from captum.attr import (
     Saliency,
 )
 
-from captum_superpixel.attr._captum import has_layer_output, innermost, signature_of
+from captum_superpixel.attr._captum import describe, has_layer_output, innermost, signature_of
 from captum_superpixel.attr._spread import check_spreadable
+from captum_superpixel.attr._wrapper import Wrapper, held_methods
 from captum_superpixel.attr.contributions import Contributions, Reference
 from captum_superpixel.attr.grouping import GroupReduction
-from captum_superpixel.attr.laid_out import ReshapeTransform
+from captum_superpixel.attr.laid_out import LaidOut, ReshapeTransform
 from captum_superpixel.attr.view_tunnel import ViewTunnel, count_views
+from captum_superpixel.attr.xrai import XRAI
 
 __all__ = [
     "RECIPES",
     "SMALL",
     "Recipe",
     "can_spread",
+    "check_unwrapped",
     "explain_by",
     "find_recipe",
     "passes_of_recipe",
@@ -81,6 +84,22 @@ RECIPES: Mapping[tuple[Kind, Size], Recipe] = {
 Chosen by ``tests/benchmarks/choose_recommended.py``, whose rule was fixed before its run. Where magnitudes are
 recommended, the weight is that of the evidence that did best beside them.
 """
+
+
+def check_unwrapped(method: Attribution) -> None:
+    """Raise ValueError for a method that is wrapped already, or makes regions of its own."""
+    for held in held_methods(method):
+        if isinstance(held, Wrapper) and not isinstance(held, LaidOut):
+            raise ValueError(
+                f"{describe(method)} is wrapped already: recommended(…) chooses segments, views and reduction by "
+                f"itself; pass the method inside, recommended({type(innermost(method)).__name__}(…)), or use what you "
+                "have as it is"
+            )
+        if isinstance(held, XRAI):
+            raise ValueError(
+                "XRAI makes regions of its own, and its map is constant inside them: use it as it is, or pass the "
+                "method that it explains by"
+            )
 
 
 def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:

@@ -11,16 +11,17 @@ from typing import Any, Literal
 from captum.attr import Attribution
 from torch import Tensor
 
-from captum_superpixel.attr._captum import AttributeCall, describe, innermost, log_usage, signature_of
+from captum_superpixel.attr._captum import AttributeCall, describe, log_usage, signature_of
 from captum_superpixel.attr._masks import FeatureMask
-from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods
-from captum_superpixel.attr.contributions import Contributions, Reference, check_reference
+from captum_superpixel.attr._wrapper import Wrapper, as_tensors
+from captum_superpixel.attr.contributions import Reference, check_reference
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.attr.laid_out import ReshapeTransform
 from captum_superpixel.attr.recipes import (
     SMALL,
     Recipe,
+    check_unwrapped,
     explain_by,
     find_recipe,
     passes_of_recipe,
@@ -28,7 +29,6 @@ from captum_superpixel.attr.recipes import (
     view_options,
 )
 from captum_superpixel.attr.view_tunnel import ViewTunnel
-from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.masks import Slic, multiscale
 from captum_superpixel.masks.base import Statistic
 
@@ -138,7 +138,7 @@ class Recommended(Wrapper):
         reshape_transform: ReshapeTransform | None = None,
     ) -> None:
         super().__init__(attribution_method)
-        _check_unwrapped(attribution_method)
+        check_unwrapped(attribution_method)
         self.denormalize = Slic(denormalize=denormalize).denormalize
         self.channel_order: Literal["rgb", "bgr"] = Slic(channel_order=channel_order).channel_order
         if reference is None or isinstance(reference, tuple):
@@ -225,6 +225,12 @@ class Recommended(Wrapper):
         is compared with itself for one segmentation.
         """
         return max(passes_of_recipe(self.attribution_method, recipe) for recipe in self._recipes())
+
+    @property
+    def reductions(self) -> tuple[GroupReduction, GroupReduction]:
+        """How the maps of small and of large images are pooled, unless the call says otherwise."""
+        small, large = self._recipes()
+        return small.reduction, large.reduction
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -338,19 +344,3 @@ class Recommended(Wrapper):
         pieces += [f"negative_weight={recipe.negative_weight:g}"] if recipe.reduction == "evidence" else []
         options = [f"{name}={value!r}" for name, value in self._options(recipe, {}).items()]
         return ", ".join([f"SuperpixelGrouped({', '.join(pieces)})", *options])
-
-
-def _check_unwrapped(method: Attribution) -> None:
-    """Raise ValueError for a method that is wrapped already, or makes regions of its own."""
-    for held in held_methods(method):
-        if isinstance(held, (SuperpixelGrouped, ViewTunnel, Contributions, Recommended)):
-            raise ValueError(
-                f"{describe(method)} is wrapped already: recommended(…) chooses segments, views and reduction by "
-                f"itself; pass the method inside, recommended({type(innermost(method)).__name__}(…)), or use what you "
-                "have as it is"
-            )
-        if isinstance(held, XRAI):
-            raise ValueError(
-                "XRAI makes regions of its own, and its map is constant inside them: use it as it is, or pass the "
-                "method that it explains by"
-            )

@@ -364,6 +364,24 @@ def test_references_are_checked_whether_or_not_a_recipe_has_one(net, recipe, mak
             recommended(make(net), reference=wrong)
 
 
+def test_its_maps_are_not_multiplied_by_the_image_again(net, recipe) -> None:
+    for reduction in ("evidence", "abs_mean"):
+        recipe(Recipe("mean"), Recipe(reduction))
+        assert recommended(Saliency(net)).reductions == ("mean", reduction)
+        with pytest.raises(ValueError, match=rf"Recommended\(.* gives maps without the .*reduction='{reduction}'"):
+            Contributions(recommended(Saliency(net)))
+
+
+def test_views_of_it_have_views_of_its_reference(net, images) -> None:
+    reference = torch.rand(1, 3, 16, 12, generator=torch.Generator().manual_seed(9))
+    grouped = SuperpixelGrouped(
+        Contributions(ViewTunnel(Saliency(net)), reference), multiscale(), reduction="evidence", negative_weight=0.5
+    )
+    expected = ViewTunnel(grouped).attribute(images, target=1, n_views=3)
+    actual = ViewTunnel(recommended(Saliency(net), reference=reference)).attribute(images, target=1, n_views=3)
+    torch.testing.assert_close(actual, expected)
+
+
 def test_tuples_of_inputs(net, images) -> None:
     table = torch.rand(4, 7, requires_grad=True)
     offset = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(8)).requires_grad_()
