@@ -116,7 +116,10 @@ def with_shown_references(
     shown: dict[str, Any] = {} if changed is inner else {"attribution_method": changed}
     # Contributions, and what makes them by itself.
     if isinstance(method, Wrapper) and "reference" in vars(method):
-        shown["reference"] = _for_inputs(vars(method)["reference"], tensors, views, largest, is_mask=False)
+        reference = vars(method)["reference"]
+        # A single one is of the images, which need not be the first of the inputs.
+        image = 0 if isinstance(reference, tuple) else next(n for n, sizes in enumerate(largest) if sizes)
+        shown["reference"] = _for_inputs(reference, tensors[image:], views, largest[image:], is_mask=False)
     if not shown:
         return method
     result = copy.copy(method)

@@ -380,6 +380,10 @@ def test_views_of_it_have_views_of_its_reference(net, images) -> None:
     expected = ViewTunnel(grouped).attribute(images, target=1, n_views=3)
     actual = ViewTunnel(recommended(Saliency(net), reference=reference)).attribute(images, target=1, n_views=3)
     torch.testing.assert_close(actual, expected)
+    beside = Saliency(lambda table, images: net(images) + table)
+    inputs = (torch.zeros(4, 1, requires_grad=True), images)
+    _, second = ViewTunnel(recommended(beside, reference=reference)).attribute(inputs, target=1, n_views=3)
+    torch.testing.assert_close(second, expected)
 
 
 def test_tuples_of_inputs(net, images) -> None:
