@@ -25,6 +25,7 @@ __all__ = [
     "logits_of_images",
     "networks_of",
     "program_cause",
+    "unchanged_modes",
     "warn_caller",
     "warn_in_training_mode",
 ]
@@ -151,6 +152,39 @@ def guarded(doing: str) -> Iterator[None]:
 def acts_as_in_training(network: Module) -> list[str]:
     """Name the classes of the layers that act in another way than in evaluation, each once."""
     return list({_name_of(module): None for module in network.modules() if _trains(module)})
+
+
+@contextmanager
+def unchanged_modes(forward_func: object) -> Iterator[None]:
+    """Leave the modes of all modules of a network as they are, and raise ValueError if its calls changed one.
+
+    Explanations of a network that begins to train after its first call are of two networks.
+
+    Args:
+        forward_func: What the calls inside explain.
+
+    Raises:
+        ValueError: If a module was left in another mode, and nothing else was raised.
+    """
+    modes = [(module, module.training) for network in networks_of(forward_func) for module in network.modules()]
+
+    def restore() -> list[str]:
+        changed = [(module, training) for module, training in modes if module.training != training]
+        for module, training in changed:
+            module.training = training
+        return [type(module).__name__ for module, _ in changed]
+
+    try:
+        yield
+    except BaseException:
+        restore()
+        raise
+    if changed := restore():
+        raise ValueError(
+            f"the network changes its own mode when it is called ({', '.join(dict.fromkeys(changed))}), so that "
+            "further calls act otherwise than the first: take train() and eval() out of its forward, and call eval() "
+            "before. The modes are as they were; statistics of batch normalization may have moved"
+        )
 
 
 def warn_in_training_mode(forward_func: object) -> None:

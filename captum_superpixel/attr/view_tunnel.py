@@ -12,6 +12,7 @@ from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer
+from captum_superpixel._networks import unchanged_modes
 from captum_superpixel.attr._captum import AttributeCall, describe, has_layer_output, log_usage, signature_of
 from captum_superpixel.attr._spread import check_spreadable, over_views, passes_of
 from captum_superpixel.attr._view_batches import (
@@ -115,8 +116,8 @@ class ViewTunnel(Wrapper):
         Raises:
             TypeError: If an argument has another type, or does not fit the wrapped method.
             ValueError: If there is no image among the inputs, the shift is not smaller than the image, there are fewer
-                views than were asked for, a convergence delta or coefficients instead of a map are asked for, or the
-                method has neither steps nor samples to be spread.
+                views than were asked for, a convergence delta or coefficients instead of a map are asked for, the
+                method has neither steps nor samples to be spread, or the network changes its mode when it is called.
         """
         tensors = as_tensors(inputs)
         call = AttributeCall(self.attribution_method, inputs, args, kwargs)
@@ -131,36 +132,37 @@ class ViewTunnel(Wrapper):
             check_spreadable(self.attribution_method)
         warn_of_network(self, self.attribution_method)
         image = next(index for index, sizes in enumerate(largest) if sizes)
-        reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
-        if not has_layer_output(self.attribution_method):
-            reader = None  # the layer is laid out for a map of the inputs
-        if len(views) == 1 and average == "mean":
-            return _at_full_size(call(inputs), reader)
-        if spread:
-            return self._spread(call, inputs, views, largest, average)
-        sums: list[Tensor] = []
-        sizes_of_maps = largest if reader is None else [largest[image]]
-        is_tuple, change, dtypes = False, call.change, []
-        for start in range(0, len(views), per_batch):
-            part = views[start : start + per_batch]
-            seen = tuple(show_batch(tensor, part, sizes) for tensor, sizes in zip(tensors, largest, strict=True))
-            if isinstance(self, GradientAttribution):
-                # Captum would warn of each view that it asks for gradients.
-                seen = tuple(one.requires_grad_() if one.is_floating_point() else one for one in seen)
-            arguments = view_arguments(call, tensors, part, largest)
-            call.change = partial(_change, change, part, tensors, largest)
-            maps = _at_full_size(call(seen if isinstance(inputs, tuple) else seen[0], **arguments), reader)
-            is_tuple = isinstance(maps, tuple)
-            parts = as_tensors(maps, self.attribution_method)
-            _check_maps(parts, self.attribution_method, len(tensors[0]) * len(part), tensors, sizes_of_maps, image)
-            dtypes = [one.dtype for one in parts]
-            added = [add_back(one, part, sizes, average) for one, sizes in zip(parts, sizes_of_maps, strict=True)]
-            sums = added if not sums else [total + more for total, more in zip(sums, added, strict=True)]
-        averaged = tuple(
-            divide_by_shown(total, views, sizes).to(dtype)
-            for total, sizes, dtype in zip(sums, sizes_of_maps, dtypes, strict=True)
-        )
-        return averaged if is_tuple else averaged[0]
+        with unchanged_modes(self.forward_func):
+            reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
+            if not has_layer_output(self.attribution_method):
+                reader = None  # the layer is laid out for a map of the inputs
+            if len(views) == 1 and average == "mean":
+                return _at_full_size(call(inputs), reader)
+            if spread:
+                return self._spread(call, inputs, views, largest, average)
+            sums: list[Tensor] = []
+            sizes_of_maps = largest if reader is None else [largest[image]]
+            is_tuple, change, dtypes = False, call.change, []
+            for start in range(0, len(views), per_batch):
+                part = views[start : start + per_batch]
+                seen = tuple(show_batch(tensor, part, sizes) for tensor, sizes in zip(tensors, largest, strict=True))
+                if isinstance(self, GradientAttribution):
+                    # Captum would warn of each view that it asks for gradients.
+                    seen = tuple(one.requires_grad_() if one.is_floating_point() else one for one in seen)
+                arguments = view_arguments(call, tensors, part, largest)
+                call.change = partial(_change, change, part, tensors, largest)
+                maps = _at_full_size(call(seen if isinstance(inputs, tuple) else seen[0], **arguments), reader)
+                is_tuple = isinstance(maps, tuple)
+                parts = as_tensors(maps, self.attribution_method)
+                _check_maps(parts, self.attribution_method, len(tensors[0]) * len(part), tensors, sizes_of_maps, image)
+                dtypes = [one.dtype for one in parts]
+                added = [add_back(one, part, sizes, average) for one, sizes in zip(parts, sizes_of_maps, strict=True)]
+                sums = added if not sums else [total + more for total, more in zip(sums, added, strict=True)]
+            averaged = tuple(
+                divide_by_shown(total, views, sizes).to(dtype)
+                for total, sizes, dtype in zip(sums, sizes_of_maps, dtypes, strict=True)
+            )
+            return averaged if is_tuple else averaged[0]
 
     def has_convergence_delta(self) -> bool:
         """Whether there is a convergence delta: never, as pixels near the border are averaged over fewer views."""

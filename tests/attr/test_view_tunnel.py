@@ -323,3 +323,27 @@ def test_a_failing_network_leaves_the_inputs_as_they_were() -> None:
     with pytest.raises(RuntimeError, match="no"):
         ViewTunnel(InputXGradient(network)).attribute(images)
     assert not images.requires_grad
+
+
+class StartsToTrain(torch.nn.Module):
+    """Falls into training mode when it is called, and fails on demand."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.dropout, self.linear, self.fails = torch.nn.Dropout(), torch.nn.Linear(48, 2), fails
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.dropout.train()
+        if self.fails:
+            raise RuntimeError("out of order")
+        outputs: Tensor = self.linear(self.dropout(images.flatten(1)))
+        return outputs
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_network_that_changes_its_mode_is_an_error_and_its_mode_is_put_back(fails: bool) -> None:
+    network = StartsToTrain(fails=fails).eval()
+    error, message = (RuntimeError, "out of order") if fails else (ValueError, r"changes its own mode.*\(Dropout\)")
+    with pytest.raises(error, match=message):
+        ViewTunnel(Saliency(network)).attribute(torch.rand(1, 3, 4, 4, requires_grad=True), target=0, n_views=2)
+    assert not any(module.training for module in network.modules())
