@@ -70,7 +70,7 @@ class Store:
             stored = torch.load(io.BytesIO(read_signed(path)), weights_only=True)
             found: dict[str, Any] = stored["made_with"]
             content: Content = stored["content"]
-        except Exception as error:
+        except Exception as error:  # damaged files fail in as many ways as there are bytes
             raise StoreError(f"{path} is damaged or no stored part ({type(error).__name__}): {advice}") from error
         wanted = _as_json(made_with)
         if found != wanted:

@@ -84,6 +84,6 @@ def test_the_small_table_has_the_recommended_row_first(printed: Any) -> None:
 
 
 def test_a_report_of_another_version_is_refused(printed: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^2$"):
         printed(schema_version=1)
     assert "the report of pair has version 1, and this script reads 2" in capsys.readouterr().err
