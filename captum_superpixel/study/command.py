@@ -150,6 +150,12 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         help=f"for insertion and deletion ({describe_default('fidelity_images')})",
     )
     measures.add_argument(
+        "--mean-color-images",
+        type=int,
+        metavar="N",
+        help="of these, for insertion and deletion with the mean color in place of a blur too (default: all)",
+    )
+    measures.add_argument(
         "--chunk",
         type=int,
         dest="chunk_size",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +34,13 @@ class FidelityMeasure:
     Args:
         function: Returns a tuple of values, one per image, for each of the metrics.
         metrics: Their names, in the order of the tuple.
-        costly: Whether it is measured on as many images as ROAD is, not on as many as insertion and deletion are.
+        images: Which of the study's limits says how many images it is measured on: that of insertion and deletion, or
+            one of those for what costs more.
     """
 
     function: FidelityFunction
     metrics: tuple[str, ...]
-    costly: bool = False
+    images: Literal["fidelity", "mean_color", "road"] = "fidelity"
 
 
 def _insertion_and_deletion(
@@ -104,10 +105,11 @@ FIDELITY: dict[str, FidelityMeasure] = {
     "insertion and deletion, mean color": FidelityMeasure(
         partial(_insertion_and_deletion, baselines="mean"),
         ("insertion_auc_mean_color", "deletion_auc_mean_color", "insertion_minus_deletion_mean_color"),
+        images="mean_color",
     ),
-    "ROAD": FidelityMeasure(_road, ("road", "road_most_relevant_first", "road_least_relevant_first"), costly=True),
+    "ROAD": FidelityMeasure(_road, ("road", "road_most_relevant_first", "road_least_relevant_first"), images="road"),
     "muFidelity": FidelityMeasure(_mu_fidelity, ("mu_fidelity",)),
-    "IROF": FidelityMeasure(_irof, ("irof",), costly=True),
+    "IROF": FidelityMeasure(_irof, ("irof",), images="road"),
 }
 """By what the report of the time calls them: a new one is a function above and a line here."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_superpixel._store import Content
 
-__all__ = ["SUMMED_VARIANCE", "Chunk", "Key", "Measurement"]
+__all__ = ["SUMMED_VARIANCE", "Chunk", "Key", "Measurement", "pair_kind"]
 
 SUMMED_VARIANCE = "summed_variance"
 """Not a metric but what the variance by the size of segments is made of: summed over the elements of a map."""
@@ -26,7 +26,8 @@ class Key(NamedTuple):
         grouping: Of pixels, by name.
         sign: ``"signed"``, ``"magnitude"`` or ``"evidence"``.
         metric: By name.
-        kind: ``"value"``, ``"permutation"`` or ``"random_network"``, the last two being the nulls.
+        kind: ``"value"``, ``"permutation"`` or ``"random_network"``, the last two being the nulls; or one of these for
+            a single pair of networks, as :func:`pair_kind` names it.
         views: Over how many views of the image the map was averaged; 1 for the image as it is.
     """
 
@@ -38,6 +39,16 @@ class Key(NamedTuple):
     views: int = 1
 
 
+def pair_kind(kind: str, first: int, second: int) -> str:
+    """Name the kind of what was measured of two networks, or of a network and the twin of another one.
+
+    Examples:
+        >>> pair_kind("value", 0, 2)
+        'value 0-2'
+    """
+    return f"{kind} {first}-{second}"
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Images that are explained and measured together; what comes out does not depend on other chunks.
@@ -47,6 +58,7 @@ class Chunk:
         targets: (N,) int64, the classes explained.
         object_masks: (N, 1, H, W) bool, the truth about where the evidence is, or None where it is not known.
         fidelity: How many of the first images fidelity is measured on.
+        mean_color: How many of the first images a second removal baseline is measured on.
         road: How many of the first images the costly metrics of fidelity, ROAD above all, are measured on.
         seed: Of all randomness.
     """
@@ -55,6 +67,7 @@ class Chunk:
     targets: Tensor
     object_masks: Tensor | None
     fidelity: int
+    mean_color: int
     road: int
     seed: int
 

@@ -19,7 +19,7 @@ from captum_superpixel.study.context import Study
 from captum_superpixel.study.fidelity import FIDELITY
 from captum_superpixel.study.groupings import Grouper
 from captum_superpixel.study.jobs import Job
-from captum_superpixel.study.measurement import SUMMED_VARIANCE, Chunk, Key, Measurement
+from captum_superpixel.study.measurement import SUMMED_VARIANCE, Chunk, Key, Measurement, pair_kind
 from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK, functions
 from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.rows import PIXELS, Row
@@ -70,7 +70,8 @@ def measure_chunks(
             targets=data.held_out.labels[indices].to(study.device),
             object_masks=None if data.object_masks is None else data.object_masks[indices].to(study.device),
             fidelity=counts[0],
-            road=counts[1],
+            mean_color=counts[1],
+            road=counts[2],
             seed=study.seed("images", start),
         )
         return measure(protocol, networks, twins, chunk).packed()
@@ -82,9 +83,15 @@ def measure_chunks(
     stops = [*starts[1:], len(chosen)]
     for start, stop in zip(starts, stops, strict=True):
         indices = chosen[start:stop]
-        limits = (int(settings.fidelity_images or 0), int(settings.road_images or 0))
+        limits = (
+            int(each or 0) for each in (settings.fidelity_images, settings.mean_color_images, settings.road_images)
+        )
         counts = [min(max(0, limit - start), len(indices)) for limit in limits]
-        images = {"images": len(indices), "of_held_out": fingerprint(indices), "fidelity_and_road_images": counts}
+        images = {
+            "images": len(indices),
+            "of_held_out": fingerprint(indices),
+            "fidelity_mean_color_and_road_images": counts,
+        }
         jobs.append(Job(f"images-{start:05d}", made_with | images, partial(measured, indices, counts, start)))
 
     def finished(count: int) -> None:
@@ -232,15 +239,23 @@ def _measure_stability(
 ) -> None:
     # A network's own twin may keep parameters of it, shuffled where they cannot be drawn anew; that of the next cannot.
     next_twins = [*grouped_twins[1:], *grouped_twins[:1]]
+    numbers = list(range(len(grouped)))
     compared: dict[str, list[tuple[Tensor, ...]]] = {
         "value": list(combinations(grouped, 2)),
         PERMUTATION: list(permuted),
         RANDOM_NETWORK: list(zip(grouped, next_twins, strict=False)),
     }
+    # Whose maps are compared, where there are several pairs of networks to hold beside one another.
+    of_pairs: dict[str, list[tuple[int, int]]] = {}
+    if len(grouped) > 2:
+        of_pairs["value"] = list(combinations(numbers, 2))
+        of_pairs[RANDOM_NETWORK] = list(zip(numbers, [*numbers[1:], 0], strict=True)) if grouped_twins else []
     for kind, pairs in compared.items():
         for metric, function in functions("stability").items() if pairs else ():
             values = torch.stack([function(_displayed(a, key), _displayed(b, key)) for a, b in pairs])
             result.values[key._replace(metric=metric, kind=kind)] = values.mean(dim=0).cpu()
+            for (i, j), of_pair in zip(of_pairs.get(kind, []), values, strict=False):
+                result.values[key._replace(metric=metric, kind=pair_kind(kind, i, j))] = of_pair.cpu()
     stacked = torch.stack([_displayed(each, key) for each in grouped])
     result.values[key._replace(metric="across_model_variance")] = metrics.across_model_variance(stacked).cpu()
 
@@ -281,7 +296,7 @@ def _measure_fidelity(
     protocol: Protocol,
 ) -> None:
     for what, measure in FIDELITY.items():
-        first = slice(chunk.road if measure.costly else chunk.fidelity)
+        first = slice(getattr(chunk, measure.images))
         if first.stop:
             with result.timed(what):
                 given = (chunk.inputs[first], grouped[first], chunk.targets[first])

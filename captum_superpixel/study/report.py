@@ -67,6 +67,7 @@ def make_report(
             "held_out_images": len(data.held_out),
             "explained_images": len(chosen),
             "fidelity_images": min(int(settings.fidelity_images or 0), len(chosen)),
+            "mean_color_images": min(int(settings.mean_color_images or 0), len(chosen)),
             "road_images": min(int(settings.road_images or 0), len(chosen)),
             "skipped": list(data.skipped),
         },

@@ -52,6 +52,7 @@ _AT_LEAST = {
     "train_images": 1,
     "images": 2,
     "fidelity_images": 0,
+    "mean_color_images": 0,
     "road_images": 0,
     "n_segments": 1,
     "n_views": 1,
@@ -82,6 +83,8 @@ class StudySettings:
         train_images: How many training images all networks share; None for all.
         images: How many held-out images are explained, of those that all networks classify correctly.
         fidelity_images: How many of them the insertion and the deletion curve are measured on.
+        mean_color_images: How many of them these curves are measured on with the mean color in place of the blur too;
+            None for as many.
         road_images: How many of them ROAD is measured on.
         methods: Those of :data:`METHOD_NAMES` that are measured.
         n_segments: Segments of ``Slic``, and cells.
@@ -121,6 +124,7 @@ class StudySettings:
     train_images: int | None = None
     images: int | None = None
     fidelity_images: int | None = None
+    mean_color_images: int | None = None
     road_images: int | None = None
     methods: tuple[str, ...] | None = None
     n_segments: int | None = None
@@ -194,11 +198,14 @@ class StudySettings:
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         filled = dataclasses.replace(self, **missing)
         images = filled.images or 0
+        fidelity_images = min(filled.fidelity_images or 0, images)
+        wanted = fidelity_images if filled.mean_color_images is None else filled.mean_color_images
         return dataclasses.replace(
             filled,
             methods=tuple(name for name in METHOD_NAMES if name in (filled.methods or ())),
             models=len(self.checkpoints) or self.models,
-            fidelity_images=min(filled.fidelity_images or 0, images),
+            fidelity_images=fidelity_images,
+            mean_color_images=min(wanted, fidelity_images),
             road_images=min(filled.road_images or 0, images),
         )
 

@@ -181,9 +181,8 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
     assert main(["study"]) == 0
     assert calls.pop() == (StudySettings(), Path("study"), None)
     trained = "--dataset imagefolder --root r --classes c --network resnet18 --epochs 2 --models 3 --train-images 9"
-    trained += (
-        " --images 5 --fidelity-images 4 --road-images 3 --segments 7 --steps 6 --samples 8 --noise 0.3 --draws 4"
-    )
+    trained += " --images 5 --fidelity-images 4 --mean-color-images 1 --road-images 3 --segments 7"
+    trained += " --steps 6 --samples 8 --noise 0.3 --draws 4"
     trained += " --chunk 2 --mege --roar --quick --seed 5 --size 64 --mean 1 2 3 --std 4 5 6 --scale 1"
     trained += " --views 6 --auc-steps 9 --method SmoothGrad --method Saliency"
     trained += " --channel-order bgr --on-unreadable skip --out o --device cpu"
@@ -199,6 +198,7 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
             train_images=9,
             images=5,
             fidelity_images=4,
+            mean_color_images=1,
             road_images=3,
             n_segments=7,
             n_views=6,

@@ -176,7 +176,11 @@ def test_the_network_is_asked_once_what_it_loses_for_all_maps_of_a_chunk(
     assert passes(seed=6) == every
 
 
-def test_what_is_costly_and_what_is_named() -> None:
-    assert {name for name, measure in FIDELITY.items() if measure.costly} == {"ROAD", "IROF"}
+def test_on_how_many_images_and_what_is_named() -> None:
+    assert {name: measure.images for name, measure in FIDELITY.items() if measure.images != "fidelity"} == {
+        "insertion and deletion, mean color": "mean_color",
+        "ROAD": "road",
+        "IROF": "road",
+    }
     named = [metric for measure in FIDELITY.values() for metric in measure.metrics]
     assert sorted(named) == sorted(name for name, metric in METRICS.items() if metric.family == "fidelity")

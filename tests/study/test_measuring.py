@@ -31,7 +31,7 @@ from captum_superpixel.study.smoothing import Segments
 
 STABILITY, LOCALIZATION = metrics.SIMILARITIES, metrics.LOCALIZATION
 FIDELITY = [name for name, metric in METRICS.items() if metric.family == "fidelity"]
-COSTLY = [name for measure in fidelity.FIDELITY.values() if measure.costly for name in measure.metrics]
+COSTLY = [name for measure in fidelity.FIDELITY.values() if measure.images == "road" for name in measure.metrics]
 COMPLEXITY = functions("complexity")
 GENERATORS: dict[str, tuple[ImageMaskGenerator, ...]] = {
     "pixels": (),
@@ -91,7 +91,7 @@ def images() -> list[Tensor]:
 def chunk(images: list[Tensor]) -> Chunk:
     object_masks = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
     object_masks[:, :, 3:9, 4:12] = True
-    return Chunk(torch.cat(images), torch.tensor([0, 3, 1, 2]), object_masks, fidelity=3, road=2, seed=77)
+    return Chunk(torch.cat(images), torch.tensor([0, 3, 1, 2]), object_masks, fidelity=3, mean_color=3, road=2, seed=77)
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def test_the_random_network_is_the_twin_of_the_next(networks: list[nn.Module], c
 def test_permuted_pixels_agree_by_chance(networks: list[nn.Module]) -> None:
     """Of independent maps a tenth of the top tenth is shared, on average, and nothing is correlated."""
     inputs = torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    chunk = Chunk(inputs, torch.arange(16) % 4, None, fidelity=0, road=0, seed=0)
+    chunk = Chunk(inputs, torch.arange(16) % 4, None, fidelity=0, mean_color=0, road=0, seed=0)
     groupings = (Grouping("pixels"), Grouping("cells", Segments((Grid(16),))))
     protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",), groupings=groupings, draws=6)
     found = measure(protocol, networks, [], chunk).values
@@ -313,7 +313,7 @@ def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk)
     run = partial(measure, networks=counted)
     protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",), groupings=GROUPINGS[:1])
 
-    unknown = dataclasses.replace(chunk, object_masks=None, fidelity=0, road=0)
+    unknown = dataclasses.replace(chunk, object_masks=None, fidelity=0, mean_color=0, road=0)
     without = run(dataclasses.replace(protocol, draws=0), twins=[], chunk=unknown).values
     assert {key.metric for key in without} == {*STABILITY, "across_model_variance", *COMPLEXITY}
     assert {key.kind for key in without} == {"value"}
@@ -331,7 +331,10 @@ def test_only_random_figures_depend_on_the_chunks(
     measured: Measurement, networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk
 ) -> None:
     """Permutations are drawn by the seed of the chunk; nothing else of Saliency depends on the other images."""
-    parts = [part_of(chunk, 0, 3, fidelity=3, road=2), part_of(chunk, 3, 4, fidelity=0, road=0)]
+    parts = [
+        part_of(chunk, 0, 3, fidelity=3, mean_color=3, road=2),
+        part_of(chunk, 3, 4, fidelity=0, mean_color=0, road=0),
+    ]
     protocol = dataclasses.replace(PROTOCOL, methods=("Saliency",))
     joined = Measurement.join([measure(protocol, networks, twins, part) for part in parts])
     whole = {key: values for key, values in measured.values.items() if key.method == "Saliency"}

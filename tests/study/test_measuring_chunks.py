@@ -70,14 +70,15 @@ def test_chunks_hold_the_chosen_images(
 
     monkeypatch.setattr(measuring, "measure", noted)
     lines: list[str] = []
-    settings = settings_of(images=6, chunk_size=2, fidelity_images=3, road_images=1)
+    settings = settings_of(images=6, chunk_size=2, fidelity_images=3, mean_color_images=2, road_images=1)
     study = study_of(settings, report=lines.append)
     chosen = [7, 3, 11, 0, 20, 4]
     measured = measure_chunks(study, [], [], chosen)
     held_out = study.data.held_out
     assert torch.equal(torch.cat([chunk.inputs for chunk in seen]), held_out.batch(chosen))
     assert torch.cat([chunk.targets for chunk in seen]).tolist() == held_out.labels[chosen].tolist()
-    assert [(len(chunk.inputs), chunk.fidelity, chunk.road) for chunk in seen] == [(2, 2, 1), (2, 1, 0), (2, 0, 0)]
+    counts = [(len(chunk.inputs), chunk.fidelity, chunk.mean_color, chunk.road) for chunk in seen]
+    assert counts == [(2, 2, 2, 1), (2, 1, 0, 0), (2, 0, 0, 0)]
     assert [chunk.seed for chunk in seen] == [derive_seed(0, "images", start) for start in (0, 2, 4)]
     assert (measured.n_images, *(len(values) for values in measured.values.values())) == (6, 6)
     assert lines == [f"explained and measured {count} of 6 images" for count in (2, 4, 6)]

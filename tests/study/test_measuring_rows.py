@@ -41,7 +41,7 @@ def network() -> nn.Module:
 @pytest.fixture
 def chunk() -> Chunk:
     inputs = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(6))
-    return Chunk(inputs, torch.tensor([0, 3, 1, 2]), None, fidelity=0, road=0, seed=77)
+    return Chunk(inputs, torch.tensor([0, 3, 1, 2]), None, fidelity=0, mean_color=0, road=0, seed=77)
 
 
 def test_pixels_are_shuffled_for_each_network_anew(network: nn.Module, chunk: Chunk) -> None:
@@ -86,7 +86,7 @@ def test_measures_of_fidelity_are_given_the_regions_of_their_images(
         assert isinstance(masks, Tensor)
         return ((inputs * (masks == 0)).sum((1, 2, 3)),)
 
-    table = {"regions": FidelityMeasure(in_first_region, ("in_first_region",), costly=True)}
+    table = {"regions": FidelityMeasure(in_first_region, ("in_first_region",), images="road")}
     monkeypatch.setattr(measuring, "FIDELITY", table)
     protocol = dataclasses.replace(PROTOCOL, fidelity=True, stability=False, groupings=GROUPINGS[:1])
     found = measure(protocol, [network], [], dataclasses.replace(chunk, road=3)).values

@@ -89,7 +89,9 @@ def test_a_new_fidelity_metric_is_a_line_in_its_table(monkeypatch: pytest.Monkey
 
     monkeypatch.setitem(fidelity.FIDELITY, "new", FidelityMeasure(scores_of_target, ("target_score", "map_sum")))
     monkeypatch.setitem(
-        fidelity.FIDELITY, "costly", FidelityMeasure(lambda *given: (given[1].sum((1, 2, 3)),), ("light",), costly=True)
+        fidelity.FIDELITY,
+        "costly",
+        FidelityMeasure(lambda *given: (given[1].sum((1, 2, 3)),), ("light",), images="road"),
     )
     table = make_metrics()
     assert table["target_score"] == Metric("target score", "fidelity")
@@ -98,7 +100,7 @@ def test_a_new_fidelity_metric_is_a_line_in_its_table(monkeypatch: pytest.Monkey
     inputs, targets = torch.rand(3, 3, 8, 8), torch.tensor([1, 0, 3])
     settings = MethodSettings(signed=True)
     protocol = Protocol(settings, ("Saliency",), (Grouping(PIXELS),), stability=False, auc_steps=3, regions=Grid(4))
-    found = measure(protocol, [network], [], Chunk(inputs, targets, None, fidelity=2, road=1, seed=7))
+    found = measure(protocol, [network], [], Chunk(inputs, targets, None, fidelity=2, mean_color=2, road=1, seed=7))
     of = ("Saliency", PIXELS, "magnitude")
     assert torch.equal(found.values[Key(*of, "target_score")], network(inputs)[[0, 1], [1, 0]])
     weights = network[1].weight[targets[:2]]

@@ -35,7 +35,9 @@ def measured(draw: Callable[[torch.Generator], Tensor]) -> Measurement:
         linear.weight.data = weights.flatten(1)
         networks.append(nn.Sequential(nn.Flatten(), linear))
     inputs = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(99))
-    return measure(PROTOCOL, networks, [], Chunk(inputs, torch.arange(5), None, fidelity=0, road=0, seed=0))
+    return measure(
+        PROTOCOL, networks, [], Chunk(inputs, torch.arange(5), None, fidelity=0, mean_color=0, road=0, seed=0)
+    )
 
 
 def noise(generator: torch.Generator) -> Tensor:

@@ -194,7 +194,7 @@ def test_a_damaged_part_is_named_and_left_alone(
         (["--seed", "7"], "network-0", "seed=0 (now 7)"),
         (["--epochs", "5"], "network-0", "epochs=6 (now 5)"),
         (["--steps", "3"], "images-00000", "n_steps=2 (now 3)"),
-        (["--fidelity-images", "1"], "images-00000", "fidelity_and_road_images=[2, 1] (now [1, 1])"),
+        (["--fidelity-images", "1"], "images-00000", "fidelity_mean_color_and_road_images=[2, 2, 1] (now [1, 1, 1])"),
         (["--mege", "4"], "fold-0", "folds=3 (now 4)"),
     ],
 )

@@ -22,6 +22,7 @@ FILES = {"dataset": "imagefolder", "root": "images"}
         ({"train_images": 0}, "train_images must be at least 1, but 0"),
         ({"images": 1}, "images must be at least 2, but 1"),
         ({"fidelity_images": -1}, "fidelity_images must be at least 0, but -1"),
+        ({"mean_color_images": -1}, "mean_color_images must be at least 0, but -1"),
         ({"road_images": -1}, "road_images must be at least 0, but -1"),
         ({"n_segments": 0}, "n_segments must be at least 1, but 0"),
         ({"n_steps": 0}, "n_steps must be at least 1, but 0"),
@@ -83,7 +84,7 @@ def test_quick_is_less_work_but_the_same_networks_and_segments() -> None:
     for name in ("epochs", "images", "fidelity_images", "road_images", "draws"):
         assert getattr(quick, name) < getattr(full, name), name
     changed = {name for name, value in dataclasses.asdict(quick).items() if value != getattr(full, name)}
-    assert changed == {"quick", "epochs", "images", "fidelity_images", "road_images", "draws"}
+    assert changed == {"quick", "epochs", "images", "fidelity_images", "mean_color_images", "road_images", "draws"}
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -112,7 +113,13 @@ def test_methods_are_measured_in_their_own_order() -> None:
 
 def test_dear_metrics_are_not_measured_on_more_images_than_are_explained() -> None:
     settings = StudySettings(images=10, fidelity_images=40).resolved()
-    assert (settings.fidelity_images, settings.road_images) == (10, 10)
+    assert (settings.fidelity_images, settings.mean_color_images, settings.road_images) == (10, 10, 10)
+
+
+def test_the_mean_color_is_measured_on_all_images_of_the_curves_unless_told() -> None:
+    wanted = {None: 40, 7: 7, 0: 0, 90: 40}
+    found = {count: StudySettings(fidelity_images=40, mean_color_images=count).resolved() for count in wanted}
+    assert {count: settings.mean_color_images for count, settings in found.items()} == wanted
 
 
 @pytest.mark.parametrize("quick", [False, True])
