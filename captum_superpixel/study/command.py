@@ -156,6 +156,12 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         help="of these, for insertion and deletion with the mean color in place of a blur too (default: all)",
     )
     measures.add_argument(
+        "--rows",
+        choices=("all", "claimed"),
+        help="whether all rows of the tables are measured or, several times as fast, those alone that a claim is about "
+        "(default: all)",
+    )
+    measures.add_argument(
         "--chunk",
         type=int,
         dest="chunk_size",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import pad
 
 __all__ = ["guided_filter"]
 
@@ -47,5 +47,13 @@ def guided_filter(maps: Tensor, guide: Tensor, radius: int, eps: float) -> Tenso
 
 def _box(values: Tensor, radius: int) -> Tensor:
     """The mean over a square window around each pixel, as far as it lies in the image."""
-    rows = avg_pool2d(values, (2 * radius + 1, 1), stride=1, padding=(radius, 0), count_include_pad=False)
-    return avg_pool2d(rows, (1, 2 * radius + 1), stride=1, padding=(0, radius), count_include_pad=False)
+    return _box_along_rows(_box_along_rows(values, radius).mT, radius).mT
+
+
+def _box_along_rows(values: Tensor, radius: int) -> Tensor:
+    # From running sums, as pooling would take time in proportion to the window, a quarter of the image and more.
+    length = values.shape[-1]
+    places = torch.arange(length, device=values.device)
+    first, last = (places - radius).clamp_min(0), (places + radius + 1).clamp_max(length)
+    sums = pad(values.cumsum(dim=-1), (1, 0))
+    return (sums[..., last] - sums[..., first]) / (last - first)

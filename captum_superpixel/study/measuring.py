@@ -61,6 +61,7 @@ def measure_chunks(
         "metrics": list(METRICS),
         "groupings": [repr(grouping.smoothing) for grouping in (*protocol.groupings, *protocol.sizes)],
         "rows": ["\t".join(map(str, row)) for row in protocol.rows],
+        "claimed_only": protocol.claimed_only,
     }
 
     def measured(indices: Sequence[int], counts: Sequence[int], start: int) -> Content:
@@ -123,8 +124,9 @@ def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[n
         with result.timed(f"segmentation: {grouping.name}"):
             groupers[grouping.name], result.segments[grouping.name] = grouping.bind(images)
     for method in protocol.methods:
-        for n_views in sorted({row.views for row in protocol.rows} | ({1} if protocol.sizes else set())):
-            rows = [row for row in protocol.rows if row.views == n_views]
+        measured = protocol.rows_of(method)
+        for n_views in sorted({row.views for row in measured} | ({1} if protocol.sizes else set())):
+            rows = [row for row in measured if row.views == n_views]
             maps = _Maps.of(result, protocol, networks, twins, chunk, method, n_views)
             for row in rows:
                 _measure_row(result, protocol, networks[0], chunk, images, groupers[row.grouping], row, maps)
@@ -218,7 +220,7 @@ def _measure_row(
             of_twins = grouped(enumerate(maps.of_twins, start=len(of_networks)))
             permuted = [tuple(grouped(pair)) for pair in maps.permuted]
             _measure_stability(result, key, of_networks, of_twins, permuted)
-    if protocol.fidelity:
+    if protocol.fidelity and row in protocol.rows_of(maps.method, "fidelity"):
         _measure_fidelity(result, key, network, of_networks[0], chunk, images, protocol)
     with result.timed("complexity"):
         for metric, function in functions("complexity").items():

@@ -58,6 +58,8 @@ class Protocol:
         compared: Pairs of rows whose differences are reported, the first being the one that is to be above.
         claims: What the intervals decide on.
         recommended: The row that is recommended, by method.
+        claimed_only: Whether those rows alone are measured that a claim is about, and their fidelity where it is about
+            fidelity.
 
     Raises:
         ValueError: If a row is compared, claimed or recommended that is not measured.
@@ -77,6 +79,7 @@ class Protocol:
     compared: tuple[tuple[Row, Row], ...] = ()
     claims: tuple[Claim, ...] = ()
     recommended: Mapping[str, Row] = field(default_factory=dict)
+    claimed_only: bool = False
 
     def __post_init__(self) -> None:
         claimed = [row for claim in self.claims for row in (claim.row, claim.rival)]
@@ -89,6 +92,33 @@ class Protocol:
     def rows(self) -> tuple[Row, ...]:
         """What is measured for every method, in the order of the groupings."""
         return tuple(row for grouping in self.groupings for row in grouping.rows)
+
+    def rows_of(self, method: str, measured: Literal["at all", "fidelity"] = "at all") -> tuple[Row, ...]:
+        """What is measured for a method, or what its fidelity is measured of.
+
+        Examples:
+            >>> pixels, cells, blur = Row("pixels", "signed"), Row("cells", "signed"), Row("blur", "signed")
+            >>> protocol = Protocol(
+            ...     MethodSettings(),
+            ...     ("Saliency", "SmoothGrad"),
+            ...     tuple(Grouping(name, forms=(("signed", 1),)) for name in ("pixels", "cells", "blur")),
+            ...     claims=(Claim(cells, pixels, "raw"), Claim(blur, pixels, "fidelity", methods=("Saliency",))),
+            ...     claimed_only=True,
+            ... )
+            >>> [row.grouping for row in protocol.rows_of("Saliency")]
+            ['pixels', 'cells', 'blur']
+            >>> [row.grouping for row in protocol.rows_of("Saliency", "fidelity")]
+            ['pixels', 'blur']
+            >>> [row.grouping for row in protocol.rows_of("SmoothGrad")]
+            ['pixels', 'cells']
+        """
+        if not self.claimed_only:
+            return self.rows
+        wanted = {self.recommended[method]} if method in self.recommended else set()
+        for claim in self.claims:
+            if method in (claim.methods or (method,)) and (measured == "at all" or claim.of == measured):
+                wanted |= {claim.row, claim.rival}
+        return tuple(row for row in self.rows if row in wanted)
 
     @property
     def null_maps(self) -> tuple[str, ...]:
@@ -128,6 +158,7 @@ def make_protocol(settings: StudySettings, data: StudyData) -> Protocol:
         compared=compared_rows(groupings, claims),
         claims=claims,
         recommended=recommended,
+        claimed_only=settings.rows == "claimed",
     )
 
 

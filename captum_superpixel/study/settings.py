@@ -86,6 +86,8 @@ class StudySettings:
         mean_color_images: How many of them these curves are measured on with the mean color in place of the blur too;
             None for as many.
         road_images: How many of them ROAD is measured on.
+        rows: ``"all"``, or ``"claimed"`` for those alone that a claim is about: a study of large images is then several
+            times as fast.
         methods: Those of :data:`METHOD_NAMES` that are measured.
         n_segments: Segments of ``Slic``, and cells.
         n_views: Views of each image that maps are averaged over, beside the maps of the image as it is; 1 leaves them
@@ -126,6 +128,7 @@ class StudySettings:
     fidelity_images: int | None = None
     mean_color_images: int | None = None
     road_images: int | None = None
+    rows: Literal["all", "claimed"] = "all"
     methods: tuple[str, ...] | None = None
     n_segments: int | None = None
     n_views: int | None = None
@@ -147,6 +150,7 @@ class StudySettings:
 
     def __post_init__(self) -> None:
         checked_choice("dataset", self.dataset, DATASETS)
+        checked_choice("rows", self.rows, ("all", "claimed"))
         for name, least in _AT_LEAST.items():
             if getattr(self, name) is not None:
                 checked_integer(name, getattr(self, name), minimum=least)

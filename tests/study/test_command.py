@@ -184,7 +184,7 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
     trained += " --images 5 --fidelity-images 4 --mean-color-images 1 --road-images 3 --segments 7"
     trained += " --steps 6 --samples 8 --noise 0.3 --draws 4"
     trained += " --chunk 2 --mege --roar --quick --seed 5 --size 64 --mean 1 2 3 --std 4 5 6 --scale 1"
-    trained += " --views 6 --auc-steps 9 --method SmoothGrad --method Saliency"
+    trained += " --views 6 --auc-steps 9 --method SmoothGrad --method Saliency --rows claimed"
     trained += " --channel-order bgr --on-unreadable skip --out o --device cpu"
     assert main(["study", *trained.split()]) == 0
     assert calls.pop() == (
@@ -203,6 +203,7 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
             n_segments=7,
             n_views=6,
             auc_steps=9,
+            rows="claimed",
             methods=("SmoothGrad", "Saliency"),
             n_steps=6,
             n_samples=8,

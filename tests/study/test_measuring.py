@@ -24,7 +24,7 @@ from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.measurement import Chunk, Key, Measurement
 from captum_superpixel.study.measuring import measure
 from captum_superpixel.study.metric_table import METRICS, functions
-from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.protocol import Claim, Protocol
 from captum_superpixel.study.rows import SIGNS, Row
 from captum_superpixel.study.settings import METHOD_NAMES
 from captum_superpixel.study.smoothing import Segments
@@ -325,6 +325,25 @@ def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk)
     located = run(dataclasses.replace(protocol, stability=False, fidelity=False), twins=[], chunk=chunk).values
     assert {key.metric for key in located} == {*LOCALIZATION, *COMPLEXITY}
     assert called == [0]
+
+
+def test_rows_that_nothing_is_claimed_about_are_left_out(
+    measured: Measurement, networks: list[nn.Module], twins: list[nn.Module], chunk: Chunk
+) -> None:
+    best, pixels, cells = Row("Slic", "evidence", 3), Row("pixels", "magnitude"), Row("cells", "signed")
+    claims = (
+        Claim(best, pixels, "fidelity", methods=("Saliency",)),
+        Claim(best, cells, "corrected", methods=("Saliency",)),
+        Claim(pixels, cells, "raw"),
+    )
+    protocol = dataclasses.replace(PROTOCOL, claims=claims, claimed_only=True)
+    found = measure(protocol, networks, twins, chunk).values
+    for key, values in found.items():
+        assert torch.equal(values, measured.values[key]), key
+    rows = {(key.method, Row(key.grouping, key.sign, key.views)) for key in found}
+    assert rows == {("Saliency", best), *((method, row) for method in METHOD_NAMES for row in (pixels, cells))}
+    of_fidelity = {(key.method, key.grouping) for key in found if key.metric == "insertion_auc"}
+    assert of_fidelity == {("Saliency", "Slic"), ("Saliency", "pixels")}
 
 
 def test_only_random_figures_depend_on_the_chunks(

@@ -142,6 +142,22 @@ def test_claims_by_method_and_against_what_was_recommended_before() -> None:
     assert Claim(magnitude, Row("blur", "magnitude"), "corrected") in still
 
 
+def test_what_is_measured_of_claims_alone(settings_of: Callable[..., Any], study_of: Callable[..., Study]) -> None:
+    everything = study_of(settings_of(n_views=3))
+    protocol = make_protocol(settings_of(n_views=3, rows="claimed"), everything.data)
+    assert not everything.protocol.claimed_only
+    assert everything.protocol.rows_of("Saliency", "fidelity") == protocol.rows
+    for method in METHOD_NAMES:
+        claims = [claim for claim in protocol.claims if method in (claim.methods or METHOD_NAMES)]
+        of_all = {row for claim in claims for row in (claim.row, claim.rival)}
+        of_fidelity = {row for claim in claims if claim.of == "fidelity" for row in (claim.row, claim.rival)}
+        assert set(protocol.rows_of(method)) == of_all < set(protocol.rows)
+        assert set(protocol.rows_of(method, "fidelity")) == of_fidelity < of_all
+        assert protocol.recommended[method] in of_fidelity
+    unclaimed = dataclasses.replace(protocol, claims=())
+    assert unclaimed.rows_of("Saliency", "fidelity") == (protocol.recommended["Saliency"],)
+
+
 def test_recommended_rows_have_views_only_where_there_are_any() -> None:
     choice = Choice(recommended={"SmoothGrad": Recommended("Slic", "magnitude", over_views=False)})
     assert recommended_rows(choice, METHOD_NAMES, 5) == {

@@ -23,6 +23,7 @@ FILES = {"dataset": "imagefolder", "root": "images"}
         ({"images": 1}, "images must be at least 2, but 1"),
         ({"fidelity_images": -1}, "fidelity_images must be at least 0, but -1"),
         ({"mean_color_images": -1}, "mean_color_images must be at least 0, but -1"),
+        ({"rows": "some"}, r"rows='some' is unknown"),
         ({"road_images": -1}, "road_images must be at least 0, but -1"),
         ({"n_segments": 0}, "n_segments must be at least 1, but 0"),
         ({"n_steps": 0}, "n_steps must be at least 1, but 0"),
