@@ -3,6 +3,7 @@
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.recommended import recommended
+from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.attr.view_tunnel import ViewTunnel
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.ensemble_regions import ensemble_regions
@@ -12,6 +13,7 @@ from captum_superpixel.regions import region_table, top_regions
 __all__ = [
     "XRAI",
     "Contributions",
+    "SparsifiedSmoothGrad",
     "SuperpixelGrouped",
     "ViewTunnel",
     "ensemble_regions",

@@ -4,12 +4,14 @@ from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.grouping import group_maps, lay_over, segment_images
 from captum_superpixel.attr.recommended import recommended
+from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.attr.view_tunnel import ViewTunnel
 from captum_superpixel.attr.xrai import XRAI
 
 __all__ = [
     "XRAI",
     "Contributions",
+    "SparsifiedSmoothGrad",
     "SuperpixelGrouped",
     "ViewTunnel",
     "group_maps",

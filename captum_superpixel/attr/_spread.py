@@ -13,6 +13,7 @@ from torch.nn import Module
 
 from captum_superpixel.attr._captum import AttributeCall, describe, signature_of
 from captum_superpixel.attr._first_logits import logits_of, with_forward
+from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 
 __all__ = ["Passes", "check_spreadable", "over_views", "passes_of"]
 
@@ -25,11 +26,13 @@ _ONE_PASS = (Saliency, InputXGradient)
 def check_spreadable(method: Attribution) -> None:
     """Raise ValueError unless each step or sample of a method can see another view."""
     inner = method.attribution_method if isinstance(method, NoiseTunnel) else method
-    kinds = (*_ONE_PASS, IntegratedGradients) if isinstance(method, NoiseTunnel) else (IntegratedGradients,)
+    alone = (IntegratedGradients, SparsifiedSmoothGrad)
+    kinds = (*_ONE_PASS, IntegratedGradients) if isinstance(method, NoiseTunnel) else alone
     if type(inner) not in kinds:
         raise ValueError(
             f"spread=True, but {describe(method)} has no steps or samples that could each see another view: it is for "
-            "IntegratedGradients, and for a NoiseTunnel of Saliency, InputXGradient or IntegratedGradients"
+            "IntegratedGradients, SparsifiedSmoothGrad, and a NoiseTunnel of Saliency, InputXGradient or "
+            "IntegratedGradients"
         )
 
 
@@ -52,6 +55,9 @@ class Passes:
 
 def passes_of(method: Attribution, call: AttributeCall, n_images: int) -> Passes:
     """How a call of a method that :func:`check_spreadable` lets pass lays out its passes."""
+    if isinstance(method, SparsifiedSmoothGrad):
+        samples = _argument(method, call, "n_samples")
+        return Passes(n_images, samples, min(call.get("samples_per_batch") or samples, samples), 1)
     inner = method.attribution_method if isinstance(method, NoiseTunnel) else method
     samples = _argument(method, call, "nt_samples") if isinstance(method, NoiseTunnel) else 1
     at_once = call.get("nt_samples_batch_size") or samples

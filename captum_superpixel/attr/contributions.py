@@ -23,6 +23,7 @@ from captum_superpixel.attr._captum import (
 from captum_superpixel.attr._first_logits import with_first_logits
 from captum_superpixel.attr._wrapper import Wrapper, as_tensors, held_methods, warn_of_network
 from captum_superpixel.attr.laid_out import read_layer
+from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.feature_masks import check_channels_first
 
 __all__ = ["Contributions", "Reference", "check_reference", "detail"]
@@ -74,6 +75,11 @@ class Contributions(Wrapper):
             raise ValueError(
                 f"{describe(attribution_method)} attributes to a layer, whose map has no pixels of the image to be "
                 "multiplied by: use a method that attributes to the inputs, or LayerGradientXActivation"
+            )
+        if isinstance(innermost(attribution_method), SparsifiedSmoothGrad):
+            raise ValueError(
+                f"{describe(attribution_method)} gives maps without signs, which a contribution has: use its maps as "
+                "they are, or the contributions of a NoiseTunnel of Saliency"
             )
         for method in held_methods(attribution_method):
             found = getattr(method, "reductions", (getattr(method, "reduction", "mean"),))

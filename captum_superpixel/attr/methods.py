@@ -18,6 +18,7 @@ from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_ou
 from captum_superpixel.attr._lasso import ScaledLasso
 from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE, too_few_samples
 from captum_superpixel.attr.shapley import ExactShapleyValues
+from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad, relative_noise
 from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.pooling import Reduction
 
@@ -41,7 +42,7 @@ Setting = Literal["n_steps", "n_samples", "baseline"]
 COALITIONS_OF = 12
 """Segments of ShapleyValues whose coalitions can all be evaluated: 4,096."""
 _DRAWS = 25
-"""Noisy copies of SmoothGrad and samples of GradientShap unless the caller says how many."""
+"""Noisy copies of SmoothGrad and its like, and samples of GradientShap, unless the caller says how many."""
 _FROM: tuple[Setting, ...] = ("baseline",)
 _STEPS_FROM: tuple[Setting, ...] = ("n_steps", "baseline")
 _SAMPLES: tuple[Setting, ...] = ("n_samples",)
@@ -54,11 +55,11 @@ class MethodSettings:
 
     Args:
         n_steps: Steps of IntegratedGradients and of what else follows a path.
-        n_samples: Noisy copies of each image for SmoothGrad, samples for GradientShap, orders of the segments for
-            ShapleyValueSampling, coalitions for Lime and KernelShap; None for 25, 25, 10, and five per segment, but no
-            fewer than 500.
-        noise: Standard deviation of SmoothGrad's noise, in units of the network's input; None for 15 % of the range of
-            the inputs, as its authors advise.
+        n_samples: Noisy copies of each image for SmoothGrad and SparsifiedSmoothGrad, samples for GradientShap, orders
+            of the segments for ShapleyValueSampling, coalitions for Lime and KernelShap; None for 25, 25, 10, and five
+            per segment, but no fewer than 500.
+        noise: Standard deviation of the noise of SmoothGrad and SparsifiedSmoothGrad, in units of the network's input;
+            None for 15 % of the range of the inputs, as the authors of SmoothGrad advise.
         baseline: What all pixels of IntegratedGradients' baseline are, in units of the network's input.
         images_at_once: How many images, steps, noisy copies and perturbations counted in, the network is given at once;
             never fewer than are explained together. GradientShap's samples, DeepLiftShap's baselines and DeepLift's
@@ -120,6 +121,7 @@ class Method:
         make: Makes it for a network; None for the class of ``captum.attr`` of that name.
         own_segments: Whether it has segments of its own, and is therefore not handed a mask, although it takes one.
         takes: What of the settings, and of the scene's baseline, its map depends on.
+        signed: Whether its maps have signs, or can be given them, as those of Saliency by ``MethodSettings.signed``.
         alone: Whether images are to be explained one by one: because each would meet other random draws beside others,
             or because the steps or perturbations of one already fill a batch.
     """
@@ -132,6 +134,7 @@ class Method:
     make: Callable[[nn.Module], Attribution] | None = None
     own_segments: bool = False
     takes: tuple[Setting, ...] = ()
+    signed: bool = True
     alone: bool = False
 
 
@@ -153,16 +156,27 @@ def _saliency(scene: Scene) -> dict[str, Any]:
 
 
 def _smooth_grad(scene: Scene) -> dict[str, Any]:
-    settings, inputs = scene.settings, scene.inputs.detach()
-    noise = 0.15 * float(inputs.max() - inputs.min()) if settings.noise is None else settings.noise
-    samples = settings.n_samples or _DRAWS
+    samples, at_once, noise = _noisy_copies(scene)
     return {
         "abs": False,
         "nt_type": "smoothgrad",
         "nt_samples": samples,
-        "nt_samples_batch_size": min(samples, max(1, settings.images_at_once // len(inputs))),
+        "nt_samples_batch_size": at_once,
         "stdevs": noise,
     }
+
+
+def _sparsified_smooth_grad(scene: Scene) -> dict[str, Any]:
+    samples, at_once, noise = _noisy_copies(scene)
+    return {"n_samples": samples, "samples_per_batch": at_once, "stdevs": noise}
+
+
+def _noisy_copies(scene: Scene) -> tuple[int, int, float]:
+    """How many noisy copies of each image there are, how many are explained at once, and how noisy they are."""
+    settings = scene.settings
+    samples = settings.n_samples or _DRAWS
+    at_once = min(samples, max(1, settings.images_at_once // len(scene.inputs)))
+    return samples, at_once, relative_noise(scene.inputs) if settings.noise is None else settings.noise
 
 
 def _from_distribution(scene: Scene) -> dict[str, Any]:
@@ -229,6 +243,14 @@ _of_layer = functools.partial(Method, layer=True)
 METHODS: Mapping[str, Method] = {
     "Saliency": Method(_saliency, quantity="magnitude"),
     "SmoothGrad": Method(_smooth_grad, "abs_mean", make=_make_smooth_grad, takes=_SAMPLES, alone=True),
+    "SparsifiedSmoothGrad": Method(
+        _sparsified_smooth_grad,
+        quantity="magnitude",
+        make=SparsifiedSmoothGrad,
+        takes=_SAMPLES,
+        signed=False,
+        alone=True,
+    ),
     "IntegratedGradients": Method(_path_from_baseline, takes=_STEPS_FROM, alone=True),
     "InputXGradient": Method(),
     "DeepLift": Method(_baseline, takes=_FROM),
@@ -257,7 +279,10 @@ METHODS: Mapping[str, Method] = {
     "LayerLRP": _of_layer(),
     "LayerFeatureAblation": _of_layer(_layer_places, channels="mean", quantity="effect", alone=True),
 }
-"""Every method that can be used by its name: a class of ``captum.attr``, SmoothGrad (NoiseTunnel of Saliency), XRAI."""
+"""Every method that can be used by its name.
+
+It is that of a class of ``captum.attr``, or SmoothGrad (NoiseTunnel of Saliency), SparsifiedSmoothGrad or XRAI.
+"""
 
 
 def make_method(name: str, model: nn.Module, layer: nn.Module | None = None) -> Attribution:
@@ -305,8 +330,8 @@ def attribute_pixels(
 ) -> Tensor:
     """Explain the logits of the targets, pixel by pixel.
 
-    Saliency and IntegratedGradients explain an image alike whatever its neighbors; the noise of SmoothGrad is drawn for
-    the batch, so an image meets other noise in another one.
+    Saliency and IntegratedGradients explain an image alike whatever its neighbors; the noise of SmoothGrad and
+    SparsifiedSmoothGrad is drawn for the batch, so an image meets other noise in another one.
 
     Args:
         name: A method of ``METHODS`` that needs no layer.

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from captum_superpixel._seeds import seeded
 from captum_superpixel.attr._captum import multiplies_by_inputs
 from captum_superpixel.attr.contributions import detail
-from captum_superpixel.attr.methods import MethodSettings, Scene, attribute_pixels, make_method, method_options
+from captum_superpixel.attr.methods import METHODS, MethodSettings, Scene, attribute_pixels, make_method, method_options
 from captum_superpixel.attr.view_tunnel import ViewTunnel
 
 __all__ = ["PixelMaps", "attribute_views"]
 
-_SPREAD = ("IntegratedGradients", "SmoothGrad")
+_SPREAD = ("IntegratedGradients", "SmoothGrad", "SparsifiedSmoothGrad")
 """Methods whose steps or samples each see another view, at no more passes."""
 
 
 class PixelMaps(NamedTuple):
-    """Maps of a batch of images, each ``(N, C, H, W)``.
+    """Maps of a batch of images, each ``(N, C, H, W)``; all three are the same for a method without signs.
 
     Args:
         signed: With their signs.
@@ -42,7 +42,8 @@ def attribute_views(
     With one view, the magnitudes are those of the map. With several, the magnitudes of what is averaged are averaged:
     of each view's map, or of each of SmoothGrad's samples. The steps of IntegratedGradients and the samples of
     SmoothGrad each see another view, which takes no more passes; the map of IntegratedGradients is one sum over its
-    steps, whose magnitude is taken. Other methods take as many times the passes.
+    steps, whose magnitude is taken. Other methods take as many times the passes. The map of SparsifiedSmoothGrad, whose
+    samples see views likewise, is of magnitudes; without signs there are no contributions, and it stands for all forms.
 
     Args:
         name: A method of ``METHODS`` that needs no layer.
@@ -69,6 +70,8 @@ def attribute_views(
         magnitude = signed.abs()
     else:
         signed, magnitude = _over_views(name, model, inputs, targets, settings, seed, n_views)
+    if not METHODS[name].signed:
+        return PixelMaps(signed, signed, signed)
     has_inputs = multiplies_by_inputs(make_method(name, model))
     return PixelMaps(signed, magnitude, signed if has_inputs else signed * detail(inputs.detach()))
 
@@ -94,6 +97,6 @@ def _over_views(
         return torch.cat(maps)
 
     signed = explain()
-    if name == "IntegratedGradients":
+    if name == "IntegratedGradients" or not METHODS[name].signed:
         return signed, signed.abs()
     return signed, explain(abs=True) if name == "SmoothGrad" else explain(average="abs")

@@ -24,6 +24,7 @@ from captum_superpixel.attr._wrapper import Wrapper, held_methods
 from captum_superpixel.attr.contributions import Contributions, Reference
 from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.attr.laid_out import LaidOut, ReshapeTransform
+from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.attr.view_tunnel import ViewTunnel, count_views
 from captum_superpixel.attr.xrai import XRAI
 
@@ -204,6 +205,9 @@ def passes_of_recipe(method: Attribution, recipe: Recipe) -> int:
 def _kind_of(method: Attribution) -> Kind:
     if isinstance(method, NoiseTunnel):
         return "noisy" if can_spread(method) else "other"
+    if type(method) is SparsifiedSmoothGrad:
+        # Not measured: what holds for SmoothGrad, which is magnitudes; it has no others.
+        return "noisy"
     if type(method) in (Saliency, InputXGradient):
         return "gradient"
     return "path" if type(method) is IntegratedGradients else "other"

@@ -64,7 +64,7 @@ def recommended(
 
     - ``Saliency`` and ``InputXGradient``: magnitudes of small images, evidence of large ones;
     - ``IntegratedGradients``: evidence of all images;
-    - ``NoiseTunnel`` of one of these three: magnitudes of all images;
+    - ``NoiseTunnel`` of one of these three, and ``SparsifiedSmoothGrad``: magnitudes of all images;
     - all other methods: magnitudes of small images, evidence of large ones, but for those named below.
 
     ``print`` shows the rest: how many views, which superpixels, and what negative values count for.
@@ -81,8 +81,9 @@ def recommended(
     Passes of the network, compared with the wrapped method:
 
     - one for each view, for a method of one pass such as Saliency, and for all that is not named here;
-    - no more for IntegratedGradients and for a NoiseTunnel of Saliency, InputXGradient or IntegratedGradients, each of
-      whose steps or samples sees another view (``spread=True``); so pass as many samples as there are views, at least;
+    - no more for IntegratedGradients, SparsifiedSmoothGrad, and a NoiseTunnel of Saliency, InputXGradient or
+      IntegratedGradients, each of whose steps or samples sees another view (``spread=True``); so pass as many samples
+      as there are views, at least;
     - one run for each segmentation, for methods that are handed the superpixels.
 
     Args:

@@ -105,7 +105,8 @@ class ViewTunnel(Wrapper):
                 do methods that mix the examples of a batch: FeaturePermutation, and those that take a distribution of
                 baselines.
             spread: Spend no more passes than the wrapped method alone: each step of IntegratedGradients, or each sample
-                of a NoiseTunnel of Saliency, InputXGradient or IntegratedGradients, takes another view. What the
+                of SparsifiedSmoothGrad or of a NoiseTunnel of Saliency, InputXGradient or IntegratedGradients, takes
+                another view. What the
                 network sees beyond the border of a shifted image is then counted where it was reflected from.
             **kwargs: Further arguments of the wrapped method, by name.
 

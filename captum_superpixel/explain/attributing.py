@@ -192,12 +192,15 @@ class ChosenMethod:
 
     def _unseen(self, options: dict[str, Any]) -> str:
         """Say that there are fewer steps or noisy copies than views, each of which sees one; empty if there are not."""
-        what, name = ("noisy copies", "nt_samples") if "nt_samples" in options else ("steps", "n_steps")
-        if not options.get("spread") or options[name] >= self.rule.views:
+        if not options.get("spread"):
             return ""
+        name = next(name for name in ("nt_samples", "n_samples", "n_steps") if name in options)
+        if options[name] >= self.rule.views:
+            return ""
+        what = "steps" if name == "n_steps" else "noisy copies"
         return (
             f"each of the {what} sees one view, and there are {options[name]} of them for {self.rule.views} views: "
-            f"take as many {'--samples' if name == 'nt_samples' else '--steps'}"
+            f"take as many {'--steps' if name == 'n_steps' else '--samples'}"
         )
 
     def _missed(self, inputs: Tensor, maps: Tensor, options: dict[str, Any]) -> list[str]:

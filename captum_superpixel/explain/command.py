@@ -127,8 +127,8 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         type=_integer(1, 10_000),
         metavar="V",
         help="average the map over V views of the photograph, shifted a little and mirrored, against noise: V times "
-        "the work, but no more than without for IntegratedGradients and SmoothGrad, of which each step or noisy copy "
-        "sees another view (default: 1)",
+        "the work, but no more than without for IntegratedGradients, SmoothGrad and SparsifiedSmoothGrad, of which "
+        "each step or noisy copy sees another view (default: 1)",
     )
     explained.add_argument(
         "--recommended",
@@ -145,9 +145,9 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         "--samples",
         type=_integer(1, 10_000_000),
         metavar="N",
-        help="noisy copies for SmoothGrad, draws for GradientShap and LayerGradientShap (default: 25 each), orders of "
-        "the superpixels for ShapleyValueSampling (10), coalitions of them for Lime and KernelShap (5 for each "
-        "superpixel, at least 500)",
+        help="noisy copies for SmoothGrad and SparsifiedSmoothGrad, draws for GradientShap and LayerGradientShap "
+        "(default: 25 each), orders of the superpixels for ShapleyValueSampling (10), coalitions of them for Lime and "
+        "KernelShap (5 for each superpixel, at least 500)",
     )
     explained.add_argument(
         "--baseline",

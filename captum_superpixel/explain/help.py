@@ -47,8 +47,8 @@ What it returns is explained, mostly the logit of the class. Where it returns pr
 probabilities, the explanation says so; if this is wrong, say what it returns by --activation.
 
 methods:
-  without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), IntegratedGradients, InputXGradient, DeepLift,
-    DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
+  without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), SparsifiedSmoothGrad, IntegratedGradients,
+    InputXGradient, DeepLift, DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
   that perturb superpixels: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (12 superpixels
     at most)
   of a layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,

@@ -103,6 +103,8 @@ def _why_no_evidence(name: str) -> str:
     known = METHODS[name]
     if known.own_segments:
         return f"{name} makes regions of its own, whose pixels all have one value"
+    if not known.signed:
+        return "its map counts large gradients, of either sign"
     if known.quantity == "effect":
         return "its map holds effects that were measured, each in many pixels or channels"
     return "its map holds activations, which are of no class" if known.quantity == "activation" else ""

@@ -16,7 +16,13 @@ FORMER = ((8, 16, 32, 64), (5.0, 15.0))
 """Segments and compactness of the ensemble that was recommended until now, by magnitudes and with one view."""
 
 _SIGNS: dict[str, MapSign] = {"evidence": "evidence", "abs_mean": "magnitude"}
-_KINDS: dict[str, Kind] = {"Saliency": "gradient", "IntegratedGradients": "path", "SmoothGrad": "noisy"}
+_KINDS: dict[str, Kind] = {
+    "Saliency": "gradient",
+    "IntegratedGradients": "path",
+    "SmoothGrad": "noisy",
+    # Nothing was chosen on its maps: it has what SmoothGrad has, which is magnitudes.
+    "SparsifiedSmoothGrad": "noisy",
+}
 
 
 class Recommended(NamedTuple):

@@ -12,7 +12,13 @@ from captum_superpixel._store import StoreError
 from captum_superpixel._texts import joined
 from captum_superpixel.study.context import Reporter
 from captum_superpixel.study.run import run_study
-from captum_superpixel.study.settings import DATASETS, METHOD_NAMES, StudySettings, describe_default
+from captum_superpixel.study.settings import (
+    DATASETS,
+    METHOD_NAMES,
+    POSSIBLE_METHODS,
+    StudySettings,
+    describe_default,
+)
 from captum_superpixel.study.training import RECIPES
 
 __all__ = ["add_study"]
@@ -114,7 +120,7 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="methods",
         metavar="NAME",
-        help=f"one of {joined(METHOD_NAMES)}; give several to measure these (default: all)",
+        help=f"one of {joined(POSSIBLE_METHODS)}; give several to measure these (default: {joined(METHOD_NAMES)})",
     )
     measures.add_argument(
         "--segments",
@@ -135,11 +141,13 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, dest="n_steps", metavar="N", help=f"of IntegratedGradients ({describe_default('n_steps')})"
     )
     measures.add_argument(
-        "--samples", type=int, dest="n_samples", metavar="N", help=f"of SmoothGrad ({describe_default('n_samples')})"
+        "--samples",
+        type=int,
+        dest="n_samples",
+        metavar="N",
+        help=f"of SmoothGrad and SparsifiedSmoothGrad ({describe_default('n_samples')})",
     )
-    measures.add_argument(
-        "--noise", type=float, help=f"SmoothGrad's, for pixels in [0, 1] ({describe_default('noise')})"
-    )
+    measures.add_argument("--noise", type=float, help=f"of these, for pixels in [0, 1] ({describe_default('noise')})")
     measures.add_argument(
         "--draws", type=int, metavar="N", help=f"permutations for the null ({describe_default('draws')})"
     )

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from captum_superpixel._texts import joined
+from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS
 from captum_superpixel.study.results import NULL_MAP, Report
 from captum_superpixel.study.rows import PIXELS
+from captum_superpixel.study.settings import METHOD_NAMES, POSSIBLE_METHODS
 from captum_superpixel.study.tables import spelled
 
 __all__ = ["how_to_read", "introduction"]
@@ -45,11 +47,18 @@ def introduction(result: Report) -> list[str]:
         "it.",
     }
     told = [text, *(meaning for sign, meaning in meanings.items() if sign in signs)]
+    if unsigned := [method for method in methods if not METHODS[method].signed]:
+        told.append(
+            f"Maps of {joined(unsigned)} have no signs: they say how often an element is among the largest tenth of "
+            "the gradients of noisy copies, of either sign. Their signed and their magnitude rows are the same, and "
+            "their evidence is the mean of what they are, not of contributions."
+        )
     if views := sorted({record["views"] for record in result["records"]} - {1}):
+        spread = [method for method in POSSIBLE_METHODS[1:] if method in {*METHOD_NAMES, *methods}]
         told.append(
             "*Views* are flipped and slightly shifted copies of the image, over which a map is the average. They take "
-            f"Saliency {joined(views, 'or')} passes in place of one; IntegratedGradients and SmoothGrad, whose steps "
-            "and samples each take another view, no more than without."
+            f"Saliency {joined(views, 'or')} passes in place of one; {joined(spread)}, whose steps and samples each "
+            "take another view, no more than without."
         )
     return [" ".join(told), ""]
 

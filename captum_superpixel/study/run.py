@@ -33,7 +33,7 @@ from captum_superpixel.study.protocol import make_protocol
 from captum_superpixel.study.report import make_report, write_report
 from captum_superpixel.study.results import Report
 from captum_superpixel.study.retraining import measure_mege_reco, measure_roar
-from captum_superpixel.study.settings import StudySettings
+from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
 
 __all__ = ["run_study"]
 
@@ -143,9 +143,13 @@ def _check(study: Study, networks: Sequence[StudyNetwork]) -> None:
 
 def _check_spread(settings: StudySettings, n_views: int) -> None:
     """Raise ValueError where a map would be averaged over fewer views than its row says."""
-    passes = {"IntegratedGradients": ("n_steps", settings.n_steps), "SmoothGrad": ("n_samples", settings.n_samples)}
+    passes = {
+        "IntegratedGradients": ("n_steps", settings.n_steps),
+        "SmoothGrad": ("n_samples", settings.n_samples),
+        "SparsifiedSmoothGrad": ("n_samples", settings.n_samples),
+    }
     for method, (name, count) in passes.items():
-        if 1 < n_views > count and method in (settings.methods or passes):
+        if 1 < n_views > count and method in (settings.methods or METHOD_NAMES):
             raise ValueError(
                 f"n_views={n_views}, but {name}={count}, and each of these sees one view in {method}: take no more "
                 f"views, or {name} of as many"

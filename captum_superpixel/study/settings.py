@@ -8,9 +8,12 @@ from captum_superpixel._checks import checked_choice, checked_integer, checked_n
 from captum_superpixel.study.choice import N_VIEWS
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["DATASETS", "METHOD_NAMES", "StudySettings", "describe_default"]
+__all__ = ["DATASETS", "METHOD_NAMES", "POSSIBLE_METHODS", "StudySettings", "describe_default"]
 
 METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
+"""The methods that are measured unless the study says otherwise."""
+
+POSSIBLE_METHODS = (*METHOD_NAMES, "SparsifiedSmoothGrad")
 
 Dataset = Literal["digits", "cifar10", "imagefolder"]
 DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
@@ -88,13 +91,13 @@ class StudySettings:
         road_images: How many of them ROAD is measured on.
         rows: ``"all"``, or ``"claimed"`` for those alone that a claim is about: a study of large images is then several
             times as fast.
-        methods: Those of :data:`METHOD_NAMES` that are measured.
+        methods: Those of :data:`POSSIBLE_METHODS` that are measured; None for :data:`METHOD_NAMES`.
         n_segments: Segments of ``Slic``, and cells.
         n_views: Views of each image that maps are averaged over, beside the maps of the image as it is; 1 leaves them
             out.
         n_steps: Steps of IntegratedGradients.
-        n_samples: Noisy copies for SmoothGrad.
-        noise: Standard deviation of SmoothGrad's noise, for pixels in [0, 1].
+        n_samples: Noisy copies for SmoothGrad and SparsifiedSmoothGrad.
+        noise: Standard deviation of their noise, for pixels in [0, 1].
         draws: Permutations for the permutation null.
         auc_steps: Steps of the insertion and the deletion curve.
         chunk_size: Images that are explained and measured together, and held in memory with all of their maps; at
@@ -206,7 +209,7 @@ class StudySettings:
         wanted = fidelity_images if filled.mean_color_images is None else filled.mean_color_images
         return dataclasses.replace(
             filled,
-            methods=tuple(name for name in METHOD_NAMES if name in (filled.methods or ())),
+            methods=tuple(name for name in POSSIBLE_METHODS if name in (filled.methods or ())),
             models=len(self.checkpoints) or self.models,
             fidelity_images=fidelity_images,
             mean_color_images=min(wanted, fidelity_images),
@@ -217,9 +220,9 @@ class StudySettings:
 def _check_methods(methods: tuple[str, ...]) -> None:
     """Raise ValueError unless these are some of the methods, each once."""
     for name in methods:
-        checked_choice("method", name, METHOD_NAMES)
+        checked_choice("method", name, POSSIBLE_METHODS)
     if not methods or len(set(methods)) < len(methods):
-        raise ValueError(f"methods={methods} must name at least one method, and each once; leave it out for all")
+        raise ValueError(f"methods={methods} must name at least one method, and each once; leave it out for the usual")
 
 
 def describe_default(name: str) -> str:
