@@ -108,8 +108,8 @@ def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:
 
     Methods that perturb features are handed the segments, have the effects of these as scores, and need no views
     against noise of gradients. The map of a layer has no pixels to be multiplied by, and is no noise whose magnitude
-    alone matters: its mean keeps signs, as evidence does. A neuron of a layer looks at a place, which in a shifted view
-    is another part of the image.
+    alone matters: its mean keeps signs, as evidence does. A map that has no signs is one of magnitudes. A neuron of a
+    layer looks at a place, which in a shifted view is another part of the image.
 
     Args:
         method: Any method that is not grouped yet.
@@ -126,6 +126,8 @@ def find_recipe(method: Attribution, size: Sequence[int]) -> Recipe:
         return replace(recipe, reduction="mean", n_views=1)
     if not takes_views(method):
         recipe = replace(recipe, n_views=1)
+    if isinstance(innermost(method), SparsifiedSmoothGrad):
+        return replace(recipe, reduction="abs_mean")
     return replace(recipe, reduction="mean") if has_layer_output(method) else recipe
 
 
@@ -206,8 +208,7 @@ def _kind_of(method: Attribution) -> Kind:
     if isinstance(method, NoiseTunnel):
         return "noisy" if can_spread(method) else "other"
     if type(method) is SparsifiedSmoothGrad:
-        # Not measured: what holds for SmoothGrad, which is magnitudes; it has no others.
-        return "noisy"
+        return "noisy"  # not measured: what holds for SmoothGrad
     if type(method) in (Saliency, InputXGradient):
         return "gradient"
     return "path" if type(method) is IntegratedGradients else "other"

@@ -8,10 +8,12 @@ from captum.attr import Attribution, IntegratedGradients, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from captum_superpixel._seeds import seeded
+from captum_superpixel.attr import SparsifiedSmoothGrad
 from captum_superpixel.attr.methods import MethodSettings, attribute_pixels
 from captum_superpixel.models.networks import SmallCNN, initialize
 
-METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad")
+METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad", "SparsifiedSmoothGrad")
+NOISY = METHODS[2:]
 SIGNED = MethodSettings(signed=True)
 FEW = MethodSettings(n_steps=3, n_samples=2, signed=True)
 
@@ -74,6 +76,24 @@ def test_smooth_grad_is_captums_with_the_same_seed(
     assert not torch.allclose(maps, attribute_pixels("SmoothGrad", network, inputs, targets, settings, seed=12))
 
 
+def test_sparsified_smooth_grad_has_the_copies_of_smooth_grad(
+    network: nn.Module, inputs: Tensor, targets: Tensor
+) -> None:
+    settings = MethodSettings(n_samples=3, images_at_once=12, signed=True)
+    maps = attribute_pixels("SparsifiedSmoothGrad", network, inputs, targets, settings, seed=11)
+    with seeded(11):
+        # Twelve at once are two copies of each of six images.
+        expected = SparsifiedSmoothGrad(network).attribute(inputs, target=targets, n_samples=3, samples_per_batch=2)
+    assert torch.equal(maps, expected)
+    louder = MethodSettings(n_samples=3, images_at_once=12, noise=0.4)
+    with seeded(11):
+        expected = SparsifiedSmoothGrad(network).attribute(
+            inputs, target=targets, n_samples=3, samples_per_batch=2, stdevs=0.4
+        )
+    assert torch.equal(attribute_pixels("SparsifiedSmoothGrad", network, inputs, targets, louder, 11), expected)
+    assert not torch.equal(maps, expected)
+
+
 def test_smooth_grad_is_the_mean_of_gradients_at_noisy_copies(inputs: Tensor, targets: Tensor) -> None:
     """Of half the sum of squares, whose gradient is the image: the mean over n copies errs by noise / sqrt(n)."""
 
@@ -101,18 +121,18 @@ def test_an_image_alone_and_in_a_batch(method: str, network: nn.Module, inputs: 
 def test_memory_is_no_matter_of_figures(
     method: str, images_at_once: int, network: nn.Module, inputs: Tensor, targets: Tensor
 ) -> None:
-    """Less memory gives the same maps; of SmoothGrad, whose noise is drawn in another order, other draws."""
+    """Less memory gives the same maps; of methods whose noise is drawn in another order, other draws."""
     counts: list[int] = []
     network.register_forward_pre_hook(lambda _, arguments: counts.append(len(arguments[0])))
     small, large = (
-        MethodSettings(6, 150 if method == "SmoothGrad" else 1, noise=0.05, images_at_once=count, signed=True)
+        MethodSettings(6, 150 if method in NOISY else 1, noise=0.05, images_at_once=count, signed=True)
         for count in (images_at_once, 6 * 150)
     )
     maps = attribute_pixels(method, network, inputs, targets, small, seed=0)
     # Captum takes no less than a step, or a noisy copy, of all images of a batch.
     assert max(counts) <= max(images_at_once, 1 if method == "Saliency" else len(inputs))
     expected = attribute_pixels(method, network, inputs, targets, large, seed=0)
-    if method == "SmoothGrad":
+    if method in NOISY:
         assert torch.nn.functional.cosine_similarity(maps.flatten(1), expected.flatten(1)).min() > 0.97
     else:
         assert torch.allclose(maps, expected, atol=1e-6)

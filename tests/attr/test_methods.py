@@ -48,6 +48,8 @@ def test_linear_models_have_five_samples_a_segment_and_no_fewer_than_500(
         ("IntegratedGradients", MethodSettings(n_steps=7), 7),
         ("SmoothGrad", MethodSettings(), 25),
         ("SmoothGrad", MethodSettings(n_samples=3), 3),
+        ("SparsifiedSmoothGrad", MethodSettings(), 25),
+        ("SparsifiedSmoothGrad", MethodSettings(n_samples=3), 3),
     ],
 )
 def test_how_often_the_network_is_passed(name: str, settings: MethodSettings, passes: int, net: nn.Module) -> None:

@@ -8,12 +8,12 @@ from captum.attr import IntegratedGradients, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from captum_superpixel._seeds import seeded
-from captum_superpixel.attr import Contributions, ViewTunnel
+from captum_superpixel.attr import Contributions, SparsifiedSmoothGrad, ViewTunnel
 from captum_superpixel.attr.methods import MethodSettings, attribute_pixels
 from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.models.networks import SmallCNN, initialize
 
-METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad")
+METHODS = ("Saliency", "IntegratedGradients", "SmoothGrad", "SparsifiedSmoothGrad")
 SETTINGS = MethodSettings(n_steps=5, n_samples=4, noise=0.1, baseline=0.25, images_at_once=7, signed=True)
 N_VIEWS = 4
 
@@ -85,6 +85,19 @@ def test_views_of_smooth_grad(network: nn.Module, inputs: Tensor, targets: Tenso
 
 
 @pytest.mark.parametrize("n_views", [1, N_VIEWS])
+def test_views_of_a_map_without_signs(n_views: int, network: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    """It is all there is: its own magnitude, and no contributions."""
+    maps = explained("SparsifiedSmoothGrad", network, inputs, targets, n_views)
+    tunnel: Any = ViewTunnel(SparsifiedSmoothGrad(network))
+    options: dict[str, Any] = {"target": targets, "n_samples": 4, "samples_per_batch": 2, "stdevs": 0.1}
+    with seeded(11):
+        expected = tunnel.attribute(inputs.clone().requires_grad_(), **options, n_views=n_views, spread=True)
+    assert expected.min() == 0
+    for found in maps:
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("n_views", [1, N_VIEWS])
 @pytest.mark.parametrize("method", ["Saliency", "SmoothGrad"])
 def test_contributions_of_gradients(
     method: str, n_views: int, network: nn.Module, inputs: Tensor, targets: Tensor
@@ -97,7 +110,10 @@ def test_contributions_of_gradients(
     assert torch.allclose(maps.contributions, maps.signed * detail, atol=1e-7)
 
 
-@pytest.mark.parametrize(("method", "passes"), [("Saliency", N_VIEWS), ("IntegratedGradients", 1), ("SmoothGrad", 2)])
+@pytest.mark.parametrize(
+    ("method", "passes"),
+    [("Saliency", N_VIEWS), ("IntegratedGradients", 1), ("SmoothGrad", 2), ("SparsifiedSmoothGrad", 1)],
+)
 def test_passes(method: str, passes: int, network: nn.Module, inputs: Tensor, targets: Tensor) -> None:
     """Views of gradients are passes, once for their signs and once for their magnitudes; else steps and samples."""
     counts: list[int] = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from captum.attr import GradientAttribution, NoiseTunnel, Saliency
+from captum.attr import DeepLift, GradientAttribution, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from captum_superpixel import Contributions, SparsifiedSmoothGrad, SuperpixelGrouped, ViewTunnel, pool_segments
@@ -259,3 +259,6 @@ def test_what_is_recommended(network: nn.Module, images: Tensor) -> None:
     assert torch.allclose(found, torch.stack(pooled).mean(0), atol=1e-6)
     with pytest.raises(ValueError, match="gives maps without signs"):
         method.attribute(images, reduction="evidence", **options)
+    # Inside of a tunnel too, of which other methods have evidence.
+    assert recommended(NoiseTunnel(SparsifiedSmoothGrad(network))).reductions == ("abs_mean", "abs_mean")
+    assert recommended(NoiseTunnel(DeepLift(network))).reductions == ("abs_mean", "evidence")

@@ -90,6 +90,7 @@ def test_evidence_is_of_contributions(name: str, weight: float) -> None:
         ("GuidedBackprop", {"average": "abs"}),
         ("IntegratedGradients", {"spread": True}),
         ("SmoothGrad", {"spread": True, "abs": True}),
+        ("SparsifiedSmoothGrad", {"spread": True}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Setting (forward|backward)")
@@ -121,7 +122,16 @@ def test_views_of_superpixels_that_are_perturbed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Saliency", "SmoothGrad", "IntegratedGradients", "DeepLift", "FeatureAblation", "LayerGradCam"]
+    "name",
+    [
+        "Saliency",
+        "SmoothGrad",
+        "SparsifiedSmoothGrad",
+        "IntegratedGradients",
+        "DeepLift",
+        "FeatureAblation",
+        "LayerGradCam",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:Setting (forward|backward)")
 def test_the_recommendation_is_that_of_the_library(name: str, capsys: Captured) -> None:
@@ -133,10 +143,11 @@ def test_the_recommendation_is_that_of_the_library(name: str, capsys: Captured) 
         lambda each: recommended(each, denormalize=PREPROCESSING.denormalize), name, arrays["image"], **options
     )
     evidence = "negative_weight" in arrays
-    assert evidence == (name not in ("SmoothGrad", "FeatureAblation", "LayerGradCam"))
+    noisy = name in ("SmoothGrad", "SparsifiedSmoothGrad")
+    assert evidence == (not noisy and name not in ("FeatureAblation", "LayerGradCam"))
     assert_same(arrays, expected[:1] if evidence else expected)
     assert len(arrays["ensemble_masks"]) == 8
-    manner = "evidence (negative weight 0.5)" if evidence else "abs_mean" if name == "SmoothGrad" else "mean"
+    manner = "evidence (negative weight 0.5)" if evidence else "abs_mean" if noisy else "mean"
     views = "" if name == "FeatureAblation" else ", 8 views"
     printed = " ".join(capsys.readouterr().out.split())
     assert re.search(
@@ -263,6 +274,7 @@ def test_averages_over_views_are_not_called_incomplete(capsys: Captured) -> None
         (["--steps", "3"], "each of the steps sees one view, and there are 3 of them for 4 views: take as many --step"),
         (["--method", "SmoothGrad", "--samples", "2"], "each of the noisy copies .* 2 of them .* as many --samples"),
         (["--method", "SmoothGrad", "--samples", "4"], None),
+        (["--method", "SparsifiedSmoothGrad", "--samples", "3"], "each of the noisy copies .* 3 of them .* --samples"),
         (["--method", "Saliency"], None),
     ],
 )
@@ -289,6 +301,10 @@ def test_views_that_nothing_sees_are_told(options: list[str], warning: str | Non
         ),
         (["--method", "XRAI", "--recommended"], "--method XRAI: --recommended is for methods that score pixels"),
         (["--method", "XRAI", "--reduction", "evidence"], "--method XRAI: --reduction evidence .* regions of its own"),
+        (
+            ["--method", "SparsifiedSmoothGrad", "--reduction", "evidence"],
+            "--method SparsifiedSmoothGrad: .* counts large gradients, of either sign; use mean",
+        ),
         (["--method", "Occlusion", "--reduction", "evidence"], "--method Occlusion: .* effects that were measured"),
         (
             ["--method", "LayerActivation", "--reduction", "evidence"],

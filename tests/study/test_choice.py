@@ -25,6 +25,14 @@ def test_the_choice_is_what_is_recommended(size: Size, shape: tuple[int, int]) -
         assert (choice.n_segments, choice.compactness) == (recipe.n_segments, recipe.compactness)
 
 
+def test_sparsified_smooth_grad_has_what_smooth_grad_has() -> None:
+    """Magnitudes: it has no others, and nothing was chosen on its maps."""
+    for shape in ((32, 32), (224, 224)):
+        recommended = choice_for(*shape).recommended_for("SparsifiedSmoothGrad")
+        assert recommended == choice_for(*shape).recommended_for("SmoothGrad")
+        assert recommended.sign == "magnitude"
+
+
 def test_methods_that_are_not_named_have_the_default() -> None:
     assert Choice(recommended={"Saliency": Recommended("Slic")}).recommended_for("SmoothGrad") == Recommended()
     assert Choice(recommended={"Saliency": Recommended("Slic")}).recommended_for("Saliency") == Recommended("Slic")

@@ -111,6 +111,10 @@ def test_bad_options(options: list[str], message: str, folder: Path, capsys: pyt
         (["--views", "19"], "n_views=19, but shifts of at most [1, 1] pixels and flips make only 18 different views"),
         (["--views", "9", "--steps", "8"], "n_views=9, but n_steps=8, and each of these sees one view in IntegratedG"),
         (["--views", "9", "--samples", "8"], "n_views=9, but n_samples=8, and each of these sees one view in Smooth"),
+        (
+            ["--views", "9", "--samples", "8", "--method", "SparsifiedSmoothGrad"],
+            "n_views=9, but n_samples=8, and each of these sees one view in SparsifiedSmoothGrad",
+        ),
         (["--size", "2"], "small_cnn fails on an input of shape (1, 3, 2, 2)"),
         (["--std", "1", "1", "0", "--mean", "1", "1", "1"], "std must be finite and above 0"),
         (["--scale", "1"], "changes the units of mean and std: pass mean and std too"),
@@ -255,6 +259,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         f"what is trained: {', '.join(RECIPES)} (default: small_cnn; cifar10 resnet20; imagefolder resnet18)" in words
     )
     assert f"{', '.join(METHOD_NAMES[:-1])} and {METHOD_NAMES[-1]}" in words
+    assert f"one of {', '.join(METHOD_NAMES)} and SparsifiedSmoothGrad; give several" in words
 
 
 def test_a_part_of_another_study_is_refused_with_what_to_do(

@@ -49,6 +49,19 @@ def test_the_summary_comes_first_and_words_before_tables(result: dict[str, Any])
     assert "by a weight of 0.5 (Saliency) and 0.25 (SmoothGrad): " in text
 
 
+def test_what_maps_without_signs_are(result: dict[str, Any]) -> None:
+    """And that their views cost nothing; of neither is anything said where they were not measured."""
+    words = "Maps of SparsifiedSmoothGrad have no signs: "
+    text = to_markdown(result)
+    assert words not in text
+    assert "; IntegratedGradients and SmoothGrad, whose steps and samples" in text
+    others = [record | {"method": "SparsifiedSmoothGrad"} for record in result["records"]]
+    text = to_markdown(result | {"records": [*result["records"], *others]})
+    assert text.count(words) == 1
+    assert "Their signed and their magnitude rows are the same" in text
+    assert "; IntegratedGradients, SmoothGrad and SparsifiedSmoothGrad, whose steps and samples" in text
+
+
 def test_nothing_measured_nothing_to_read(result: dict[str, Any]) -> None:
     nothing = {"records": [], "comparisons": [], "verdicts": []}
     text = to_markdown(result | nothing)

@@ -112,6 +112,12 @@ def test_methods_are_measured_in_their_own_order() -> None:
     assert settings.methods == ("Saliency", "SmoothGrad")
 
 
+def test_sparsified_smooth_grad_is_measured_where_it_is_asked_for() -> None:
+    settings = StudySettings(methods=("SparsifiedSmoothGrad", "Saliency")).resolved()
+    assert settings.methods == ("Saliency", "SparsifiedSmoothGrad")
+    assert "SparsifiedSmoothGrad" not in METHOD_NAMES
+
+
 def test_dear_metrics_are_not_measured_on_more_images_than_are_explained() -> None:
     settings = StudySettings(images=10, fidelity_images=40).resolved()
     assert (settings.fidelity_images, settings.mean_color_images, settings.road_images) == (10, 10, 10)
