@@ -43,6 +43,7 @@ watershed: ToLabels = skimage.segmentation.watershed
 
 gaussian: ToImage = skimage.filters.gaussian
 resize: ToImage = skimage.transform.resize
+rgb2gray: ToImage = skimage.color.rgb2gray
 rgb2lab: ToImage = skimage.color.rgb2lab
 sobel: ToImage = skimage.filters.sobel
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel._untyped import felzenszwalb, rgb2lab
 from captum_superpixel.masks._skimage import PooledMaskGenerator
 
@@ -25,6 +25,7 @@ class Felzenszwalb(PooledMaskGenerator):
             to CIELAB with its lightness on that range. None for ``5 * (H * W) ** 0.25``.
         sigma: Standard deviation, in pixels, of a Gaussian blur beforehand; 0 for none.
         min_size: The least number of pixels per segment. None for a 1500th of the image, at least 4.
+        plain: Whether colors are compared in RGB, as scikit-image does when it is given an image, and not in CIELAB.
         denormalize: ``(mean, std)`` of the model's preprocessing; see Notes.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
         num_threads: How many threads segment a batch; None for as many as there are cores.
@@ -50,6 +51,7 @@ class Felzenszwalb(PooledMaskGenerator):
     scale: float | None = None
     sigma: float = 0.8
     min_size: int | None = None
+    plain: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,6 +60,7 @@ class Felzenszwalb(PooledMaskGenerator):
         object.__setattr__(self, "sigma", checked_number("sigma", self.sigma))
         if self.min_size is not None:
             object.__setattr__(self, "min_size", checked_integer("min_size", self.min_size))
+        checked_choice("plain", self.plain, (False, True))
 
     def expected_warning(self, channels: int) -> str:
         """scikit-image takes more than three channels for a mistake."""
@@ -74,7 +77,7 @@ class Felzenszwalb(PooledMaskGenerator):
         """
         pixels = image[..., 0].size
         return felzenszwalb(
-            rgb2lab(image) / 100 if image.shape[-1] == 3 else image,
+            image if self.plain or image.shape[-1] != 3 else rgb2lab(image) / 100,
             scale=5 * pixels**0.25 if self.scale is None else self.scale,
             sigma=self.sigma,
             min_size=max(4, round(pixels / 1500)) if self.min_size is None else self.min_size,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel._untyped import slic
 from captum_superpixel.masks._components import has_specks, label_components, merge_smallest
 from captum_superpixel.masks._skimage import PooledMaskGenerator, label_connected, to_features
@@ -31,6 +31,8 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
             lightness runs from 0 to 100; channels that are not colors are put on the same range.
         sigma: Standard deviation, in pixels, of a Gaussian blur before clustering; 0 for none.
         max_num_iter: The number of k-means iterations.
+        plain: Whether segments are those that scikit-image makes of these arguments, connected in its own way: fewer
+            than asked for, as a rule.
         denormalize: ``(mean, std)`` of the model's preprocessing; see Notes.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
         num_threads: How many threads segment a batch; None for as many as there are cores.
@@ -62,6 +64,7 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
     compactness: float = 10.0
     sigma: float = 0.0
     max_num_iter: int = 10
+    plain: bool = False
 
     spatial_dimensions: ClassVar[tuple[int, ...]] = (2, 3)
 
@@ -70,9 +73,10 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         object.__setattr__(self, "compactness", checked_number("compactness", self.compactness, exclusive=True))
         object.__setattr__(self, "sigma", checked_number("sigma", self.sigma))
         object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
+        checked_choice("plain", self.plain, (False, True))
 
     def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
-        return label_connected(self, image, valid)
+        return super()._label_valid(image, valid) if self.plain else label_connected(self, image, valid)
 
     def segment(self, image: NDArray[np.float32]) -> NDArray[np.integer]:
         """Segment one image.
@@ -83,23 +87,27 @@ class SkimageSlic(CountedMaskGenerator, PooledMaskGenerator):
         Returns:
             Labels of shape ``(H, W)`` or ``(D, H, W)``.
         """
+        if self.plain:
+            return self._cluster(image, self.n_segments)
         features = to_features(image)
         pixels = features[..., 0].size
         centers = self.n_segments
         while True:
-            clusters = slic(
-                image,
-                n_segments=centers,
-                compactness=self.compactness if image.shape[-1] == 3 else self.compactness / 100,
-                max_num_iter=self.max_num_iter,
-                sigma=self.sigma,
-                enforce_connectivity=False,
-                start_label=0,
-                channel_axis=-1,
-            )
-            components = label_components(torch.from_numpy(clusters))
+            components = label_components(torch.from_numpy(self._cluster(image, centers)))
             if components.max() + 1 >= self.n_segments or centers == pixels:
                 segments = merge_smallest(components, torch.from_numpy(features), self.n_segments)
                 if centers == pixels or not has_specks(segments, self.n_segments):
                     return segments.numpy()
             centers = min(pixels, centers + (centers + 1) // 2)
+
+    def _cluster(self, image: NDArray[np.float32], centers: int) -> NDArray[np.integer]:
+        return slic(
+            image,
+            n_segments=centers,
+            compactness=self.compactness if self.plain or image.shape[-1] == 3 else self.compactness / 100,
+            max_num_iter=self.max_num_iter,
+            sigma=self.sigma,
+            enforce_connectivity=self.plain,
+            start_label=0,
+            channel_axis=-1,
+        )

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ def test_segments_are_connected_and_exactly_as_many_as_asked_for(
     assert all(np.bincount(mask.ravel()).min() >= size * size / (10 * n_segments) for mask in masks)
 
 
-@pytest.mark.parametrize("cls", [SkimageSlic, Watershed])
+@pytest.mark.parametrize("cls", [SkimageSlic, Watershed, partial(Watershed, compactness=0.5)])
 @pytest.mark.parametrize("n_segments", [2, 3, 64, 500, 1023, 1024])
 def test_so_they_are_in_drawings(
     cls: type[SkimageSlic], n_segments: int, count_components: CountComponents, noise: Noise
@@ -287,6 +288,10 @@ SETTINGS = [
     (
         Watershed(7, 1, channel_order="bgr", num_threads=2),
         "Watershed(n_segments=7, sigma=1.0, channel_order='bgr', num_threads=2)",
+    ),
+    (
+        Watershed(250, compactness=0.001, plain=True),
+        "Watershed(n_segments=250, compactness=0.001, plain=True)",
     ),
     (Felzenszwalb(50, min_size=3), "Felzenszwalb(scale=50.0, min_size=3)"),
     (Quickshift(), "Quickshift()"),

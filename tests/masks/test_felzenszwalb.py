@@ -40,6 +40,14 @@ def test_it_is_that_of_scikit_image(
         assert np.array_equal(mask[0].numpy(), felzenszwalb(rgb2lab(gray2rgb(image[..., 0])) / 100, **options))
 
 
+def test_plain_compares_in_rgb(photographs: Photographs, as_arrays: AsArrays) -> None:
+    inputs = photographs(64)
+    plain = Felzenszwalb(100, 0.5, 50, plain=True)(inputs)
+    for mask, image in zip(plain, as_arrays(inputs), strict=True):
+        assert np.array_equal(mask[0].numpy(), felzenszwalb(image, scale=100, sigma=0.5, min_size=50))
+    assert not torch.equal(plain, Felzenszwalb(100, 0.5, 50)(inputs))
+
+
 @pytest.mark.parametrize("channels", [2, 4, 6])
 def test_it_compares_other_channels_as_they_are(channels: int, photographs: Photographs, as_arrays: AsArrays) -> None:
     inputs = torch.cat([photographs(32), photographs(32).flip(2)], dim=1)[:, :channels]

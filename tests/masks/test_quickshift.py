@@ -21,6 +21,8 @@ Photographs = Callable[[int], Tensor]
     ("generator", "options"),
     [
         (Quickshift(), {"kernel_size": 8 / 6, "max_dist": 7 * 8 / 6, "ratio": 0.5}),
+        # As the gallery of scikit-image has it.
+        (Quickshift(kernel_size=3, max_dist=6, ratio=0.5), {"kernel_size": 3, "max_dist": 6, "ratio": 0.5}),
         (Quickshift(2, 5, 0.75), {"kernel_size": 2, "max_dist": 5, "ratio": 0.75}),
     ],
 )

@@ -73,6 +73,20 @@ def test_it_takes_more_centers_where_components_are_too_few(
     assert too_few > 0
 
 
+def test_plain_is_that_of_scikit_image(
+    photographs: Photographs, as_arrays: AsArrays, same_partition: SamePartition
+) -> None:
+    """With its own way to connect clusters, which leaves another number."""
+    inputs = photographs(64)
+    assert {int(mask.max()) + 1 for mask in SkimageSlic(100, plain=True)(inputs)} != {100}
+    for mask, image in zip(SkimageSlic(250, 10, 1, plain=True)(inputs), as_arrays(inputs), strict=True):
+        theirs = slic(image, n_segments=250, compactness=10, sigma=1, start_label=1)
+        assert same_partition(mask[0].numpy(), theirs)
+    two = inputs[:, :2]
+    for mask, image in zip(SkimageSlic(30, 0.1, plain=True)(two), as_arrays(two), strict=True):
+        assert same_partition(mask[0].numpy(), slic(image, n_segments=30, compactness=0.1))
+
+
 @pytest.mark.parametrize("channels", [2, 4, 5])
 def test_it_clusters_other_channels_as_they_are(
     channels: int, photographs: Photographs, as_arrays: AsArrays, same_partition: SamePartition, merge: Merge

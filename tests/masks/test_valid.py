@@ -25,8 +25,18 @@ from captum_superpixel.masks import (
 CountComponents = Callable[..., int]
 Noise = Callable[..., Tensor]
 Photographs = Callable[[int], Tensor]
-GENERATORS = [Slic(20), SkimageSlic(20), Watershed(20), Felzenszwalb(), Quickshift(), Grid(20), Cached(Slic(20))]
-COUNTED = [Slic(20), SkimageSlic(20), Watershed(20)]
+PLAIN = [SkimageSlic(20, plain=True), Watershed(20, plain=True), Felzenszwalb(plain=True)]
+GENERATORS = [
+    Slic(20),
+    SkimageSlic(20),
+    Watershed(20),
+    Felzenszwalb(),
+    Quickshift(),
+    *PLAIN,
+    Grid(20),
+    Cached(Slic(20)),
+]
+COUNTED = [Slic(20), SkimageSlic(20), Watershed(20), Watershed(20, compactness=0.5)]
 
 
 def disks(size: int, count: int = 4) -> Tensor:
