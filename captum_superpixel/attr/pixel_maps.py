@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -80,7 +82,9 @@ def _over_views(
     name: str, model: nn.Module, inputs: Tensor, targets: Tensor, settings: MethodSettings, seed: int, n_views: int
 ) -> tuple[Tensor, Tensor]:
     """Signed maps, and their magnitudes."""
-    method: Any = ViewTunnel(make_method(name, model))
+    explained: Any = make_method(name, model)
+    method: Any = ViewTunnel(explained)
+    kept = _Gradients(explained.attribution_method if name == "SmoothGrad" else explained)
     # What divides its passes by itself takes all images at once, as in attribute_pixels.
     at_once = settings.images_at_once if name == "Saliency" else len(inputs)
 
@@ -96,7 +100,48 @@ def _over_views(
                 maps.append(method.attribute(leaf, **options | changes).detach())
         return torch.cat(maps)
 
-    signed = explain()
     if name == "IntegratedGradients" or not METHODS[name].signed:
+        signed = explain()
         return signed, signed.abs()
-    return signed, explain(abs=True) if name == "SmoothGrad" else explain(average="abs")
+    with kept.recorded():
+        signed = explain()
+    with kept.replayed():
+        return signed, explain(abs=True) if name == "SmoothGrad" else explain(average="abs")
+
+
+class _Gradients:
+    """What a gradient method is given for gradients: computed once, and given again where the same calls follow.
+
+    The average of what has signs and that of its magnitudes are of the same gradients, which are most of the work.
+    """
+
+    def __init__(self, method: Any) -> None:
+        self._method = method
+        self._kept: list[tuple[Tensor, ...]] = []
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Keep the gradients of the calls."""
+        compute = self._method.gradient_func
+
+        def keep(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+            self._kept.append(compute(*args, **kwargs))
+            return self._kept[-1]
+
+        with self._replaced(keep):
+            yield
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Give the kept gradients to the same calls, in their order."""
+        kept = iter(self._kept)
+        with self._replaced(lambda *_, **__: next(kept)):
+            yield
+
+    @contextmanager
+    def _replaced(self, function: Callable[..., tuple[Tensor, ...]]) -> Iterator[None]:
+        compute, self._method.gradient_func = self._method.gradient_func, function
+        try:
+            yield
+        finally:
+            self._method.gradient_func = compute
