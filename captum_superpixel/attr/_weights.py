@@ -47,12 +47,12 @@ class PerturbedMethod:
         self.network = network
         copied = _copy(method, network)
         if copied is None:
-            self.method, twins = method, _twins(network)
-            self._mode: _Replacing | None = _Replacing(twins)
-            self._pairs = [(one, twins[id(one)]) for one in _tensors(network)]
+            self.method, twins = method, [_clone(one) for one in _tensors(network)]
         else:
-            self.method, self._mode = copied[0], None
-            self._pairs = list(zip(_tensors(network), _tensors(copied[1]), strict=True))
+            self.method, twins = copied[0], list(_tensors(copied[1]))
+        self._pairs = _tie(list(_tensors(network)), twins)
+        replaced = {id(one): twin for one, twin in zip(_tensors(network), twins, strict=True)}
+        self._mode = _Replacing(replaced) if copied is None else None
         self._perturbed = {id(parameter) for parameter in network.parameters() if _is_perturbed(parameter)}
 
     @torch.no_grad()
@@ -135,17 +135,21 @@ def _tensors(network: Module) -> Iterator[Tensor]:
     yield from network.buffers()
 
 
-def _twins(network: Module) -> dict[int, Tensor]:
-    """Copy parameters and buffers, those that share their memory once."""
-    made: dict[object, Tensor] = {}
-    twins = {}
-    for tensor in _tensors(network):
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype) if tensor.numel() else id(tensor)
-        if place not in made:
-            # Captum's layer methods need activations that have gradients, which they have from the parameters.
-            made[place] = tensor.detach().clone().requires_grad_(tensor.requires_grad)
-        twins[id(tensor)] = made[place]
-    return twins
+def _clone(tensor: Tensor) -> Tensor:
+    # Captum's layer methods need activations that have gradients, which they have from the parameters.
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+
+
+@torch.no_grad()
+def _tie(originals: list[Tensor], twins: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Let the twins of tensors that share their memory share it too, and return the pairs of which each has its own."""
+    pairs: dict[object, tuple[Tensor, Tensor]] = {}
+    for original, twin in zip(originals, twins, strict=True):
+        place = (original.data_ptr(), original.shape, original.stride(), original.dtype)
+        first = pairs.setdefault(place if original.numel() else id(original), (original, twin))
+        if first[1] is not twin:
+            twin.data = first[1].data
+    return list(pairs.values())
 
 
 @contextmanager
