@@ -73,8 +73,9 @@ def find_strength(lost: Callable[[float, int], int], n_draws: int, n_images: int
         share = 1 - sum(lost(0.0, draw) for draw in range(n_draws)) / total
         raise ValueError(
             f"no strength keeps the predicted class in keep={keep:g} of the draws: the views alone keep it in "
-            f"{share:.2f}, so the network is not sure of these images; pass a lower keep=, a smaller max_shift=, "
-            "flip=False where mirrored images are of another class, views=False, or strength= itself"
+            f"{share:.2f}, so the network is not sure of these images; pass the strength that was found with other, or "
+            "more, images as strength=, a lower keep=, flip=False where mirrored images are of another class, a "
+            "smaller max_shift=, or views=False"
         )
     low, high = _bracket(holds, keep)
     while high / low > _RATIO:
@@ -101,6 +102,7 @@ def _bracket(holds: Callable[[float], bool], keep: float) -> tuple[float, float]
         if strength < _SMALLEST:
             raise ValueError(
                 f"no strength down to {_SMALLEST:g} keeps the predicted class in keep={keep:g} of the draws: the "
-                "network decides these images by next to nothing; pass other images, a lower keep=, or strength= itself"
+                "network decides these images by next to nothing; pass the strength that was found with other images "
+                "as strength=, or a lower keep="
             )
     return strength / 2, strength

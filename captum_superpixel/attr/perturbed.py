@@ -88,8 +88,9 @@ def perturbed_attributions(
     evidence page of the documentation says for which methods, networks and images this was measured, and how well
     calibrated it is. It says nothing about faithfulness.
 
-    The strength is common to all images of a call: pass several, or find it once with typical images and pass it on as
-    ``strength=result.strength``. With one image alone it depends on how sure the network is of that image.
+    The strength is common to all images of a call: pass several, or find it once with typical images, with any method
+    and two draws, and pass it on as ``strength=found.strength``. With one image alone it depends on how sure the
+    network is of that image, and there may be none, where the views alone change the class.
 
     The network is not touched: a copy of it is perturbed, with the layers and hooks that the method refers to. If a
     function stands between the method and the network (``lambda x: model(x).logits``), or the network cannot be copied,
