@@ -2,6 +2,7 @@
 
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.attr.recommended import recommended
 from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.attr.view_tunnel import ViewTunnel
@@ -13,10 +14,12 @@ from captum_superpixel.regions import region_table, top_regions
 __all__ = [
     "XRAI",
     "Contributions",
+    "PerturbedAttributions",
     "SparsifiedSmoothGrad",
     "SuperpixelGrouped",
     "ViewTunnel",
     "ensemble_regions",
+    "perturbed_attributions",
     "pool_segments",
     "recommended",
     "region_table",

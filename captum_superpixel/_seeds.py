@@ -10,7 +10,16 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "remember_generators", "seeded"]
+__all__ = ["check_generator", "derive_seed", "remember_generators", "seeded"]
+
+
+def check_generator(generator: object) -> torch.Generator:
+    """Return the generator, or a fresh one seeded with 0 for None; TypeError for anything else."""
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator={generator!r} is not a torch.Generator: pass torch.Generator().manual_seed(…)")
+    return generator
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:

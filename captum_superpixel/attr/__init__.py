@@ -3,6 +3,7 @@
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.grouping import group_maps, lay_over, segment_images
+from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.attr.recommended import recommended
 from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.attr.view_tunnel import ViewTunnel
@@ -11,11 +12,13 @@ from captum_superpixel.attr.xrai import XRAI
 __all__ = [
     "XRAI",
     "Contributions",
+    "PerturbedAttributions",
     "SparsifiedSmoothGrad",
     "SuperpixelGrouped",
     "ViewTunnel",
     "group_maps",
     "lay_over",
+    "perturbed_attributions",
     "recommended",
     "segment_images",
 ]

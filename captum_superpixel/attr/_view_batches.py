@@ -19,6 +19,7 @@ from captum_superpixel.feature_masks import check_feature_mask
 __all__ = [
     "Average",
     "add_back",
+    "bring_back",
     "divide_by_shown",
     "mixes_examples",
     "see_rows",
@@ -70,6 +71,14 @@ def add_back(maps: Tensor, views: Sequence[View], sizes: Sequence[int], average:
         for index, view in enumerate(views)
     ]
     return torch.stack(parts).sum(dim=0)
+
+
+def bring_back(maps: Tensor, view: View, sizes: Sequence[int]) -> Tensor:
+    """Bring the maps ``(N, …)`` of one view back; what it does not show gets the reflection of what it shows.
+
+    Regions at the border would otherwise seem to matter less.
+    """
+    return show(maps, _fit(view, sizes).inverse(), sizes) if sizes else maps
 
 
 def divide_by_shown(total: Tensor, views: Sequence[View], sizes: Sequence[int]) -> Tensor:

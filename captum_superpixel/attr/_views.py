@@ -27,6 +27,17 @@ class View:
         """Shift along each axis in pixels, for an image whose largest shifts these are."""
         return tuple(round(part * size) for part, size in zip(self.shift, largest, strict=True))
 
+    def inverse(self) -> View:
+        """The view of this view that shows the image again; what this one does not show, as a reflection.
+
+        Examples:
+            >>> view = View((0.0, 1.0), flip=True)
+            >>> show(show(torch.tensor([[1, 2, 3, 4]]), view, (0, 1)), view.inverse(), (0, 1)).tolist()
+            [[3, 2, 3, 4]]
+        """
+        *others, last = self.shift
+        return View((*(-part for part in others), last if self.flip else -last), self.flip)
+
 
 def choose_views(count: int, largest: Sequence[int], flip: bool) -> list[View]:
     """Choose different views that are spread evenly, the image as it is the first of them.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, get_args
 
-from captum.attr import Attribution, GradientAttribution
+from captum.attr import Attribution
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer
 from captum_superpixel._networks import unchanged_modes
-from captum_superpixel.attr._captum import AttributeCall, describe, has_layer_output, log_usage, signature_of
+from captum_superpixel.attr._captum import AttributeCall, describe, log_usage, signature_of
 from captum_superpixel.attr._spread import check_spreadable, over_views, passes_of
 from captum_superpixel.attr._view_batches import (
     Average,
@@ -21,16 +20,14 @@ from captum_superpixel.attr._view_batches import (
     divide_by_shown,
     mixes_examples,
     see_rows,
-    show_batch,
-    view_arguments,
-    with_shown_references,
 )
+from captum_superpixel.attr._view_calls import at_full_size, explain_views, read_layer_of_maps
 from captum_superpixel.attr._views import View, choose_views
 from captum_superpixel.attr._wrapper import Wrapper, as_tensors, warn_of_network
-from captum_superpixel.attr.laid_out import LayerReader, ReshapeTransform, check_reshape_transform, read_layer
+from captum_superpixel.attr.laid_out import ReshapeTransform, check_reshape_transform
 from captum_superpixel.feature_masks import check_channels_first
 
-__all__ = ["Average", "ViewTunnel", "count_views"]
+__all__ = ["Average", "ViewTunnel", "count_views", "largest_shifts"]
 
 _SIDES = 16
 """The largest shift is one of so many parts of a side."""
@@ -124,7 +121,7 @@ class ViewTunnel(Wrapper):
         call = AttributeCall(self.attribution_method, inputs, args, kwargs)
         self._check_call(call)
         checked_choice("average", average, get_args(Average))
-        largest = _largest_shifts(tensors, max_shift)
+        largest = largest_shifts(tensors, max_shift)
         views = _checked_views(n_views, largest, bool(flip))
         per_batch = 1 if views_per_batch is None else checked_integer("views_per_batch", views_per_batch)
         if mixes_examples(self.attribution_method, call):
@@ -134,28 +131,19 @@ class ViewTunnel(Wrapper):
         warn_of_network(self, self.attribution_method)
         image = next(index for index, sizes in enumerate(largest) if sizes)
         with unchanged_modes(self.forward_func):
-            reader = read_layer(self.attribution_method, call, tensors, image, self.reshape_transform)
-            if not has_layer_output(self.attribution_method):
-                reader = None  # the layer is laid out for a map of the inputs
+            reader = read_layer_of_maps(self.attribution_method, call, tensors, image, self.reshape_transform)
             if len(views) == 1 and average == "mean":
-                return _at_full_size(call(inputs), reader)
+                return at_full_size(call(inputs), reader)
             if spread:
                 return self._spread(call, inputs, views, largest, average)
             sums: list[Tensor] = []
             sizes_of_maps = largest if reader is None else [largest[image]]
-            is_tuple, change, dtypes = False, call.change, []
+            is_tuple, dtypes = False, []
             for start in range(0, len(views), per_batch):
                 part = views[start : start + per_batch]
-                seen = tuple(show_batch(tensor, part, sizes) for tensor, sizes in zip(tensors, largest, strict=True))
-                if isinstance(self, GradientAttribution):
-                    # Captum would warn of each view that it asks for gradients.
-                    seen = tuple(one.requires_grad_() if one.is_floating_point() else one for one in seen)
-                arguments = view_arguments(call, tensors, part, largest)
-                call.change = partial(_change, change, part, tensors, largest)
-                maps = _at_full_size(call(seen if isinstance(inputs, tuple) else seen[0], **arguments), reader)
+                maps = explain_views(self.attribution_method, call, inputs, part, largest, reader)
                 is_tuple = isinstance(maps, tuple)
                 parts = as_tensors(maps, self.attribution_method)
-                _check_maps(parts, self.attribution_method, len(tensors[0]) * len(part), tensors, sizes_of_maps, image)
                 dtypes = [one.dtype for one in parts]
                 added = [add_back(one, part, sizes, average) for one, sizes in zip(parts, sizes_of_maps, strict=True)]
                 sums = added if not sums else [total + more for total, more in zip(sums, added, strict=True)]
@@ -234,47 +222,17 @@ class ViewTunnel(Wrapper):
         return call.with_method(method)(inputs)
 
 
-def _at_full_size(maps: Any, reader: LayerReader | None) -> Any:
-    """Lay the map of a layer over the image; maps of inputs stay as they are."""
-    if reader is None:
-        return maps
-    laid_over = reader.map_of(maps, "bilinear")
-    return (laid_over,) if isinstance(maps, tuple) else laid_over
+def largest_shifts(tensors: Sequence[Tensor], max_shift: object) -> list[tuple[int, ...]]:
+    """The largest shift along each spatial axis of each input, in pixels; none for what is no image.
 
+    Args:
+        tensors: The inputs.
+        max_shift: What the caller says; None for a sixteenth of each side, and at least 1.
 
-def _change(
-    change: Callable[[Attribution], Attribution],
-    views: Sequence[View],
-    tensors: tuple[Tensor, ...],
-    largest: Sequence[Sequence[int]],
-    method: Attribution,
-) -> Attribution:
-    """Copy a method as a call does, and with references that go along with the views."""
-    return with_shown_references(change(method), tensors, views, largest)
-
-
-def _check_maps(
-    maps: tuple[Tensor, ...],
-    method: Attribution,
-    count: int,
-    tensors: tuple[Tensor, ...],
-    sizes: Sequence[Sequence[int]],
-    image: int,
-) -> None:
-    """Raise ValueError unless maps have the places of the inputs, or of the image that a layer was laid over."""
-    over = tensors if len(sizes) == len(tensors) else (tensors[image],)
-    if len(maps) != len(over):
-        raise ValueError(f"{describe(method)} returned {len(maps)} maps for {len(over)} inputs: views need one of each")
-    for one, tensor, shifts in zip(maps, over, sizes, strict=True):
-        if len(one) != count or (shifts and one.shape[2:] != tensor.shape[2:]):
-            raise ValueError(
-                f"{describe(method)} returned a map of shape {tuple(one.shape)} for {count} views of shape "
-                f"{tuple(tensor.shape[1:])}: only maps of the places of the image can be brought back to it"
-            )
-
-
-def _largest_shifts(tensors: Sequence[Tensor], max_shift: object) -> list[tuple[int, ...]]:
-    """The largest shift along each spatial axis of each input, in pixels; none for what is no image."""
+    Raises:
+        TypeError: If ``max_shift`` is not an integer.
+        ValueError: If no input is an image, one seems to have its channels last, or is shifted beyond its size.
+    """
     limit = None if max_shift is None else checked_integer("max_shift", max_shift, minimum=0)
     images = [tensor for tensor in tensors if tensor.dim() > 3]
     if not images:

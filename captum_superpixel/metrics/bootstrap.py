@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, listed
+from captum_superpixel._seeds import check_generator
 from captum_superpixel._untyped import Floats, bootstrap
 
 __all__ = ["Interval", "bootstrap_mean", "check_generator", "check_per_image", "interval", "resampled_means"]
@@ -99,15 +100,6 @@ def interval(resampled: Tensor) -> Interval:
     """The 2.5th and the 97.5th percentile of a statistic's resamples ``(R,)``; NaN if one of them is."""
     low, high = torch.quantile(resampled, resampled.new_tensor([0.025, 0.975])).tolist()
     return low, high
-
-
-def check_generator(generator: object) -> torch.Generator:
-    """Return the generator, or a fresh one seeded with 0 for None; TypeError for anything else."""
-    if generator is None:
-        return torch.Generator().manual_seed(0)
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator={generator!r} is not a torch.Generator: pass torch.Generator().manual_seed(…)")
-    return generator
 
 
 def check_per_image(name: str, values: object) -> Tensor:
