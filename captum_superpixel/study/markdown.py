@@ -8,6 +8,7 @@ from captum_superpixel.study.claim_tables import claim_tables
 from captum_superpixel.study.explanations import how_to_read, introduction
 from captum_superpixel.study.headline import in_short
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
+from captum_superpixel.study.pairs import pair_tables
 from captum_superpixel.study.results import NULL_MAP, Record, Report
 from captum_superpixel.study.summary import summarize
 from captum_superpixel.study.tables import number, table, with_ci
@@ -48,6 +49,7 @@ def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> st
     kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
     for family, note in _FAMILIES.items():
         lines += _family(result["records"], kinds, family, note)
+    lines += pair_tables(result)
     lines += _complexity(result["records"], result["groupings"])
     lines += _variance(result["variance_by_size"], _picture(shown, "sizes.png"))
     lines += _mege_reco(result.get("mege_reco") or [])
@@ -190,7 +192,10 @@ def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:
         "Variance of signed grouped maps over the networks, that of pixel maps being 1 (lower is better). 1/|S|, |S| "
         "being the pixels of a segment, is what independent noise would leave; what lies above it is shared by "
         "neighboring pixels. *Shuffled*: of maps whose pixels were permuted first. *Relative*: to the energy of the "
-        "mean map.",
+        "mean map. *Correlation*: over networks, of two pixels of a segment, were it that of any two pixels of the image "
+        "that lie as far apart in the same direction; *predicted*: the variance (1 + (|S| − 1) correlation) / |S| that "
+        "would then be left; above 1, *measured over predicted* says that a segment's pixels vary together more than "
+        "their distance tells, or that small segments lie where maps vary most.",
         "",
         *picture,
     ]
@@ -201,13 +206,17 @@ def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:
                 f"{r['mean_segment_pixels']:.1f}",
                 with_ci(r["variance_ratio"], r["ci95"]),
                 number(1 / r["mean_segment_pixels"]),
+                with_ci(r["correlation"], r["correlation_ci95"]),
+                with_ci(r["predicted_ratio"], r["predicted_ratio_ci95"]),
+                with_ci(r["measured_over_predicted"], r["measured_over_predicted_ci95"]),
                 number(r["shuffled_ratio"]),
                 number(r["across_model_variance"]),
             ]
             for r in records
             if r["method"] == method
         ]
-        header = ["segments", "pixels per segment", "variance (pixels: 1)", "1/|S|", "shuffled", "relative"]
+        header = ["segments", "pixels per segment", "variance (pixels: 1)", "1/|S|", "correlation", "predicted"]
+        header += ["measured over predicted", "shuffled", "relative"]
         lines += [f"### {method}: variance", "", *table(header, rows)]
     return lines
 
