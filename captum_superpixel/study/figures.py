@@ -51,8 +51,8 @@ def alt_texts(result: Report) -> dict[str, str]:
         "the controls and from null maps, with their intervals, in one panel for each measure; a vertical line marks "
         "no difference.",
         "sizes.png": "Variance of grouped maps over the networks, relative to that of pixel maps, against the mean "
-        "number of pixels of a segment, both on logarithmic axes, beside the line 1/|S| of independent pixels and crosses "
-        "where the correlation of pixels predicts it.",
+        "number of pixels of a segment, both on logarithmic axes, beside the line 1/|S| of independent pixels, and "
+        "crosses where the correlation of pixels predicts it.",
     }
 
 
@@ -270,10 +270,9 @@ def _draw_sizes(axis: Axes, records: Sequence[Record], color: str) -> None:
     sizes = [record["mean_segment_pixels"] for record in records]
     for name, style in (("variance_ratio", "o-"), ("shuffled_ratio", ":")):
         axis.plot(sizes, [record[name] for record in records], style, color=color, markersize=4, linewidth=1.2)
-    # None in a report that was read from a file, where nothing was predicted.
-    axis.plot(
-        sizes, np.array([r["predicted_ratio"] for r in records], dtype=np.float64), "x", color=color, markersize=6
-    )
+    # None where nothing was predicted, in a report that was read from a file.
+    predicted = np.array([record["predicted_ratio"] for record in records], dtype=np.float64)
+    axis.plot(sizes, predicted, "x", color=color, markersize=6)
     low, high = np.array([record["ci95"] for record in records], dtype=np.float64).T
     axis.fill_between(sizes, low, high, color=color, alpha=0.2, linewidth=0)
 

@@ -192,10 +192,11 @@ def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:
         "Variance of signed grouped maps over the networks, that of pixel maps being 1 (lower is better). 1/|S|, |S| "
         "being the pixels of a segment, is what independent noise would leave; what lies above it is shared by "
         "neighboring pixels. *Shuffled*: of maps whose pixels were permuted first. *Relative*: to the energy of the "
-        "mean map. *Correlation*: over networks, of two pixels of a segment, were it that of any two pixels of the image "
-        "that lie as far apart in the same direction; *predicted*: the variance (1 + (|S| − 1) correlation) / |S| that "
-        "would then be left; above 1, *measured over predicted* says that a segment's pixels vary together more than "
-        "their distance tells, or that small segments lie where maps vary most.",
+        "mean map. *Correlation*: over networks, of two pixels of a segment, were it that of any two pixels of the "
+        "image that lie as far apart in the same direction; *predicted*: the variance (1 + (|S| − 1) correlation) / "
+        "|S| that is then left. Where *measured over predicted* is not 1, it matters which pixels a segment holds, not "
+        "only how far apart they are: they vary together more or less than others, or maps vary most where segments "
+        "are small (above 1) or large (below).",
         "",
         *picture,
     ]

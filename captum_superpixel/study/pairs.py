@@ -86,11 +86,11 @@ def pair_tables(result: Report) -> list[str]:
     lines = [
         "## Pairs of networks",
         "",
-        "Chance-corrected over the random network, with 95 % intervals over images: the mean over all pairs, and what "
-        "it is the mean of. How far the pairs lie apart is what other networks would change, and no interval says so. "
-        f"The networks are {joined(f'{number} {name}' for number, name in enumerate(networks, start=1))}. Of *blur* and "
-        "*guided filter*, with the sign and views of the recommended map, the one with the higher mean is shown; all "
-        "other rows are in report.json, `pairs`.",
+        "Chance-corrected over the random network, with 95 % intervals over images: the mean over all pairs, and the "
+        "pairs. How far these lie apart is what other networks would change, and no interval of this report says so. "
+        f"The networks are {joined(f'{i} {name}' for i, name in enumerate(networks, start=1))}. Of *blur* and *guided "
+        "filter*, with the sign and views of the recommended map, the one with the higher mean is shown; all other "
+        "rows are in report.json, `pairs`.",
         "",
     ]
     several = numbered if len(numbered) <= _MOST_SHOWN else ["worst pair", "best pair"]
