@@ -201,25 +201,33 @@ def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:
         *picture,
     ]
     for method in dict.fromkeys(record["method"] for record in records):
+        of_method = [record for record in records if record["method"] == method]
         rows = [
             [
-                r["family"],
-                f"{r['mean_segment_pixels']:.1f}",
+                *_size(r),
                 with_ci(r["variance_ratio"], r["ci95"]),
                 number(1 / r["mean_segment_pixels"]),
-                with_ci(r["correlation"], r["correlation_ci95"]),
-                with_ci(r["predicted_ratio"], r["predicted_ratio_ci95"]),
-                with_ci(r["measured_over_predicted"], r["measured_over_predicted_ci95"]),
                 number(r["shuffled_ratio"]),
                 number(r["across_model_variance"]),
             ]
-            for r in records
-            if r["method"] == method
+            for r in of_method
         ]
-        header = ["segments", "pixels per segment", "variance (pixels: 1)", "1/|S|", "correlation", "predicted"]
-        header += ["measured over predicted", "shuffled", "relative"]
+        header = ["segments", "pixels per segment", "variance (pixels: 1)", "1/|S|", "shuffled", "relative"]
         lines += [f"### {method}: variance", "", *table(header, rows)]
+        names = ("correlation", "predicted_ratio", "measured_over_predicted")
+        predicted = [
+            [*_size(r), *(with_ci(r[name], r[f"{name}_ci95"]) for name in names)]
+            for r in of_method
+            if number(r["predicted_ratio"]) != "–"
+        ]
+        if predicted:
+            header = ["segments", "pixels per segment", "correlation", "predicted", "measured over predicted"]
+            lines += [f"{method}, predicted from the correlation of pixels:", "", *table(header, predicted)]
     return lines
+
+
+def _size(record: Record) -> tuple[str, str]:
+    return record["family"], f"{record['mean_segment_pixels']:.1f}"
 
 
 def _mege_reco(records: Sequence[Record]) -> list[str]:

@@ -94,14 +94,13 @@ def pair_tables(result: Report) -> list[str]:
         "",
     ]
     several = numbered if len(numbered) <= _MOST_SHOWN else ["worst pair", "best pair"]
-    for metric in dict.fromkeys(metric for _, _, metric in of):
+    for metric, method in product(dict.fromkeys(metric for _, _, metric in of), result["recommended"]):
         body = [
-            [method, row_label(*row), _cell(means[method, row, metric]), *_cells(of[method, row, metric], numbered)]
-            for method in result["recommended"]
+            [row_label(*row), _cell(means[method, row, metric]), *_cells(of[method, row, metric], numbered)]
             for row in _shown(result, means, method, metric)
         ]
-        title = f"### {METRICS[metric].title} by pairs of networks"
-        lines += [title, "", *table(["method", "row", "all pairs", *several], body)] if body else []
+        if body:
+            lines += [f"{method}, {METRICS[metric].title}:", "", *table(["row", "all pairs", *several], body)]
     return lines
 
 

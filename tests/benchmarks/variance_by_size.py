@@ -94,30 +94,34 @@ def choose(study, networks, count):
 
 
 def show(records):
-    """Print a table for each method."""
-    header = ["segments", "pixels", "variance", "1/|S|", "correlation", "predicted", "measured / predicted", "permuted"]
-    for method in dict.fromkeys(record["method"] for record in records):
-        body = [
-            [
-                r["family"],
-                f"{r['mean_segment_pixels']:.1f}",
-                with_interval(r, "variance_ratio", "ci95"),
-                f"{1 / r['mean_segment_pixels']:.4f}",
-                with_interval(r, "correlation"),
-                with_interval(r, "predicted_ratio"),
-                with_interval(r, "measured_over_predicted", digits=2),
-                f"{r['shuffled_ratio']:.4f}",
-            ]
-            for r in records
-            if r["method"] == method
+    """Print a table of all methods."""
+    header = ["method", "segments", "pixels", "variance, pixels' = 1", "one over pixels", "correlation", "predicted"]
+    body = [
+        [
+            r["method"],
+            r["family"],
+            f"{r['mean_segment_pixels']:.1f}",
+            with_interval(r, "variance_ratio", "ci95"),
+            number(1 / r["mean_segment_pixels"]),
+            with_interval(r, "correlation"),
+            with_interval(r, "predicted_ratio"),
+            with_interval(r, "measured_over_predicted", digits=2),
+            number(r["shuffled_ratio"]),
         ]
-        print(f"\n{method}, {records[0]['n']} images\n")
-        print(tabulate(body, header, tablefmt="github", disable_numparse=True))
+        for r in records
+    ]
+    print(f"\n{records[0]['n']} images\n")
+    print(tabulate(body, [*header, "measured / predicted", "shuffled"], tablefmt="github", disable_numparse=True))
 
 
 def with_interval(record, name, interval=None, digits=4):
     low, high = record[interval or f"{name}_ci95"]
-    return f"{record[name]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{number(record[name], digits)} ({number(low, digits)} to {number(high, digits)})"
+
+
+def number(value, digits=4):
+    """Without the zero before the point."""
+    return f"{value:.{digits}f}".replace("0.", ".", abs(value) < 1).replace("-", "−")
 
 
 def main():

@@ -291,13 +291,22 @@ def test_sizes_have_a_table_of_their_own(
             "pixels per segment": "16.0",
             "variance (pixels: 1)": "0.250 [0.200, 0.300]",
             "1/|S|".replace("|", r"\|"): "0.062",
-            "correlation": "0.146 [−0.004, 0.190]",
-            "predicted": "0.200 [0.150, 0.240]",
-            "measured over predicted": "1.250 [–, –]",
             "shuffled": "0.062",
             "relative": "1.500",
         }
     ]
+    caption = "Saliency, predicted from the correlation of pixels:"
+    assert found[f"Saliency: variance / {caption}"] == [
+        {
+            "segments": "cells",
+            "pixels per segment": "16.0",
+            "correlation": "0.146 [−0.004, 0.190]",
+            "predicted": "0.200 [0.150, 0.240]",
+            "measured over predicted": "1.250 [–, –]",
+        }
+    ]
+    without = SIZE | {"predicted_ratio": None}
+    assert caption not in to_markdown(result | {"variance_by_size": [without]})
 
 
 def test_mege_roar_and_time(result: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ def test_a_null_near_one_leaves_no_excess() -> None:
     result = reported(Measurement(OF_THREE.values | high), NAMES[:3])
     (record,) = [each for each in result["pairs"] if (each["grouping"], each["null"]) == ("ensemble", 0.95)]
     assert str(record["excess"]) == "nan"
-    assert cells(pair_tables(result))[2][3] == "–"
+    assert cells(pair_tables(result))[2][2] == "–"
 
 
 def test_three_networks_have_a_column_for_each_pair() -> None:
@@ -114,16 +114,16 @@ def test_three_networks_have_a_column_for_each_pair() -> None:
     lines = pair_tables(reported(OF_THREE, NAMES[:3]))
     assert lines[0] == "## Pairs of networks"
     assert "The networks are 1 ada, 2 bo and 3 cy." in lines[2]
-    assert lines[4] == "### SSIM by pairs of networks"
+    assert lines[4] == "Saliency, SSIM:"
     header, *rows = cells(lines)
-    assert header == ["method", "row", "all pairs", "1 and 2", "1 and 3", "2 and 3"]
-    assert [row[1] for row in rows] == [
+    assert header == ["row", "all pairs", "1 and 2", "1 and 3", "2 and 3"]
+    assert [row[0] for row in rows] == [
         "pixels (magnitude)",
         "ensemble (evidence, 8 views)",
         "guided filter (evidence, 8 views)",
     ]
     # (.75 + .5 + .875) / 3 over a null of .25; and each pair over its own.
-    assert rows[1][2:] == [
+    assert rows[1][1:] == [
         "0.611 [0.444, 0.778]",
         "0.750 [0.625, 0.875]",
         "0.333 [0.167, 0.500]",
@@ -139,8 +139,8 @@ def test_of_more_networks_the_worst_pair_stands_beside_the_best() -> None:
     lacking = [record for record in result["pairs"] if record["excess"] is None]
     assert {(record["first"], record["second"]) for record in lacking} == {("ada", "cy"), ("bo", "di")}
     header, *rows = cells(pair_tables(result))
-    assert header == ["method", "row", "all pairs", "worst pair", "best pair"]
-    assert [row[3:] for row in rows] == [
+    assert header == ["row", "all pairs", "worst pair", "best pair"]
+    assert [row[2:] for row in rows] == [
         ["0.250 [0.125, 0.375] (3 and 4)", "0.750 [0.625, 0.875] (1 and 4)"],
         ["0.500 [0.375, 0.625] (1 and 4)", "0.875 [0.750, 1.000] (3 and 4)"],
     ]
