@@ -51,7 +51,8 @@ def alt_texts(result: Report) -> dict[str, str]:
         "the controls and from null maps, with their intervals, in one panel for each measure; a vertical line marks "
         "no difference.",
         "sizes.png": "Variance of grouped maps over the networks, relative to that of pixel maps, against the mean "
-        "number of pixels of a segment, both on logarithmic axes, beside the line 1/|S| of independent pixels.",
+        "number of pixels of a segment, both on logarithmic axes, beside the line 1/|S| of independent pixels, and "
+        "crosses where the correlation of pixels predicts it.",
     }
 
 
@@ -256,6 +257,9 @@ def draw_sizes(result: Report) -> Figure | None:
         Line2D([], [], color="0.3", linestyle="--", label="1/|S|: independent pixels"),
         Line2D([], [], color="0.5", linestyle=":", label="pixels shuffled first"),
     ]
+    if any(number(record["predicted_ratio"]) != "–" for record in records):
+        label = "predicted from correlation"
+        handles.append(Line2D([], [], color="0.5", marker="x", markersize=6, linestyle="none", label=label))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
     figure.supxlabel("mean number of pixels of a segment, |S|", fontsize=9)
     figure.supylabel("variance over networks\n(pixel maps: 1)", fontsize=9)
@@ -266,6 +270,9 @@ def _draw_sizes(axis: Axes, records: Sequence[Record], color: str) -> None:
     sizes = [record["mean_segment_pixels"] for record in records]
     for name, style in (("variance_ratio", "o-"), ("shuffled_ratio", ":")):
         axis.plot(sizes, [record[name] for record in records], style, color=color, markersize=4, linewidth=1.2)
+    # None where nothing was predicted, in a report that was read from a file.
+    predicted = np.array([record["predicted_ratio"] for record in records], dtype=np.float64)
+    axis.plot(sizes, predicted, "x", color=color, markersize=6)
     low, high = np.array([record["ci95"] for record in records], dtype=np.float64).T
     axis.fill_between(sizes, low, high, color=color, alpha=0.2, linewidth=0)
 

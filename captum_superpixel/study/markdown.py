@@ -8,6 +8,7 @@ from captum_superpixel.study.claim_tables import claim_tables
 from captum_superpixel.study.explanations import how_to_read, introduction
 from captum_superpixel.study.headline import in_short
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
+from captum_superpixel.study.pairs import pair_tables
 from captum_superpixel.study.results import NULL_MAP, Record, Report
 from captum_superpixel.study.summary import summarize
 from captum_superpixel.study.tables import number, table, with_ci
@@ -48,6 +49,7 @@ def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> st
     kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
     for family, note in _FAMILIES.items():
         lines += _family(result["records"], kinds, family, note)
+    lines += pair_tables(result)
     lines += _complexity(result["records"], result["groupings"])
     lines += _variance(result["variance_by_size"], _picture(shown, "sizes.png"))
     lines += _mege_reco(result.get("mege_reco") or [])
@@ -190,26 +192,42 @@ def _variance(records: Sequence[Record], picture: Sequence[str]) -> list[str]:
         "Variance of signed grouped maps over the networks, that of pixel maps being 1 (lower is better). 1/|S|, |S| "
         "being the pixels of a segment, is what independent noise would leave; what lies above it is shared by "
         "neighboring pixels. *Shuffled*: of maps whose pixels were permuted first. *Relative*: to the energy of the "
-        "mean map.",
+        "mean map. *Correlation*: over networks, of two pixels of a segment, were it that of any two pixels of the "
+        "image that lie as far apart in the same direction; *predicted*: the variance (1 + (|S| − 1) correlation) / "
+        "|S| that is then left. Where *measured over predicted* is not 1, it matters which pixels a segment holds, not "
+        "only how far apart they are: they vary together more or less than others, or maps vary most where segments "
+        "are small (above 1) or large (below).",
         "",
         *picture,
     ]
     for method in dict.fromkeys(record["method"] for record in records):
+        of_method = [record for record in records if record["method"] == method]
         rows = [
             [
-                r["family"],
-                f"{r['mean_segment_pixels']:.1f}",
+                *_size(r),
                 with_ci(r["variance_ratio"], r["ci95"]),
                 number(1 / r["mean_segment_pixels"]),
                 number(r["shuffled_ratio"]),
                 number(r["across_model_variance"]),
             ]
-            for r in records
-            if r["method"] == method
+            for r in of_method
         ]
         header = ["segments", "pixels per segment", "variance (pixels: 1)", "1/|S|", "shuffled", "relative"]
         lines += [f"### {method}: variance", "", *table(header, rows)]
+        names = ("correlation", "predicted_ratio", "measured_over_predicted")
+        predicted = [
+            [*_size(r), *(with_ci(r[name], r[f"{name}_ci95"]) for name in names)]
+            for r in of_method
+            if number(r["predicted_ratio"]) != "–"
+        ]
+        if predicted:
+            header = ["segments", "pixels per segment", "correlation", "predicted", "measured over predicted"]
+            lines += [f"{method}, predicted from the correlation of pixels:", "", *table(header, predicted)]
     return lines
+
+
+def _size(record: Record) -> tuple[str, str]:
+    return record["family"], f"{record['mean_segment_pixels']:.1f}"
 
 
 def _mege_reco(records: Sequence[Record]) -> list[str]:

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from captum_superpixel._store import Content
 
-__all__ = ["SUMMED_VARIANCE", "Chunk", "Key", "Measurement", "pair_kind"]
+__all__ = ["PREDICTED_VARIANCE", "SUMMED_VARIANCE", "Chunk", "Key", "Measurement", "pair_kind"]
 
 SUMMED_VARIANCE = "summed_variance"
 """Not a metric but what the variance by the size of segments is made of: summed over the elements of a map."""
+PREDICTED_VARIANCE = "predicted_variance"
+"""What it would be, were two pixels of a segment as correlated as any two of the image with the same displacement."""
 
 
 class Key(NamedTuple):

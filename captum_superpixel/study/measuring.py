@@ -16,15 +16,16 @@ from captum_superpixel._seeds import derive_seed
 from captum_superpixel._store import Content
 from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.study.context import Study
+from captum_superpixel.study.correlation import autocovariance, pair_shares, variance_left
 from captum_superpixel.study.fidelity import FIDELITY
 from captum_superpixel.study.groupings import Grouper
 from captum_superpixel.study.jobs import Job
-from captum_superpixel.study.measurement import SUMMED_VARIANCE, Chunk, Key, Measurement, pair_kind
+from captum_superpixel.study.measurement import PREDICTED_VARIANCE, SUMMED_VARIANCE, Chunk, Key, Measurement, pair_kind
 from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK, functions
 from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.rows import PIXELS, Row
 from captum_superpixel.study.settings import StudySettings
-from captum_superpixel.study.smoothing import Segmented
+from captum_superpixel.study.smoothing import Segmented, Segments
 
 __all__ = ["explain", "measure", "measure_chunks", "measuring_settings"]
 
@@ -123,6 +124,7 @@ def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[n
     for grouping in (*protocol.groupings, *protocol.sizes):
         with result.timed(f"segmentation: {grouping.name}"):
             groupers[grouping.name], result.segments[grouping.name] = grouping.bind(images)
+    shares = _pair_shares(result, protocol, images) if protocol.stability and len(networks) > 1 else {}
     for method in protocol.methods:
         measured = protocol.rows_of(method)
         for n_views in sorted({row.views for row in measured} | ({1} if protocol.sizes else set())):
@@ -132,6 +134,8 @@ def measure(protocol: Protocol, networks: Sequence[nn.Module], twins: Sequence[n
                 _measure_row(result, protocol, networks[0], chunk, images, groupers[row.grouping], row, maps)
             if n_views == 1 and protocol.sizes and len(maps.of_networks) > 1:
                 _measure_sizes(result, protocol, method, groupers, maps.of_networks, chunk.seed)
+                with result.timed("predicted variance by size"):
+                    _predict_sizes(result, method, shares, maps.of_networks)
     return result
 
 
@@ -286,6 +290,24 @@ def _measure_sizes(
             if kind == "value":
                 relative = metrics.across_model_variance(grouped).cpu()
                 result.values[key._replace(metric="across_model_variance")] = relative
+
+
+def _pair_shares(result: Measurement, protocol: Protocol, images: Segmented) -> dict[str, Tensor]:
+    """What the prediction needs of each size. A mean over several segmentations has none: it is none over segments."""
+    with result.timed("predicted variance by size"):
+        return {
+            grouping.name: pair_shares(*images.by(grouping.smoothing.generators))
+            for grouping in protocol.sizes
+            if isinstance(grouping.smoothing, Segments) and len(grouping.smoothing.generators) == 1
+        }
+
+
+def _predict_sizes(result: Measurement, method: str, shares: dict[str, Tensor], maps: Sequence[PixelMaps]) -> None:
+    """The variance that the correlation of the signed maps' pixels should leave, by the size of the segments."""
+    covariance = autocovariance([each.signed for each in maps])
+    for name, of_size in shares.items():
+        key = Key(method, name, "signed", PREDICTED_VARIANCE)
+        result.values[key] = variance_left(covariance, of_size).cpu()
 
 
 def _measure_fidelity(

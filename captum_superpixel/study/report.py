@@ -20,6 +20,7 @@ from captum_superpixel.study.figures import alt_texts, draw_differences, draw_ma
 from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measurement import Measurement
+from captum_superpixel.study.pairs import pairs
 from captum_superpixel.study.results import (
     NULL_MAP,
     SCHEMA_VERSION,
@@ -94,6 +95,7 @@ def make_report(
         "recommended": {method: row._asdict() for method, row in protocol.recommended.items()},
         "negative_weights": dict(protocol.negative_weights),
         "records": records(resamples, protocol.rows),
+        "pairs": pairs(resamples, protocol.rows, [network.name for network in networks]),
         "comparisons": comparisons(resamples, protocol.compared),
         "verdicts": verdicts(resamples, protocol.claims),
         "variance_by_size": variance_by_size(resamples, protocol, shape[-2] * shape[-1]),

@@ -12,7 +12,7 @@ from torch import Tensor
 from captum_superpixel import metrics
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel.metrics.bootstrap import interval, resampled_means
-from captum_superpixel.study.measurement import SUMMED_VARIANCE, Key, Measurement
+from captum_superpixel.study.measurement import PREDICTED_VARIANCE, SUMMED_VARIANCE, Key, Measurement
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, NULLS, PERMUTATION
 from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.rows import PIXELS, MapSign, Row
@@ -28,6 +28,7 @@ __all__ = [
     "compared_fields",
     "comparisons",
     "differences",
+    "measured_keys",
     "records",
     "row_of",
     "variance_by_size",
@@ -116,7 +117,7 @@ def records(resamples: Resamples, rows: Sequence[Row]) -> list[Record]:
         them.
     """
     made = []
-    for key in _keys(resamples, rows):
+    for key in measured_keys(resamples, rows):
         record: Record = {
             "method": key.method,
             **row_of(key)._asdict(),
@@ -154,7 +155,7 @@ def comparisons(resamples: Resamples, compared: Sequence[tuple[Row, Row]]) -> li
     for row, rival in dict.fromkeys(compared):
         rivals[row].append(rival)
     made = []
-    for key in _keys(resamples, list(rivals)):
+    for key in measured_keys(resamples, list(rivals)):
         if not METRICS[key.metric].compared:
             continue
         for rival in rivals[row_of(key)]:
@@ -219,7 +220,10 @@ def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> l
         One record for every method, family of segments and size, with ``method``, ``family``, ``mean_segment_pixels``,
         ``variance_ratio`` (the grouped maps' variance over models, summed over pixels and images, over the pixel maps';
         1/|S| were the pixels of a segment independent), ``ci95``, ``shuffled_ratio`` (the same of maps whose pixels
-        were permuted), ``across_model_variance`` (relative to the energy of the mean map; mean over the images that
+        were permuted), ``predicted_ratio`` (what the correlation of pixels with the same displacement anywhere in the
+        image would leave), ``correlation`` (mean of two pixels of a segment, by that prediction) and
+        ``measured_over_predicted``, each with its ``_ci95``, and NaN where they were not
+        measured; ``across_model_variance`` (relative to the energy of the mean map; mean over the images that
         have any) and ``n``.
     """
     made = []
@@ -228,15 +232,17 @@ def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> l
         pixel_key = key._replace(grouping=PIXELS)
         if not resamples.has(key):
             continue
+        size = pixels / resamples.measurement.segments[grouping.name]
         shuffled, shuffled_pixels = (resamples.mean(each._replace(kind=PERMUTATION)) for each in (key, pixel_key))
         made.append(
             {
                 "method": method,
                 "family": grouping.family,
-                "mean_segment_pixels": pixels / resamples.measurement.segments[grouping.name],
+                "mean_segment_pixels": size,
                 "variance_ratio": resamples.mean(key) / resamples.mean(pixel_key),
                 "ci95": list(interval(resamples.means(key) / resamples.means(pixel_key))),
                 "shuffled_ratio": shuffled / shuffled_pixels,
+                **_prediction(resamples, key, pixel_key, size),
                 "across_model_variance": resamples.mean(key._replace(metric="across_model_variance")),
                 "n": resamples.count(key),
             }
@@ -244,12 +250,35 @@ def variance_by_size(resamples: Resamples, protocol: Protocol, pixels: int) -> l
     return made
 
 
+def _prediction(resamples: Resamples, key: Key, pixel_key: Key, size: float) -> Record:
+    predicted = key._replace(metric=PREDICTED_VARIANCE)
+    found: dict[str, tuple[float, Tensor]] = {}
+    # Parts of an earlier study may have no prediction; held against those that have one it would be of other images.
+    if resamples.has(predicted) and resamples.count(predicted) == resamples.count(key):
+        (mean, means), (pixel_mean, pixel_means), (measured, resampled) = (
+            (resamples.mean(each), resamples.means(each)) for each in (predicted, pixel_key, key)
+        )
+        ratio, ratios = mean / pixel_mean, means / pixel_means
+        others = size - 1 or math.nan
+        found = {
+            "predicted_ratio": (ratio, ratios),
+            # A mean over n pixels that are correlated by r has the variance (1 + (n - 1) r) / n.
+            "correlation": ((size * ratio - 1) / others, (size * ratios - 1) / others),
+            "measured_over_predicted": (measured / mean, resampled / means),
+        }
+    record: Record = {}
+    for name in ("predicted_ratio", "correlation", "measured_over_predicted"):
+        value, resampled = found.get(name, (math.nan, torch.full((1,), math.nan)))
+        record |= {name: value, f"{name}_ci95": list(interval(resampled))}
+    return record
+
+
 def row_of(key: Key) -> Row:
     """The row that a column of values belongs to."""
     return Row(key.grouping, cast(MapSign, key.sign), key.views)
 
 
-def _keys(resamples: Resamples, rows: Sequence[Row]) -> list[Key]:
+def measured_keys(resamples: Resamples, rows: Sequence[Row]) -> list[Key]:
     """What was measured of these rows by a metric, nulls aside."""
     wanted = set(rows)
     measured = resamples.measurement.values

@@ -232,6 +232,11 @@ def test_sizes_are_drawn_from_the_records(tiny_study: Any) -> None:
             if record["method"] == axis.get_title():
                 size = record["mean_segment_pixels"]
                 assert {(size, record["variance_ratio"]), (size, record["shuffled_ratio"]), (size, 1 / size)} <= drawn
+                assert (size, record["predicted_ratio"]) in drawn
+    label = "predicted from correlation"
+    assert label in check_texts(figure)
+    unknown = [record | {"predicted_ratio": None} for record in tiny_study.report["variance_by_size"]]
+    assert label not in check_texts(draw_sizes({"variance_by_size": unknown}))
     assert draw_sizes({"variance_by_size": []}) is None
 
 

@@ -262,6 +262,12 @@ SIZE = {
     "variance_ratio": 0.25,
     "ci95": [0.2, 0.3],
     "shuffled_ratio": 0.0625,
+    "predicted_ratio": 0.25 / 1.25,
+    "predicted_ratio_ci95": [0.15, 0.24],
+    "correlation": 0.146,
+    "correlation_ci95": [-0.004, 0.19],
+    "measured_over_predicted": 1.25,
+    "measured_over_predicted_ci95": [None, None],
     "across_model_variance": 1.5,
     "n": 12,
 }
@@ -289,6 +295,18 @@ def test_sizes_have_a_table_of_their_own(
             "relative": "1.500",
         }
     ]
+    caption = "Saliency, predicted from the correlation of pixels:"
+    assert found[f"Saliency: variance / {caption}"] == [
+        {
+            "segments": "cells",
+            "pixels per segment": "16.0",
+            "correlation": "0.146 [−0.004, 0.190]",
+            "predicted": "0.200 [0.150, 0.240]",
+            "measured over predicted": "1.250 [–, –]",
+        }
+    ]
+    without = SIZE | {"predicted_ratio": None}
+    assert caption not in to_markdown(result | {"variance_by_size": [without]})
 
 
 def test_mege_roar_and_time(result: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from itertools import combinations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from captum_superpixel.models.networks import SmallCNN, initialize
 from captum_superpixel.pooling import pool_segments
 from captum_superpixel.study import fidelity
 from captum_superpixel.study.groupings import Grouping
-from captum_superpixel.study.measurement import Chunk, Key, Measurement
+from captum_superpixel.study.measurement import Chunk, Key, Measurement, pair_kind
 from captum_superpixel.study.measuring import measure
 from captum_superpixel.study.metric_table import METRICS, functions
 from captum_superpixel.study.protocol import Claim, Protocol
@@ -61,6 +61,9 @@ def key_of(method: str, row: Row, metric: str, kind: str = "value") -> Key:
     return Key(method, row.grouping, row.sign, metric, kind, row.views)
 
 
+# Networks whose maps are compared, or a network and the one whose twin it is held against: never its own.
+PAIRS = {"value": [(0, 1), (0, 2), (1, 2)], "random_network": [(0, 1), (1, 2), (2, 0)]}
+PAIR_KINDS = [pair_kind(kind, *pair) for kind, pairs in PAIRS.items() for pair in pairs]
 OF = [partial(key_of, method, row) for method in METHOD_NAMES for row in ROWS]
 
 
@@ -147,7 +150,7 @@ def test_every_key_is_there_and_counts_its_images(measured: Measurement) -> None
         key(metric, kind): 4
         for key in OF
         for metric in STABILITY
-        for kind in ("value", "permutation", "random_network")
+        for kind in ("value", "permutation", "random_network", *PAIR_KINDS)
     }
     on_all = ("across_model_variance", *LOCALIZATION, *COMPLEXITY)
     expected |= {key(metric): 4 for key in OF for metric in on_all}
@@ -174,19 +177,18 @@ def test_stability_is_the_mean_over_pairs_of_each_image(
     chunk: Chunk,
     images: list[Tensor],
 ) -> None:
-    """Evidence is compared as it is displayed, without what is negative."""
+    """And each pair has its own value. Evidence is compared as it is displayed, without what is negative."""
     for views in (1, 3):
         maps = [explained(method, network, chunk, number, views) for number, network in enumerate(networks)]
         of_twins = [explained(method, twin, chunk, 3 + number, views) for number, twin in enumerate(twins)]
         generator = torch.Generator().manual_seed(derive_seed(77, method, "permutation"))
         pairs: dict[str, list[Sequence[PixelMaps]]] = {
-            "value": list(combinations(maps, 2)),
+            "value": [(maps[i], maps[j]) for i, j in PAIRS["value"]],
             "permutation": [
                 [permuted(maps[i], generator), permuted(maps[j], generator)]
                 for i, j in ((0, 1), (0, 2))  # two draws: the pairs of networks take turns
             ],
-            # Each network and the twin of the next: never a network and its own twin.
-            "random_network": [(maps[0], of_twins[1]), (maps[1], of_twins[2]), (maps[2], of_twins[0])],
+            "random_network": [(maps[i], of_twins[j]) for i, j in PAIRS["random_network"]],
         }
         for row, (kind, compared) in product((row for row in ROWS if row.views == views), pairs.items()):
             pooled = [
@@ -196,9 +198,12 @@ def test_stability_is_the_mean_over_pairs_of_each_image(
             if row.sign == "evidence":
                 pooled = [[[each.relu() for each in pair] for pair in of_pair] for of_pair in pooled]
             for metric, function in STABILITY.items():
-                expected = np.mean([[function(a, b).item() for a, b in of_pair] for of_pair in pooled], axis=0)
+                expected = [[function(a, b).item() for a, b in of_pair] for of_pair in pooled]
                 key = key_of(method, row, metric, kind)
-                np.testing.assert_allclose(measured.values[key], expected, atol=1e-5, err_msg=str(key))
+                np.testing.assert_allclose(measured.values[key], np.mean(expected, axis=0), atol=1e-5, err_msg=str(key))
+                for pair, of_pair in zip(PAIRS.get(kind, []), expected, strict=kind in PAIRS):
+                    of_two = measured.values[key._replace(kind=pair_kind(kind, *pair))]
+                    np.testing.assert_allclose(of_two, of_pair, atol=1e-5, err_msg=str(key))
 
 
 def test_variance_over_models(measured: Measurement, networks: list[nn.Module], chunk: Chunk) -> None:
@@ -272,6 +277,7 @@ def test_the_random_network_is_the_twin_of_the_next(networks: list[nn.Module], c
     of = ("Saliency", "pixels", "signed", "cosine_similarity")
     assert torch.allclose(found[Key(*of, "random_network")], torch.ones(4, dtype=torch.float64))
     assert found[Key(*of)].max() < 0.9
+    assert {key.kind for key in found} == {"value", "random_network"}  # one pair is no other than the mean over pairs
 
 
 def test_permuted_pixels_agree_by_chance(networks: list[nn.Module]) -> None:
@@ -316,7 +322,7 @@ def test_what_is_left_out_costs_nothing(networks: list[nn.Module], chunk: Chunk)
     unknown = dataclasses.replace(chunk, object_masks=None, fidelity=0, mean_color=0, road=0)
     without = run(dataclasses.replace(protocol, draws=0), twins=[], chunk=unknown).values
     assert {key.metric for key in without} == {*STABILITY, "across_model_variance", *COMPLEXITY}
-    assert {key.kind for key in without} == {"value"}
+    assert {key.kind for key in without} == {"value", *(pair_kind("value", *pair) for pair in PAIRS["value"])}
     called.clear()
     fidelity = run(dataclasses.replace(protocol, stability=False), twins=[], chunk=chunk).values
     assert {key.metric for key in fidelity} == {*FIDELITY, *LOCALIZATION, *COMPLEXITY}
@@ -414,6 +420,7 @@ def test_the_variance_of_sizes(networks: list[nn.Module], chunk: Chunk) -> None:
     np.testing.assert_allclose(found.values[key], relative, rtol=1e-4)
     assert {key.metric for key in found.values if key.grouping == "cells 4"} == {
         "summed_variance",
+        "predicted_variance",
         "across_model_variance",
     }
     assert found.segments == {"pixels": 256, "cells 4": 4}

@@ -98,7 +98,16 @@ def test_values_lie_in_the_documented_ranges(tiny_study: Any) -> None:
 
 def test_records_have_the_documented_keys(tiny_study: Any) -> None:
     report = tiny_study.report
-    for table in ("models", "groupings", "records", "comparisons", "verdicts", "variance_by_size", "mege_reco"):
+    for table in (
+        "models",
+        "groupings",
+        "records",
+        "pairs",
+        "comparisons",
+        "verdicts",
+        "variance_by_size",
+        "mege_reco",
+    ):
         keys = {name.split(".")[1].rstrip("[]") for name in documented() if name.startswith(f"{table}[].")}
         for record in report[table]:
             optional = {"nulls", "excess", "excess_ci95"} if table == "records" and "nulls" not in record else set()
@@ -109,7 +118,7 @@ def test_the_files(tiny_study: Any) -> None:
     text = (tiny_study.out / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# Study of imagefolder")
     headings = ("In short", "Summary of all groupings", "How to read this report", "Claims", "Stability", "Fidelity")
-    for heading in (*headings, "Complexity", "MeGe and ReCo", "Time"):
+    for heading in (*headings, "Pairs of networks", "Complexity", "MeGe and ReCo", "Time"):
         assert f"\n## {heading}\n" in text
     pictures = {path.name for path in tiny_study.out.glob("*.png")}
     assert set(re.findall(r"^!\[[^]]{40,}\]\((.+)\)$", text, re.MULTILINE)) == pictures

@@ -1,5 +1,6 @@
 """Variance over networks by the size of segments: the theorem for independent noise, and sums by hand."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -63,6 +64,8 @@ def test_independent_noise_leaves_one_part_in_a_segment_of_pixels() -> None:
         assert record["variance_ratio"] == pytest.approx(expected, rel=0.2), record
         assert record["shuffled_ratio"] == pytest.approx(expected, rel=0.2), record
         assert record["ci95"][0] <= record["variance_ratio"] <= record["ci95"][1]
+        assert record["predicted_ratio"] == pytest.approx(expected, rel=0.2), record
+        assert abs(record["correlation"]) < 0.2 * expected, record
         assert record["n"] == 5
         assert record["method"] == "Saliency"
 
@@ -72,6 +75,11 @@ def test_what_neighbors_share_stays() -> None:
     for record in found:
         independent = 1 / record["mean_segment_pixels"]
         assert record["variance_ratio"] > 2 * independent
+        size, correlation = record["mean_segment_pixels"], record["correlation"]
+        assert record["predicted_ratio"] == pytest.approx((1 + (size - 1) * correlation) / size)
+        assert record["measured_over_predicted"] == pytest.approx(1, abs=0.1), record
+        low, high = record["measured_over_predicted_ci95"]
+        assert low <= record["measured_over_predicted"] <= high
     ratios = [record["variance_ratio"] for record in found if record["family"] == "cells"]
     assert ratios == sorted(ratios, reverse=True)
 
@@ -96,6 +104,7 @@ def by_hand(relative: list[float]) -> Measurement:
         key._replace(kind="permutation"): torch.tensor([1.0, 1.0]),
         pixels._replace(kind="permutation"): torch.tensor([10.0, 6.0]),
         key._replace(metric="across_model_variance"): torch.tensor(relative),
+        key._replace(metric="predicted_variance"): torch.tensor([1.0, 3.0]),
     }
     return Measurement(values, segments={"cells 4": 4.0, "pixels": 64.0}, n_images=2)
 
@@ -109,10 +118,34 @@ def test_a_variance_by_hand() -> None:
         "variance_ratio": 6 / 16,
         "ci95": [2 / 8, 4 / 8],  # twice the first image, twice the second
         "shuffled_ratio": 2 / 16,
+        "predicted_ratio": 4 / 16,
+        "predicted_ratio_ci95": [1 / 8, 3 / 8],
+        "correlation": pytest.approx(0.2),  # (1 + 15 x 0.2) / 16 = 4 / 16
+        "correlation_ci95": pytest.approx([1 / 15, 5 / 15]),
+        "measured_over_predicted": 6 / 4,
+        "measured_over_predicted_ci95": [4 / 3, 2 / 1],
         "across_model_variance": 0.75,
         "n": 2,
     }
     assert varied(by_hand([0.5, 1.0]), 64) == [record]
+
+
+def test_parts_of_before_have_no_prediction() -> None:
+    """Nor has a study of which some have one: it would be held against other images."""
+    measurement = by_hand([0.5, 1.0])
+    (whole,) = varied(measurement, 64)
+    predicted = Key("Saliency", "cells 4", "signed", "predicted_variance")
+    of_one = Measurement(measurement.values | {predicted: torch.tensor([1.0])}, segments=measurement.segments)
+    without = Measurement(dict(measurement.values), segments=measurement.segments)
+    del without.values[predicted]
+    for lacking in (of_one, without):
+        (record,) = varied(lacking, 64)
+        assert record.keys() == whole.keys()
+        for name, value in record.items():
+            if name.startswith(("predicted", "correlation", "measured_over")):
+                assert all(map(math.isnan, value if name.endswith("_ci95") else [value])), name
+            else:
+                assert value == whole[name], name
 
 
 def test_maps_that_cancel_have_no_relative_variance() -> None:

@@ -147,6 +147,14 @@ def test_every_method_row_and_metric_has_a_record(tiny_study: Any) -> None:
     }
     assert {(r["n"], r["method"]) for r in report["mege_reco"]} == {(6, method) for method in METHODS}
     assert len(report["variance_by_size"]) == 2 * 2 * 5
+    assert None not in {record["predicted_ratio"] for record in report["variance_by_size"]}
+    # Three pairs of networks of each row whose stability was measured, by the two similarities that are compared.
+    of_ssim = [record for record in report["records"] if record["metric"] in ("ssim", "top_k_iou")]
+    assert len(report["pairs"]) == 3 * len(of_ssim) > 0
+    for place, record in enumerate(of_ssim):
+        of_pairs = report["pairs"][3 * place : 3 * place + 3]
+        assert record["value"] == pytest.approx(sum(pair["value"] for pair in of_pairs) / 3)
+        assert record["nulls"]["random_network"] == pytest.approx(sum(pair["null"] for pair in of_pairs) / 3)
 
 
 @pytest.mark.usefixtures("no_pictures")
