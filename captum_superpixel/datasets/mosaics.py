@@ -42,7 +42,7 @@ def choose_mosaics(
 
     Raises:
         TypeError: If the labels are not a tensor of integers, the confidences not one of real numbers, a count is no
-            integer, or the minimum no number.
+            integer, the minimum no number, or the generator not one.
         ValueError: If the two differ in length, a count is below 1, the minimum is negative, a confidence is NaN, or
             the images that are sure enough are of fewer classes than a mosaic has cells.
 
@@ -66,7 +66,7 @@ def choose_mosaics(
             f"{len(sure)} of {len(labels)} images have a confidence of at least {minimum:g}, of {found} classes, but a "
             f"mosaic of {side} x {side} shows {side * side}: pass a lower minimum, more images, or a smaller side"
         )
-    source = torch.Generator().manual_seed(0) if generator is None else generator
+    source = _checked_generator(generator)
     waiting: deque[int] = deque()
     return torch.tensor([_draw(waiting, sure, classes, side * side, source) for _ in range(count)])
 
@@ -138,6 +138,14 @@ def _check(labels: object, confidences: object) -> None:
         broken = values.isnan().nonzero().flatten().tolist()
         if broken:
             raise ValueError(f"{len(broken)} of {len(values)} {name} (index {listed(broken)}) are NaN")
+
+
+def _checked_generator(generator: object) -> torch.Generator:
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator={generator!r} is not a torch.Generator: pass torch.Generator().manual_seed(…)")
+    return generator
 
 
 def _draw(waiting: deque[int], sure: list[int], classes: list[int], size: int, generator: torch.Generator) -> list[int]:
