@@ -87,8 +87,10 @@ def run_study(
         timer.lap("choosing images")
         measurement = measure_chunks(study, modules, twins, chosen)
         timer.lap("explaining and measuring")
-        mosaics = measure_mosaics(study, modules[0]) if settings.mosaics else None
-        timer.lap("mosaics")
+        mosaics = None
+        if settings.mosaics:
+            mosaics = measure_mosaics(study, modules[0])
+            timer.lap("mosaics")
         retrained = _retrain(study, modules[0], timer)
         if not world.first:
             return None

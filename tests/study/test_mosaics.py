@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from captum_superpixel._store import Store, StoreError
 from captum_superpixel.attr.methods import MethodSettings
+from captum_superpixel.attr.pixel_maps import PixelMaps, attribute_views
 from captum_superpixel.datasets import lay_out_mosaics
 from captum_superpixel.masks import Grid
+from captum_superpixel.study import mosaics
 from captum_superpixel.study.acquiring import StudyNetwork
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.groupings import Grouping
@@ -113,6 +115,24 @@ def test_the_map_of_a_class_lies_in_its_cell() -> None:
     # Shifted views carry a plane beyond its border, and are brought back.
     assert min(shares(found, "Saliency", "aligned", "evidence", views=2)) > 0.8
     assert found.segments == {"pixels": 256, "aligned": 4, "whole": 1, "another": 256, "gaussian": 256}
+
+
+@pytest.mark.parametrize(("layout", "at_once"), [("full", 4), ("scaled", 16)])
+def test_larger_mosaics_are_explained_fewer_at_a_time(
+    layout: str, at_once: int, planes_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def noted(*given: Any) -> PixelMaps:
+        seen.append(given[4].images_at_once)
+        return attribute_views(*given)
+
+    monkeypatch.setattr(mosaics, "attribute_views", noted)
+    study = planes_study(mosaic_layout=layout)
+    settings = dataclasses.replace(PROTOCOL.method_settings, images_at_once=16)
+    protocol = dataclasses.replace(PROTOCOL, method_settings=settings)
+    measure_mosaics(dataclasses.replace(study, protocol=protocol), Energy())
+    assert set(seen) == {at_once}
 
 
 @pytest.mark.parametrize(("layout", "shape"), [("full", [5, 16, 16]), ("scaled", [5, 8, 8])])
