@@ -170,10 +170,11 @@ def measure_mosaic_chunk(
     options = replace(protocol.method_settings, images_at_once=at_once)
     for method in protocol.methods:
         weight = protocol.negative_weights.get(method, 0.5)
-        for n_views in sorted({row.views for row in protocol.rows}):
+        rows = protocol.rows_of(method)
+        for n_views in sorted({row.views for row in rows}):
             seed = derive_seed(chunk.seed, method)
             maps = attribute_views(method, network, chunk.inputs, targets, options, seed, n_views)
-            for row in (row for row in protocol.rows if row.views == n_views):
+            for row in (row for row in rows if row.views == n_views):
                 grouped = groupers[row.grouping](maps, row.sign, weight, derive_seed(seed, "grouping"))
                 shares = metrics.grid_pointing_game(grouped, chunk.cells, side=SIDE)
                 result.values[Key(method, row.grouping, row.sign, GRID_POINTING_GAME, views=n_views)] = shares.cpu()

@@ -26,7 +26,8 @@ from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.metric_table import GRID_POINTING_GAME
 from captum_superpixel.study.mosaics import MosaicChunk, check_mosaics, measure_mosaic_chunk, measure_mosaics
-from captum_superpixel.study.protocol import Protocol
+from captum_superpixel.study.protocol import Claim, Protocol
+from captum_superpixel.study.rows import Row
 from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.smoothing import AnotherImage, CenteredGaussian, Pixels, Segments
@@ -115,6 +116,15 @@ def test_the_map_of_a_class_lies_in_its_cell() -> None:
     # Shifted views carry a plane beyond its border, and are brought back.
     assert min(shares(found, "Saliency", "aligned", "evidence", views=2)) > 0.8
     assert found.segments == {"pixels": 256, "aligned": 4, "whole": 1, "another": 256, "gaussian": 256}
+
+
+def test_only_claimed_rows_are_measured_where_no_others_are_wanted() -> None:
+    row, rival = Row("aligned", "magnitude"), Row("pixels", "magnitude")
+    claimed = dataclasses.replace(PROTOCOL, claims=(Claim(row, rival, "fidelity", ("Saliency",)),), claimed_only=True)
+    inputs = lay_out_mosaics(Planes().batch(torch.arange(8)).view(2, 4, CLASSES, 8, 8))
+    chunk = MosaicChunk(inputs, Planes().labels[:8].view(2, 4), torch.tensor([0, 1]), seed=0)
+    found = measure_mosaic_chunk(claimed, Energy(), chunk)
+    assert [(key.method, key.grouping) for key in found.values] == [("Saliency", "pixels"), ("Saliency", "aligned")]
 
 
 @pytest.mark.parametrize(("layout", "at_once"), [("full", 4), ("scaled", 16)])
