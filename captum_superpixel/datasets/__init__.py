@@ -5,6 +5,7 @@ from captum_superpixel.datasets.class_names import read_classes
 from captum_superpixel.datasets.digits import DigitsOnPhotographs
 from captum_superpixel.datasets.folders import image_folder
 from captum_superpixel.datasets.labelled_images import LabelledImages
+from captum_superpixel.datasets.mosaics import choose_mosaics, lay_out_mosaics
 from captum_superpixel.datasets.photographs import PhotographWarning
 from captum_superpixel.datasets.preprocessing import CIFAR10, IMAGENET, Preprocessing
 
@@ -15,7 +16,9 @@ __all__ = [
     "LabelledImages",
     "PhotographWarning",
     "Preprocessing",
+    "choose_mosaics",
     "cifar10",
     "image_folder",
+    "lay_out_mosaics",
     "read_classes",
 ]

@@ -7,6 +7,7 @@ from captum_superpixel.metrics.fidelity import Curve, deletion_auc, deletion_cur
 from captum_superpixel.metrics.irof import irof
 from captum_superpixel.metrics.localization import (
     LOCALIZATION,
+    grid_pointing_game,
     pointing_game,
     relevance_mass_accuracy,
     relevance_rank_accuracy,
@@ -49,6 +50,7 @@ __all__ = [
     "effective_regions",
     "entropy",
     "excess",
+    "grid_pointing_game",
     "insertion_auc",
     "insertion_curve",
     "irof",

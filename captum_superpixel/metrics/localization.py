@@ -1,11 +1,15 @@
-"""Localization: how much of an explanation lies on the object that a ground-truth mask marks.
+"""Localization: how much of an explanation lies on the object that a ground-truth mask marks, or in its cell of a grid.
 
-One convention serves all three metrics, that of Arras et al. called "sum,pos": the attributions are summed over the
-channels with their signs, and negative sums count as 0, because they speak against the class. Where the size of an
-effect matters and not its direction, pass magnitudes, ``attributions.abs()``.
+One convention serves all metrics, that of Arras et al. called "sum,pos": the attributions are summed over the channels
+with their signs, and negative sums count as 0, because they speak against the class. Where the size of an effect
+matters and not its direction, pass magnitudes, ``attributions.abs()``.
 
-Every metric is an expectation in [0, 1], and a map without positive relevance says nothing about the place: all three
+Every metric is an expectation in [0, 1], and a map without positive relevance says nothing about the place: all of them
 give it the chance level, the object's share of the image's pixels. That share is also what to compare a mean with.
+
+Three metrics take a mask of the object, which few data come with. The grid pointing game needs none: its images are
+mosaics of labeled ones, as :func:`captum_superpixel.datasets.choose_mosaics` chooses them, and the object is known to
+be in one cell.
 """
 
 from __future__ import annotations
@@ -15,11 +19,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_number, listed
+from captum_superpixel._checks import checked_integer, checked_number, listed
 from captum_superpixel._untyped import distance_transform_edt
 from captum_superpixel.metrics._maps import check_maps, widen
 
-__all__ = ["LOCALIZATION", "pointing_game", "relevance_mass_accuracy", "relevance_rank_accuracy"]
+__all__ = [
+    "LOCALIZATION",
+    "grid_pointing_game",
+    "pointing_game",
+    "relevance_mass_accuracy",
+    "relevance_rank_accuracy",
+]
 
 
 def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: float = 0) -> Tensor:
@@ -150,6 +160,61 @@ def relevance_rank_accuracy(attributions: Tensor, object_masks: Tensor) -> Tenso
     return expected / size[:, 0]
 
 
+def grid_pointing_game(attributions: Tensor, cells: Tensor, *, side: int = 2) -> Tensor:
+    """Measure the share of the positive relevance that lies in the right cell of a mosaic.
+
+    A mosaic shows images of different classes in a grid, and the map explains one of these classes:
+    ``sum of relevance in the cell of this class / sum of relevance``, of the relevance ``max(0, sum over channels)``.
+
+    Args:
+        attributions: Maps of mosaics, ``(N, C, H, W)``, summed over the channels; negative sums count as 0. The side
+            divides H and W.
+        cells: Integers ``(N,)``: in which cell each map's class is, counted row by row from 0, the top left one.
+        side: Cells in a row and in a column.
+
+    Returns:
+        Tensor of shape ``(N,)`` in [0, 1], higher is better. A uniform map gives 1 / side^2, one cell's share of the
+        pixels, and so does any map that knows nothing of the classes, on average over the cells. A map without positive
+        relevance (all-zero, or negative throughout) gives that chance level as well, as in
+        :func:`relevance_mass_accuracy`.
+
+    Raises:
+        TypeError: If the attributions are not a tensor of real numbers, the cells not one of integers, or the side is
+            no integer.
+        ValueError: If the shapes do not fit, the side does not divide height and width, there is no such cell, or
+            scores are NaN or infinite.
+
+    Notes:
+        Böhle et al. explain each class of a mosaic; pass a mosaic's maps one after the other, with the cell of each.
+        A mosaic is not what the network was trained on: report how probable it still finds the classes. Magnitudes,
+        which have no negative part, share out all of their mass, that against the class included.
+
+    References:
+        Böhle, Fritz, Schiele, "Convolutional Dynamic Alignment Networks for Interpretable Classifications", CVPR 2021,
+        arXiv:2104.00032.
+        Rao, Böhle, Schiele, "Towards Better Understanding Attribution Methods", CVPR 2022, arXiv:2205.10435.
+
+    Examples:
+        >>> attributions = torch.tensor([[[[3.0, 1.0], [-2.0, 0.0]]]]).expand(3, -1, -1, -1)
+        >>> grid_pointing_game(attributions, torch.tensor([0, 1, 2]))
+        tensor([0.7500, 0.2500, 0.0000], dtype=torch.float64)
+        >>> grid_pointing_game(torch.zeros(1, 3, 6, 6), torch.tensor([8]), side=3)
+        tensor([0.1111], dtype=torch.float64)
+    """
+    maps = check_maps("attributions", attributions)
+    side = checked_integer("side", side)
+    height, width = maps.shape[2:]
+    if height % side or width % side:
+        raise ValueError(
+            f"attributions of {height} x {width} pixels cannot be divided into {side} x {side} cells of equal size: "
+            "pass maps whose height and width are multiples of the side"
+        )
+    of_map = _checked_cells(cells, len(maps), side * side).to(maps.device)
+    number = torch.arange(side * side, device=maps.device).view(side, side)
+    cell_of_pixel = number.repeat_interleave(height // side, dim=0).repeat_interleave(width // side, dim=1)
+    return relevance_mass_accuracy(maps, cell_of_pixel == of_map.view(-1, 1, 1, 1))
+
+
 def _share(pixels: Tensor, inside: Tensor, dtype: torch.dtype) -> Tensor:
     """Give the fraction of some pixels ``(N, L)`` that lies inside ``(N, L)``: ``(N,)``."""
     return (pixels & inside).sum(dim=1).to(dtype) / pixels.sum(dim=1)
@@ -178,6 +243,23 @@ def _relevance_and_object(attributions: object, object_masks: object) -> tuple[T
     return wide.sum(dim=1).clamp(min=0).flatten(1), inside
 
 
+def _checked_cells(cells: object, count: int, limit: int) -> Tensor:
+    """Return the numbers of cells ``(N,)`` if there is one for each of ``count`` maps, each below the limit."""
+    if not isinstance(cells, Tensor) or cells.dtype == torch.bool or cells.is_floating_point() or cells.is_complex():
+        what = f"of {cells.dtype}" if isinstance(cells, Tensor) else f"a {type(cells).__name__}"
+        raise TypeError(f"cells must be a tensor of integers, but is {what}: pass the number of the cell of each map")
+    if cells.shape != (count,):
+        raise ValueError(
+            f"cells of shape {tuple(cells.shape)} do not fit {count} maps: pass one number for each, ({count},)"
+        )
+    outside = ((cells < 0) | (cells >= limit)).nonzero().flatten().tolist()
+    if outside:
+        raise ValueError(
+            f"cells holds {int(cells[outside[0]])} at index {outside[0]}, but the cells are numbered 0 to {limit - 1}"
+        )
+    return cells
+
+
 def _within(tolerance: float, object_masks: Tensor) -> Tensor:
     """Mark the pixels that are no further from the object than the tolerance: ``(N, 1, H, W)``."""
     outside = (~object_masks).cpu().numpy()
@@ -188,4 +270,4 @@ def _within(tolerance: float, object_masks: Tensor) -> Tensor:
 LOCALIZATION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     metric.__name__: metric for metric in (pointing_game, relevance_mass_accuracy, relevance_rank_accuracy)
 }
-"""The localization metrics by name: a new one is a function above and its name here."""
+"""The localization metrics of maps and object masks by name: a new one is a function above and its name here."""

@@ -15,6 +15,7 @@ from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import (
     DATASETS,
     METHOD_NAMES,
+    MOSAIC_LAYOUTS,
     POSSIBLE_METHODS,
     StudySettings,
     describe_default,
@@ -188,6 +189,19 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help=f"of the insertion and the deletion curve ({describe_default('auc_steps')})",
+    )
+    measures.add_argument(
+        "--mosaics",
+        type=int,
+        metavar="N",
+        help="mosaics of 2 x 2 held-out images, for the grid pointing game: how much of a map lies in the image of the "
+        f"class, as expensive as N times four images ({describe_default('mosaics')}: left out)",
+    )
+    measures.add_argument(
+        "--mosaic-layout",
+        choices=MOSAIC_LAYOUTS,
+        help="images of a mosaic at full size, or scaled to its cells, for networks that take one size only "
+        f"({describe_default('mosaic_layout')})",
     )
     measures.add_argument(
         "--mege",

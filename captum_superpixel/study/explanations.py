@@ -8,9 +8,9 @@ from captum_superpixel.study.metric_table import MAX_NULL, METRICS
 from captum_superpixel.study.results import NULL_MAP, Report
 from captum_superpixel.study.rows import PIXELS
 from captum_superpixel.study.settings import METHOD_NAMES, POSSIBLE_METHODS
-from captum_superpixel.study.tables import spelled
+from captum_superpixel.study.tables import number, spelled
 
-__all__ = ["how_to_read", "introduction"]
+__all__ = ["how_to_read", "introduction", "on_localization"]
 
 
 def introduction(result: Report) -> list[str]:
@@ -109,3 +109,38 @@ def how_to_read(result: Report) -> list[str]:
         direction = "" if metric.family == "complexity" else f", {metric.direction}"
         lines.append(f"- *{metric.title}* ({metric.family}{direction}){meaning}.")
     return [*lines, ""]
+
+
+def on_localization(result: Report) -> str:
+    """Say on which maps localization is measured, and how mosaics were made, where there are any.
+
+    Args:
+        result: What ``report.json`` holds.
+    """
+    told = "Of the first network's maps, where the data know which pixels are the object's."
+    made = result.get("mosaics")
+    if not made:
+        return told
+    side, cells = made["side"], made["side"] ** 2
+    size = "x".join(map(str, made["shape"]))
+    layout = "at its full size" if made["layout"] == "full" else "scaled to a cell"
+    recurring = made["count"] * cells / made["images"]
+    again = (
+        f", each in {recurring:.1f} mosaics on average; the intervals take mosaics for independent, and are somewhat "
+        "too narrow"
+        if recurring > 1
+        else ""
+    )
+    return (
+        f"{told} The grid pointing game needs no such knowledge. It is played on {spelled(made['count'], 'mosaic')} "
+        f"({size}) of {side} x {side} held-out images of different classes, each image {layout}: {made['images']} "
+        f"images out of the {made['pool']} that the first network is surest of, which it gives a probability of "
+        f"{number(made['least_confidence'])} or more when they stand alone (on average {number(made['confidence'])})"
+        f"{again}. In a mosaic a class of its images has a probability of {number(made['probability'])} on average, "
+        f"and {made['among_most_probable']:.0%} of them are among the {spelled(cells)} most probable ones. Each mosaic "
+        "is explained for one class, whose cell is drawn at random, and the figure is the share of the positive scores "
+        f"in this cell: by chance {number(1 / cells)}. Magnitudes have no sign, and what speaks against the class "
+        "counts in them as what speaks for it. Maps are grouped on the mosaic as the network sees it. Superpixels "
+        "hardly cross the straight borders between its images, which favors them somewhat, and squares, where their "
+        "number along a side is even, do not cross them at all; blurs and filters do."
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 from captum_superpixel._texts import joined
 from captum_superpixel.study.claim_tables import claim_tables
-from captum_superpixel.study.explanations import how_to_read, introduction
+from captum_superpixel.study.explanations import how_to_read, introduction, on_localization
 from captum_superpixel.study.headline import in_short
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
 from captum_superpixel.study.pairs import pair_tables
@@ -19,7 +19,6 @@ _FAMILIES = {
     "stability": "How alike the maps of different networks are.",
     "fidelity": "Of the first network's maps. Pixels are ranked from the highest score to the lowest, those of signed "
     "maps with their sign.",
-    "localization": "Of the first network's maps, where the data know which pixels are the object's.",
 }
 _METHODS_PER_TABLE = 3
 """So that a table fits a page."""
@@ -47,7 +46,7 @@ def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> st
     lines += _setting(result)
     lines += claim_tables(result)
     kinds = {grouping["name"]: grouping["kind"] for grouping in result["groupings"]}
-    for family, note in _FAMILIES.items():
+    for family, note in (_FAMILIES | {"localization": on_localization(result)}).items():
         lines += _family(result["records"], kinds, family, note)
     lines += pair_tables(result)
     lines += _complexity(result["records"], result["groupings"])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_superpixel._store import Content
 
-__all__ = ["PREDICTED_VARIANCE", "SUMMED_VARIANCE", "Chunk", "Key", "Measurement", "pair_kind"]
+__all__ = ["PREDICTED_VARIANCE", "SUMMED_VARIANCE", "Chunk", "Key", "Measurement", "chunk_bounds", "pair_kind"]
 
 SUMMED_VARIANCE = "summed_variance"
 """Not a metric but what the variance by the size of segments is made of: summed over the elements of a map."""
@@ -49,6 +49,19 @@ def pair_kind(kind: str, first: int, second: int) -> str:
         'value 0-2'
     """
     return f"{kind} {first}-{second}"
+
+
+def chunk_bounds(count: int, size: int) -> list[tuple[int, int]]:
+    """Where the chunks of so many images begin and end.
+
+    A single image that is left over, which could not be held against another's map, goes with those before it.
+
+    Examples:
+        >>> chunk_bounds(6, 2), chunk_bounds(5, 2)
+        ([(0, 2), (2, 4), (4, 6)], [(0, 2), (2, 5)])
+    """
+    starts = range(0, max(1, count - 1), size)
+    return list(zip(starts, [*starts[1:], count], strict=True))
 
 
 @dataclass(frozen=True)

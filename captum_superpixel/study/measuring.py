@@ -20,14 +20,28 @@ from captum_superpixel.study.correlation import autocovariance, pair_shares, var
 from captum_superpixel.study.fidelity import FIDELITY
 from captum_superpixel.study.groupings import Grouper
 from captum_superpixel.study.jobs import Job
-from captum_superpixel.study.measurement import PREDICTED_VARIANCE, SUMMED_VARIANCE, Chunk, Key, Measurement, pair_kind
-from captum_superpixel.study.metric_table import METRICS, PERMUTATION, RANDOM_NETWORK, functions
+from captum_superpixel.study.measurement import (
+    PREDICTED_VARIANCE,
+    SUMMED_VARIANCE,
+    Chunk,
+    Key,
+    Measurement,
+    chunk_bounds,
+    pair_kind,
+)
+from captum_superpixel.study.metric_table import (
+    GRID_POINTING_GAME,
+    METRICS,
+    PERMUTATION,
+    RANDOM_NETWORK,
+    functions,
+)
 from captum_superpixel.study.protocol import Protocol
 from captum_superpixel.study.rows import PIXELS, Row
 from captum_superpixel.study.settings import StudySettings
 from captum_superpixel.study.smoothing import Segmented, Segments
 
-__all__ = ["explain", "measure", "measure_chunks", "measuring_settings"]
+__all__ = ["explain", "map_settings", "measure", "measure_chunks", "measuring_settings"]
 
 
 def measuring_settings(settings: StudySettings) -> dict[str, Any]:
@@ -35,6 +49,19 @@ def measuring_settings(settings: StudySettings) -> dict[str, Any]:
     names = ("dataset", "seed", "n_segments", "n_steps", "n_samples", "noise", "draws", "auc_steps")
     decisive = {name: getattr(settings, name) for name in names} | settings.preprocessing
     return decisive | {"version": captum_superpixel.__version__}
+
+
+def map_settings(study: Study) -> dict[str, Any]:
+    """What decides, beside the settings, which maps are made of the images, and which rows of these."""
+    protocol = study.protocol
+    return {
+        "data": study.data.fingerprint(),
+        "methods": list(protocol.methods),
+        "n_views": study.settings.n_views,
+        "negative_weights": dict(protocol.negative_weights),
+        "rows": ["\t".join(map(str, row)) for row in protocol.rows],
+        "claimed_only": protocol.claimed_only,
+    }
 
 
 def measure_chunks(
@@ -52,17 +79,12 @@ def measure_chunks(
         What was measured on all images; at other processes than the first, nothing on none.
     """
     settings, protocol = study.settings, study.protocol
-    made_with = measuring_settings(settings) | {
+    made_with = measuring_settings(settings) | map_settings(study)
+    made_with |= {
         "networks": [fingerprint(network) for network in networks],
-        "data": study.data.fingerprint(),
-        "methods": list(protocol.methods),
-        "n_views": settings.n_views,
-        "negative_weights": dict(protocol.negative_weights),
         "regions": repr(protocol.regions),
-        "metrics": list(METRICS),
+        "metrics": [name for name in METRICS if name != GRID_POINTING_GAME],
         "groupings": [repr(grouping.smoothing) for grouping in (*protocol.groupings, *protocol.sizes)],
-        "rows": ["\t".join(map(str, row)) for row in protocol.rows],
-        "claimed_only": protocol.claimed_only,
     }
 
     def measured(indices: Sequence[int], counts: Sequence[int], start: int) -> Content:
@@ -79,11 +101,8 @@ def measure_chunks(
         return measure(protocol, networks, twins, chunk).packed()
 
     jobs = []
-    chunk_size = int(settings.chunk_size or 2)
-    # A single image that is left over, which could not be held against another's map, goes with those before it.
-    starts = range(0, max(1, len(chosen) - 1), chunk_size)
-    stops = [*starts[1:], len(chosen)]
-    for start, stop in zip(starts, stops, strict=True):
+    bounds = chunk_bounds(len(chosen), int(settings.chunk_size or 2))
+    for start, stop in bounds:
         indices = chosen[start:stop]
         limits = (
             int(each or 0) for each in (settings.fidelity_images, settings.mean_color_images, settings.road_images)
@@ -97,7 +116,7 @@ def measure_chunks(
         jobs.append(Job(f"images-{start:05d}", made_with | images, partial(measured, indices, counts, start)))
 
     def finished(count: int) -> None:
-        study.report(f"explained and measured {stops[count - 1]} of {len(chosen)} images")
+        study.report(f"explained and measured {bounds[count - 1][1]} of {len(chosen)} images")
 
     return Measurement.join([Measurement.unpacked(content) for content in study.run(jobs, finished=finished)])
 

@@ -10,10 +10,22 @@ from captum_superpixel.metrics import LOCALIZATION, SIMILARITIES
 from captum_superpixel.study.complexity import COMPLEXITY
 from captum_superpixel.study.fidelity import FIDELITY
 
-__all__ = ["MAX_NULL", "METRICS", "NULLS", "PERMUTATION", "RANDOM_NETWORK", "Metric", "functions", "make_metrics"]
+__all__ = [
+    "GRID_POINTING_GAME",
+    "MAX_NULL",
+    "METRICS",
+    "NULLS",
+    "PERMUTATION",
+    "RANDOM_NETWORK",
+    "Metric",
+    "functions",
+    "make_metrics",
+]
 
 Family: TypeAlias = Literal["stability", "fidelity", "localization", "complexity"]
 PERMUTATION, RANDOM_NETWORK = NULLS = ("permutation", "random_network")
+GRID_POINTING_GAME = "grid_pointing_game"
+"""The metric that is measured on mosaics of the images, not on the images that are explained."""
 MAX_NULL = 0.9
 """Above this mean null no excess is reported: what is left of 1 is divided by, and would enlarge noise tenfold."""
 PerImage: TypeAlias = Callable[..., Tensor]
@@ -140,6 +152,11 @@ _PRESENTATION: dict[str, dict[str, Any]] = {
         "compared": True,
         "meaning": "the share of the strongest pixels, as many as the object has, that lie on it",
     },
+    GRID_POINTING_GAME: {
+        "compared": True,
+        "meaning": "of mosaics of images, the share of the scores' positive sum that lies in the image whose class is "
+        "explained",
+    },
     "entropy": {
         "meaning": "over how much of the image the map is spread: the entropy of its pixels' shares of the magnitude, "
         "in nats, at most the logarithm of their number",
@@ -172,7 +189,7 @@ def make_metrics(
     families: dict[Family, dict[str, PerImage | None]] = {
         "stability": {**similarities, "across_model_variance": None},
         "fidelity": {name: None for measure in FIDELITY.values() for name in measure.metrics},
-        "localization": dict(localization),
+        "localization": {**localization, GRID_POINTING_GAME: None},
         "complexity": dict(complexity),
     }
     found = {

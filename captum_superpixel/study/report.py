@@ -4,7 +4,7 @@ import json
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from captum_superpixel.study.figures import alt_texts, draw_differences, draw_ma
 from captum_superpixel.study.groupings import Grouping
 from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measurement import Measurement
+from captum_superpixel.study.mosaics import Mosaics
 from captum_superpixel.study.pairs import pairs
 from captum_superpixel.study.results import (
     NULL_MAP,
@@ -38,7 +39,11 @@ _LIBRARIES = ("torch", "captum", "scikit-image", "scipy", "numpy")
 
 
 def make_report(
-    study: Study, networks: Sequence[StudyNetwork], chosen: Sequence[int], measurement: Measurement
+    study: Study,
+    networks: Sequence[StudyNetwork],
+    chosen: Sequence[int],
+    measurement: Measurement,
+    mosaics: Mosaics | None = None,
 ) -> Report:
     """What ``report.json`` holds, but for what networks are retrained for, and the time.
 
@@ -47,9 +52,11 @@ def make_report(
         networks: That were compared.
         chosen: The images that were explained.
         measurement: Of these images.
+        mosaics: What was measured on mosaics of images; None where there are none.
     """
     settings, data, groupings = study.settings, study.data, study.protocol.groupings
-    resamples = Resamples(measurement, settings.seed)
+    on_mosaics = {} if mosaics is None else mosaics.measurement.values
+    resamples = Resamples(replace(measurement, values=measurement.values | on_mosaics), settings.seed)
     protocol = study.protocol
     shape = list(data.held_out.batch(chosen[:1]).shape[1:])
     return {
@@ -99,6 +106,7 @@ def make_report(
         "comparisons": comparisons(resamples, protocol.compared),
         "verdicts": verdicts(resamples, protocol.claims),
         "variance_by_size": variance_by_size(resamples, protocol, shape[-2] * shape[-1]),
+        "mosaics": None if mosaics is None else mosaics.described,
     }
 
 

@@ -29,6 +29,7 @@ from captum_superpixel.study.context import Reporter, Study
 from captum_superpixel.study.data import StudyData, disjoint_parts, load_data
 from captum_superpixel.study.jobs import join_world
 from captum_superpixel.study.measuring import measure_chunks
+from captum_superpixel.study.mosaics import check_mosaics, measure_mosaics
 from captum_superpixel.study.protocol import make_protocol
 from captum_superpixel.study.report import make_report, write_report
 from captum_superpixel.study.results import Report
@@ -86,10 +87,14 @@ def run_study(
         timer.lap("choosing images")
         measurement = measure_chunks(study, modules, twins, chosen)
         timer.lap("explaining and measuring")
+        mosaics = None
+        if settings.mosaics:
+            mosaics = measure_mosaics(study, modules[0])
+            timer.lap("mosaics")
         retrained = _retrain(study, modules[0], timer)
         if not world.first:
             return None
-        result = make_report(study, networks, chosen, measurement) | retrained
+        result = make_report(study, networks, chosen, measurement, mosaics) | retrained
         timer.lap("intervals")
         result["seconds"] = {
             "stages": timer.laps,
@@ -126,6 +131,7 @@ def _check(study: Study, networks: Sequence[StudyNetwork]) -> None:
         for count in (settings.models, settings.folds):
             if count:
                 disjoint_parts(study.data, count, settings)
+    check_mosaics(study, networks)
     inputs = study.data.held_out.batch([0])
     for grouping in (*protocol.groupings, *protocol.sizes):
         grouping.bind(inputs)

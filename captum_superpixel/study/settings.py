@@ -8,7 +8,7 @@ from captum_superpixel._checks import checked_choice, checked_integer, checked_n
 from captum_superpixel.study.choice import N_VIEWS
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["DATASETS", "METHOD_NAMES", "POSSIBLE_METHODS", "StudySettings", "describe_default"]
+__all__ = ["DATASETS", "METHOD_NAMES", "MOSAIC_LAYOUTS", "POSSIBLE_METHODS", "StudySettings", "describe_default"]
 
 METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
 """The methods that are measured unless the study says otherwise."""
@@ -17,6 +17,8 @@ POSSIBLE_METHODS = (*METHOD_NAMES, "SparsifiedSmoothGrad")
 
 Dataset = Literal["digits", "cifar10", "imagefolder"]
 DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
+
+MOSAIC_LAYOUTS = ("full", "scaled")
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {
@@ -64,6 +66,7 @@ _AT_LEAST = {
     "draws": 0,
     "auc_steps": 1,
     "chunk_size": 2,
+    "mosaics": 0,
     "seed": 0,
     "folds": 0,
 }
@@ -102,6 +105,10 @@ class StudySettings:
         auc_steps: Steps of the insertion and the deletion curve.
         chunk_size: Images that are explained and measured together, and held in memory with all of their maps; at
             least two, each of which is held against another's map.
+        mosaics: How many mosaics of held-out images the first network explains for the grid pointing game, each for
+            one of its classes; 0 leaves them out.
+        mosaic_layout: Whether the images of a mosaic keep their size (``"full"``), or are scaled to its cells
+            (``"scaled"``), so that it is no larger than an image.
         folds: Folds for MeGe and ReCo, at least 3; 0 leaves them out.
         roar: Whether networks are retrained on images without their most relevant pixels.
         quick: Whether defaults are chosen for a first look, not for figures to rely on.
@@ -141,6 +148,8 @@ class StudySettings:
     draws: int | None = None
     auc_steps: int = 20
     chunk_size: int | None = None
+    mosaics: int = 0
+    mosaic_layout: Literal["full", "scaled"] = "full"
     folds: int = 0
     roar: bool = False
     quick: bool = False
@@ -157,6 +166,9 @@ class StudySettings:
         for name, least in _AT_LEAST.items():
             if getattr(self, name) is not None:
                 checked_integer(name, getattr(self, name), minimum=least)
+        if self.mosaics == 1:
+            raise ValueError("mosaics=1: each is held against another one's map; ask for at least 2, or for 0")
+        checked_choice("mosaic_layout", self.mosaic_layout, MOSAIC_LAYOUTS)
         checked_number("noise", self.noise, exclusive=True)
         if self.network is not None:
             checked_choice("network", self.network, list(RECIPES))

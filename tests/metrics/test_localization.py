@@ -13,6 +13,7 @@ from torch import Tensor
 from captum_superpixel import metrics
 from captum_superpixel.metrics.localization import (
     LOCALIZATION,
+    grid_pointing_game,
     pointing_game,
     relevance_mass_accuracy,
     relevance_rank_accuracy,
@@ -217,3 +218,62 @@ def test_a_wrong_tolerance_is_named() -> None:
             pointing_game(maps, masks, tolerance=tolerance)
     with pytest.raises(TypeError, match=r"tolerance must be a number, but '15' \(str\) was passed"):
         pointing_game(maps, masks, tolerance="15")  # type: ignore[arg-type]
+
+
+def test_cells_are_numbered_in_rows_and_hold_their_share() -> None:
+    scores = torch.tensor([[1.0, 1.0, 0.0, 8.0], [1.0, 1.0, -5.0, 0.0], [0.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    maps = scores.expand(4, 1, -1, -1)
+    shares = grid_pointing_game(maps, torch.arange(4))
+    assert shares.tolist() == pytest.approx([4 / 16, 8 / 16, 2 / 16, 2 / 16])
+    # Of one cell a pixel, the highest score is in the last one of the first row.
+    cell = torch.tensor([3], dtype=torch.int32)
+    assert grid_pointing_game(maps[:1], cell, side=4).item() == pytest.approx(8 / 16)
+    assert grid_pointing_game(maps[:1], torch.tensor([0]), side=1).item() == 1
+
+
+@pytest.mark.parametrize("side", [2, 3])
+def test_the_grid_pointing_game_is_the_published_formula(side: int) -> None:
+    """In NumPy, of rectangular mosaics; the cells' shares are all there is."""
+    maps = torch.randn(6, 3, 12, 6, generator=torch.Generator().manual_seed(5))
+    found = []
+    for cell in range(side * side):
+        shares = grid_pointing_game(maps, torch.full((6,), cell), side=side)
+        assert shares.dtype == torch.float64
+        found.append(shares)
+        row, column = divmod(cell, side)
+        for share, attributions in zip(shares.tolist(), maps.numpy(), strict=True):
+            heatmap = pooled_heatmap(attributions)
+            blocks = heatmap.reshape(side, 12 // side, side, 6 // side)
+            assert share == pytest.approx(blocks[row, :, column].sum() / heatmap.sum())
+    torch.testing.assert_close(torch.stack(found).sum(dim=0), torch.ones(6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, -3.0])
+def test_a_map_that_knows_nothing_is_worth_one_cell(level: float) -> None:
+    maps = torch.full((9, 2, 6, 3), level)
+    torch.testing.assert_close(
+        grid_pointing_game(maps, torch.arange(9), side=3), torch.full((9,), 1 / 9, dtype=torch.float64)
+    )
+    gaussian = metrics.centered_gaussian(torch.zeros(4, 1, 8, 8))
+    assert grid_pointing_game(gaussian, torch.arange(4)).tolist() == pytest.approx([0.25] * 4)
+
+
+def test_wrong_cells_are_named() -> None:
+    maps, cells = torch.ones(3, 1, 4, 6), torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(TypeError, match=r"cells must be a tensor of integers, but is of torch\.float32"):
+        grid_pointing_game(maps, cells.float())
+    with pytest.raises(TypeError, match=r"cells must be a tensor of integers, but is of torch\.bool"):
+        grid_pointing_game(maps, cells.bool())
+    with pytest.raises(TypeError, match=r"cells must be a tensor of integers, but is a list"):
+        grid_pointing_game(maps, [0, 1, 2])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"cells of shape \(2,\) do not fit 3 maps: .* \(3,\)"):
+        grid_pointing_game(maps, cells[:2])
+    for wrong in (4, -1):
+        with pytest.raises(ValueError, match=f"cells holds {wrong} at index 2, but the cells are numbered 0 to 3"):
+            grid_pointing_game(maps, torch.tensor([0, 3, wrong]))
+    with pytest.raises(ValueError, match=r"4 x 6 pixels cannot be divided into 3 x 3 cells"):
+        grid_pointing_game(maps, cells, side=3)
+    with pytest.raises(ValueError, match="side must be at least 1, but 0"):
+        grid_pointing_game(maps, cells, side=0)
+    with pytest.raises(ValueError, match=r"1 of 3 entries of attributions \(index 1\) hold NaN"):
+        grid_pointing_game(maps * torch.tensor([1.0, torch.nan, 1.0]).view(3, 1, 1, 1), cells)

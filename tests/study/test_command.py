@@ -77,6 +77,7 @@ SUPPLIED = ("--dataset", "imagefolder", "--size", "16", "--root")
         (["--network", "resnet19"], "network='resnet19' is unknown"),
         (["--noise", "0"], "noise must be finite and above 0, but 0.0"),
         (["--chunk", "1"], "chunk_size must be at least 2, but 1"),
+        (["--mosaics", "1"], "mosaics=1: each is held against another one's map"),
         (["--views", "0"], "n_views must be at least 1, but 0"),
         (["--method", "Saliency", "--method", "GradCam"], "method='GradCam' is unknown: choose one of 'Saliency'"),
         (["--seed", "-1"], "seed must be at least 0, but -1"),

@@ -20,6 +20,11 @@ DOCUMENT = Path(__file__).parents[2] / "tutorials" / "study-report.md"
 FREE = (
     r"^(software|recommended|negative_weights|seconds\.(stages|work)|records\[\]\.(nulls|excess|excess_ci95))\.[^.\[]+"
 )
+# What tests/study/test_mosaics.py finds in a study that has mosaics.
+MOSAICS = (
+    *("count", "side", "layout", "shape", "pool", "images"),
+    *("least_confidence", "confidence", "probability", "among_most_probable"),
+)
 
 
 def test_json_is_strict() -> None:
@@ -72,6 +77,7 @@ def values_of(value: Any, path: str) -> list[Any]:
 def test_every_field_is_documented_and_every_documented_field_is_there(tiny_study: Any) -> None:
     report = tiny_study.report
     report["roar"] = [dict.fromkeys(("method", "grouping", "sign", "fraction", "accuracy", "n"), 0)]
+    report["mosaics"] = dict.fromkeys(MOSAICS)
     found = fields(report)
     assert sorted(found - documented().keys()) == []
     assert sorted(documented().keys() - found) == []
@@ -85,7 +91,7 @@ def test_values_lie_in_the_documented_ranges(tiny_study: Any) -> None:
     checked = 0
     for name, text in documented().items():
         interval = re.search(r"[\[(](-?[\d.]+|−∞), (-?[\d.]+|∞)[\])]", text)
-        if interval is None or name.startswith("roar"):
+        if interval is None or name.startswith(("roar", "mosaics")):
             continue
         low, high = (float(end.replace("∞", "inf").replace("−", "-")) for end in interval.groups())
         values = np.array([value for value in values_of([report], name) if value is not None], dtype=float).ravel()
