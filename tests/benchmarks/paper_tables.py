@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from paper_measuring import CONSTANT, ENGINES, FEEDS, PIXELS, READINGS, measure_all
-from tabulate import tabulate
+from summarize_studies import number, show, with_interval
 
 from captum_superpixel import metrics
 from captum_superpixel._store import Store
@@ -58,20 +58,14 @@ PUBLISHED_CIFAR = {
     "ssim": ((0.31, 0.52), (0.40, 0.55), (0.40, 0.72), (0.55, 0.60)),
     "mege": ((0.133, 0.250), (0.155, 0.336), (0.176, 0.488), (0.176, 0.230)),
 }
-ROWS = [PIXELS, *((engine, feed) for engine in ENGINES for feed in FEEDS)]
 
 
-def number(value):
-    return f"{value:.3f}"
+def title_of(what, feed):
+    return f"{what}; segments of the {'normalized pixels' if feed == 'normalized' else 'picture'}"
 
 
-def with_interval(value, interval):
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
-
-
-def show(title, header, rows):
-    # All cells are text: tabulate would read numbers and write them anew.
-    print(f"\n**{title}**\n\n" + tabulate(rows, header, tablefmt="github", disable_numparse=True), flush=True)
+def rows_of(feed):
+    return [PIXELS, *((engine, feed) for engine in ENGINES)]
 
 
 def published(metric, method, engine):
@@ -84,93 +78,88 @@ def corrected(values):
     return metrics.against_null(values[0], values[1]), metrics.against_null(values[0], values[2])
 
 
-def similarities(found, theirs):
+def similarities(found, feed, reading, theirs):
     """How alike the maps of two networks are, raw, over both nulls, and minus pixels."""
+    body = []
     for method, of in found.items():
-        body, pixels = [], corrected(of["ssim"][*PIXELS, "signed"])[1]
-        for key in ROWS:
-            cells = [*key, *([published("ssim", method, key[0])] if theirs else [])]
-            for reading in READINGS:
-                permuted, random = corrected(of["ssim"][*key, reading])
-                difference = metrics.paired_difference(random, pixels)
-                cells += [
-                    number(random.value),
-                    number(permuted.excess),
-                    with_interval(random.excess, random.ci95_excess),
-                ]
-                cells.append("" if key == PIXELS else with_interval(*difference))
+        pixels = corrected(of["ssim"][*PIXELS, reading])[1]
+        for key in rows_of(feed):
+            permuted, random = corrected(of["ssim"][*key, reading])
+            cells = [method if key == PIXELS else "", key[0], *([published("ssim", method, key[0])] if theirs else [])]
+            cells += [number(random.value), number(permuted.excess), with_interval(random.excess, random.ci95_excess)]
+            cells.append("" if key == PIXELS else with_interval(*metrics.paired_difference(random, pixels)))
             body.append(cells)
-        parts = ("raw", "over permuted pixels", "over a random network", "minus pixels")
-        header = ["segments", "of", *(["published"] if theirs else [])]
-        show(f"{method}: SSIM", [*header, *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
+    ours = ("raw", "over permuted pixels", "over a random network", "the same minus pixels'")
+    heading(title_of(f"SSIM, {reading}", feed))
+    show(["method", "map", *(["published"] if theirs else []), *ours], body)
 
 
-def fidelities(found):
+def fidelities(found, feed):
     """muFidelity of the first network's maps, of the same with permuted pixels, and of its randomized model's."""
+    body = []
     for method, of in found.items():
-        body = []
-        for key in ROWS:
-            cells = [*key, published("mu_fidelity", method, key[0])]
+        for key in rows_of(feed):
+            cells = [method if key == PIXELS else "", key[0], published("mu_fidelity", method, key[0])]
             for reading in READINGS:
                 own, permuted, random = of["mu_fidelity"][*key, reading]
                 cells += [with_interval(*metrics.bootstrap_mean(own)), number(permuted.mean()), number(random.mean())]
             body.append(cells)
-        constant = with_interval(*metrics.bootstrap_mean(of["mu_fidelity"][*CONSTANT, "magnitude"][0]))
-        body.append([*CONSTANT, "", "", "", "", constant, "", ""])
-        parts = ("own map", "permuted pixels", "of a random network")
-        header = ["segments", "of", "published", *(f"{reading}: {part}" for reading in READINGS for part in parts)]
-        show(f"{method}: muFidelity", header, body)
+    constant = metrics.bootstrap_mean(next(iter(found.values()))["mu_fidelity"][*CONSTANT, "magnitude"][0])
+    body.append([CONSTANT[0], "", "", "", "", "", with_interval(*constant), "", ""])
+    parts = ("own map", "permuted pixels", "of a random network")
+    heading(title_of("muFidelity", feed))
+    show(["method", "map", "published", *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
 
 
-def generalizabilities(found):
+def generalizabilities(found, feed):
     """MeGe by the Euclidean distance, and what it is of maps that explain nothing."""
+    body = []
     for method, of in found.items():
-        body = []
-        for key in ROWS:
-            distances = [of["l2"][*key, reading].mean(dim=1) for reading in READINGS]
-            body.append([*key, *(number(1 / (1 + float(each))) for row in distances for each in row)])
-        parts = ("MeGe", "permuted pixels", "a random network")
-        show(f"{method}: MeGe", ["segments", "of", *(f"{reading}: {p}" for reading in READINGS for p in parts)], body)
+        for key in rows_of(feed):
+            distances = [float(each) for reading in READINGS for each in of["l2"][*key, reading].mean(dim=1)]
+            body.append([method if key == PIXELS else "", key[0], *(number(1 / (1 + each)) for each in distances)])
+    parts = ("MeGe", "permuted pixels", "with a random network")
+    heading(title_of("MeGe", feed))
+    show(["method", "map", *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
 
 
 def largeness(segments, found, pixels):
     """The sizes of segments beside what their maps have raw, of nulls, and over them, averaged over the methods."""
     body = []
-    for key in ROWS:
+    for key in dict.fromkeys(row for feed in FEEDS for row in rows_of(feed)):
         count, size = (pixels, 1.0) if key == PIXELS else segments[key].mean(dim=1).tolist()
         cells = [*key, f"{count:.0f}", f"{pixels / count:.0f}", f"{size:.0f}"]
         for reading in READINGS:
             of = [corrected(found[method]["ssim"][*key, reading])[1] for method in found]
             cells += [number(sum(getattr(each, what) for each in of) / len(of)) for what in ("value", "null", "excess")]
         body.append(cells)
-    parts = ("raw", "random network", "excess")
+    parts = ("raw", "random network", "over it")
     header = ["segments", "of", "number", "pixels per segment", "pixels of a pixel's segment"]
-    show("Size, mean SSIM", [*header, *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
+    heading("Size of segments, and SSIM, mean over methods")
+    show([*header, *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
 
 
-def ranks(found):
+def ranks(found, feed, reading):
     """The engines from the most alike maps to the least."""
-
-    def order(score):
-        return " > ".join(sorted(["pixels", *ENGINES], key=score, reverse=True))
-
     body = []
     for method, of in found.items():
-        values = dict(zip(["pixels", *ENGINES], PUBLISHED["ssim"].get(method, ()), strict=False))
-        body.append([method, "published", "", order(values.get)] if values else [method, "", "", "–"])
-        for feed in FEEDS:
-            for reading in READINGS:
-                rows = {name: of["ssim"][name, feed, reading] for name in ENGINES}
-                rows["pixels"] = of["ssim"][*PIXELS, reading]
-                random = {name: corrected(values)[1] for name, values in rows.items()}
-                body.append(["", f"{feed}, {reading}", "raw", order(lambda name, of=random: of[name].value)])
-                body.append(["", "", "over a random network", order(lambda name, of=random: of[name].excess)])
-    show("Order", ["method", "", "", "SSIM"], body)
+        random = {name: corrected(of["ssim"][name, key, reading])[1] for name, key in rows_of(feed)}
+        theirs = dict(zip(random, PUBLISHED["ssim"].get(method, ()), strict=False))
+        raw, over = ({name: getattr(each, what) for name, each in random.items()} for what in ("value", "excess"))
+        ordered = (" > ".join(sorted(of_one, key=of_one.get, reverse=True)) for of_one in (theirs, raw, over))
+        body.append([method, *ordered])
+    heading(title_of(f"Order by SSIM, {reading}", feed))
+    show(["method", "published", "raw", "over a random network"], body)
+
+
+def heading(text):
+    print(f"\n**{text}**")
 
 
 def of_cifar_published():
     body = [[number(value) for metric in PUBLISHED_CIFAR.values() for value in metric[row]] for row in range(4)]
-    show("Published, CIFAR-10", ["SSIM, pixels", "SSIM, superpixels", "MeGe, pixels", "MeGe, superpixels"], body)
+    heading("Published, CIFAR-10")
+    show(["SSIM, pixels", "SSIM, superpixels", "MeGe, pixels", "MeGe, superpixels"], body)
 
 
 def settings_of(options):
@@ -237,14 +226,17 @@ def main():
     segments, found = measure_all(study, networks, twins, chosen, options)
     print(f"\n{len(networks)} networks, {len(chosen)} images, {options.fidelity_images} of them for muFidelity")
     largeness(segments, found, study.data.held_out.batch([0])[0, 0].numel())
-    similarities(found, theirs=not options.cifar)
+    for feed in FEEDS:
+        for reading in READINGS:
+            similarities(found, feed, reading, theirs=not options.cifar)
+            if not options.cifar:
+                ranks(found, feed, reading)
+        if options.cifar:
+            generalizabilities(found, feed)
+        elif options.fidelity_images:
+            fidelities(found, feed)
     if options.cifar:
         of_cifar_published()
-        generalizabilities(found)
-    else:
-        ranks(found)
-    if options.fidelity_images:
-        fidelities(found)
 
 
 if __name__ == "__main__":
