@@ -53,7 +53,7 @@ def networks() -> list[nn.Module]:
 
 @pytest.fixture(scope="module")
 def options() -> Namespace:
-    return Namespace(method=["Saliency"], chunk=2, fidelity_images=1, draws=1)
+    return Namespace(method=["Saliency"], chunk=2, fidelity_images=2, draws=1)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,8 @@ def test_similarities_are_of_the_two_networks_and_of_each_with_the_random_one_of
 
 def test_a_constant_map_is_measured_beside_the_others(measured: Any, measuring: Any) -> None:
     found = measured[1]["Saliency"]["mu_fidelity"]
-    assert {values.shape for key, values in found.items() if key[:2] != measuring.CONSTANT} == {(3, 1)}
-    assert found[*measuring.CONSTANT, "magnitude"].shape == (1, 1)
+    assert {values.shape for key, values in found.items() if key[:2] != measuring.CONSTANT} == {(3, 2)}
+    assert found[*measuring.CONSTANT, "magnitude"].shape == (1, 2)
 
 
 def test_what_is_in_the_folder_is_not_measured_again(
@@ -137,17 +137,31 @@ def test_every_table_has_every_row(tables: Any, measured: Any, capsys: pytest.Ca
         tables.similarities(found, feed, "signed", theirs=True)
         tables.ranks(found, feed, "signed")
         tables.generalizabilities(found, feed)
+        tables.fidelities(found, feed)
     printed = capsys.readouterr().out
     for engine in tables.ENGINES:
         for feed in tables.FEEDS:
             assert len(re.findall(rf"\| {engine} *\| {feed} *\|", printed)) == 1
-        assert len(re.findall(rf"\| +\| {engine} *\|", printed)) == 2 * 2
+        assert len(re.findall(rf"\| +\| {engine} *\|", printed)) == 2 * 3
     # The published .564 of the watershed, beside what was measured of it on either.
     lines = [line for line in printed.splitlines() if ".564" in line]
     for line, feed in zip(lines, tables.FEEDS, strict=True):
         value = found["Saliency"]["ssim"]["compact watershed", feed, "signed"][0].mean().item()
         assert line.split("|")[4].strip() == tables.number(value)
     assert printed.count("compact watershed > Quickshift > Felzenszwalb > pixels > SLIC") >= 2
+
+
+def test_mu_fidelity_in_the_tables(tables: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two images; .1 and .5, with permuted pixels 0, of a random network .2; of a constant map .9 and .7."""
+    values = torch.tensor([[0.1, 0.5], [0.0, 0.0], [0.2, 0.2]]).double()
+    of = {(*key, reading): values for key in tables.rows_of("normalized") for reading in tables.READINGS}
+    of[*tables.CONSTANT, "magnitude"] = torch.tensor([[0.9, 0.7]]).double()
+    tables.fidelities({"SmoothGrad": {"mu_fidelity": of}}, "normalized")
+    lines = [[cell.strip() for cell in line.split("|")[2:-1]] for line in capsys.readouterr().out.splitlines()]
+    (pixels,) = (cells for cells in lines if cells[:1] == ["pixels"])
+    assert pixels[1:-1] == [".328", *2 * [".300 (.100 to .500)", ".000", ".200"]]
+    assert pixels[-1] == "−.500 (−.800 to −.200)"
+    assert lines[-1][5] == ".800 (.700 to .900)"
 
 
 def test_excess_and_mege_in_the_tables(tables: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,20 +95,22 @@ def similarities(found, feed, reading, theirs):
 
 
 def fidelities(found, feed):
-    """muFidelity of the first network's maps, of the same with permuted pixels, and of its randomized model's."""
-    body = []
+    """muFidelity of the first network's maps, beside three that explain nothing: a constant one is the third."""
+    body, constant = [], next(iter(found.values()))["mu_fidelity"][*CONSTANT, "magnitude"][0]
     for method, of in found.items():
         for key in rows_of(feed):
             cells = [method if key == PIXELS else "", key[0], published("mu_fidelity", method, key[0])]
             for reading in READINGS:
                 own, permuted, random = of["mu_fidelity"][*key, reading]
-                cells += [with_interval(*metrics.bootstrap_mean(own)), number(permuted.mean()), number(random.mean())]
+                cells.append(with_interval(*metrics.bootstrap_mean(own)))
+                cells += [number(float(each.mean())) for each in (permuted, random)]
+            cells.append(with_interval(*metrics.bootstrap_mean(own - constant)))  # of magnitudes, the last
             body.append(cells)
-    constant = metrics.bootstrap_mean(next(iter(found.values()))["mu_fidelity"][*CONSTANT, "magnitude"][0])
-    body.append([CONSTANT[0], "", "", "", "", "", with_interval(*constant), "", ""])
+    body.append([CONSTANT[0], *[""] * 5, with_interval(*metrics.bootstrap_mean(constant)), "", "", ""])
     parts = ("own map", "permuted pixels", "of a random network")
+    header = [f"{reading}: {part}" for reading in READINGS for part in parts]
     heading(title_of("muFidelity", feed))
-    show(["method", "map", "published", *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
+    show(["method", "map", "published", *header, "magnitude minus a constant map"], body)
 
 
 def generalizabilities(found, feed):
