@@ -4,18 +4,23 @@ import importlib
 import re
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from skimage.data import astronaut
 from skimage.segmentation import slic
+from skimage.transform import resize
+from sklearn.metrics import adjusted_rand_score
 from torch import nn
 
 from captum_superpixel import metrics, pool_segments
 from captum_superpixel._store import Store
 from captum_superpixel.attr.pixel_maps import attribute_views
+from captum_superpixel.masks import Felzenszwalb, Quickshift, SkimageSlic, Watershed
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.data import load_data
@@ -71,6 +76,21 @@ def test_engines_are_given_the_picture_and_the_same_normalized(measuring: Any) -
     for feed, fed in (("picture", image), ("normalized", normalized)):
         expected = slic(fed, n_segments=250, compactness=10, sigma=1, start_label=1)
         assert np.mean(found["SLIC", feed][1, 0].numpy() == expected) > 0.99
+
+
+def test_engines_on_the_picture_are_the_plain_generators_of_this_package(measuring: Any) -> None:
+    pictures = torch.from_numpy(resize(astronaut(), (96, 96)).transpose(2, 0, 1).astype(np.float32))[None]
+    found = measuring.segment(pictures, ((0.0,) * 3, (1.0,) * 3))
+    plain = {
+        "Felzenszwalb": Felzenszwalb(scale=100, sigma=0.5, min_size=50, plain=True),
+        "SLIC": SkimageSlic(n_segments=250, compactness=10, sigma=1, plain=True),
+        "Quickshift": Quickshift(kernel_size=3, max_dist=6, ratio=0.5),
+        "compact watershed": Watershed(n_segments=250, compactness=0.001, plain=True),
+    }
+    for engine, generator in plain.items():
+        labels = replace(generator, denormalize=(0, 1))(pictures)
+        # Other ids, and float32 in place of float64.
+        assert adjusted_rand_score(labels.flatten(), found[engine, "picture"].flatten()) > 0.98, engine
 
 
 def test_sizes_by_hand(measuring: Any) -> None:
