@@ -98,6 +98,11 @@ def test_sizes_by_hand(measuring: Any) -> None:
     assert measuring.sizes(labels).tolist() == [[2, 2], [(9 + 1) / 4, 2]]
 
 
+def test_the_map_of_sizes_by_hand(measuring: Any) -> None:
+    labels = torch.tensor([7, 7, 7, 7, 2, 0]).view(1, 1, 2, 3)
+    assert measuring.size_map(labels, 2)[0].tolist() == 2 * [[[0.5, 0.5, 0.5], [0.5, 1, 1]]]
+
+
 def test_maps_are_pooled_with_their_signs_or_by_their_magnitudes(measuring: Any) -> None:
     maps, labels = torch.tensor([[[[1.0, -3.0, 5.0]]]]), torch.tensor([[[[0, 0, 1]]]])
     assert measuring.pool(maps, labels, "signed").tolist() == [[[[-1, -1, 5]]]]
@@ -125,6 +130,8 @@ def test_similarities_are_of_the_two_networks_and_of_each_with_the_random_one_of
         torch.testing.assert_close(value, metrics.ssim(pooled[0], pooled[1])[0])
         both = metrics.ssim(pooled[0], pooled[3]) + metrics.ssim(pooled[1], pooled[2])
         torch.testing.assert_close(random, both[0] / 2)
+        alone = metrics.ssim(pooled[0], measuring.size_map(labels, 3))
+        torch.testing.assert_close(found["Saliency"]["size_map"][*row, reading][0, 2:], alone)
         mege = metrics.mege_reco(torch.stack(pooled[:2]), torch.ones(2, 1).bool(), distance="l2").mege
         assert 1 / (1 + found["Saliency"]["l2"][*row, reading][0, 2].item()) == pytest.approx(mege.item())
 

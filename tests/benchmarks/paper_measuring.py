@@ -57,6 +57,13 @@ def sizes(labels):
     return torch.tensor([[(count > 0).sum(), (count**2).sum() / count.sum()] for count in counts]).T
 
 
+def size_map(labels, channels):
+    """The map that shows one over the root of each segment's size, as the mean of noise does, and nothing else."""
+    roots = [torch.bincount(one.flatten().long()).clamp(min=1).double().rsqrt() for one in labels]
+    sizes = torch.stack([root[one.long()] for root, one in zip(roots, labels, strict=True)])
+    return sizes.expand(-1, channels, -1, -1)
+
+
 def pool(maps, labels, reading):
     """Average maps (N, C, H, W) in segments; without segments leave the values as they are."""
     if labels is None:
@@ -113,6 +120,8 @@ def measure(study, networks, twins, indices, prepared, method, draws):
             pooled = [pool(each, None if labels is None else labels.long(), reading) for each in maps]
             row = f"{key}\t{reading}"
             found["ssim"][row] = torch.stack([_similarity(pooled, compared[kind]) for kind in KINDS])
+            if labels is not None:
+                found["size_map"][row] = metrics.ssim(pooled[0], size_map(labels, pooled[0].shape[1]))[None]
             distances = distances_between_models(torch.stack(pooled), "l2")
             found["l2"][row] = torch.stack([_distance(distances, compared[kind]) for kind in KINDS])
             if drops is not None:

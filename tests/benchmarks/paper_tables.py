@@ -134,8 +134,10 @@ def largeness(segments, found, pixels):
         for reading in READINGS:
             of = [corrected(found[method]["ssim"][*key, reading])[1] for method in found]
             cells += [number(sum(getattr(each, what) for each in of) / len(of)) for what in ("value", "null", "excess")]
+            alone = [of["size_map"][*key, reading].mean() for of in found.values() if key != PIXELS]
+            cells.append(number(float(sum(alone) / len(alone))) if alone else "")
         body.append(cells)
-    parts = ("raw", "random network", "over it")
+    parts = ("raw", "random network", "over it", "with a map of sizes")
     header = ["segments", "of", "number", "pixels per segment", "pixels of a pixel's segment"]
     heading("Size of segments, and SSIM, mean over methods")
     show([*header, *(f"{reading}: {part}" for reading in READINGS for part in parts)], body)
