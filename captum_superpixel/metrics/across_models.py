@@ -1,21 +1,26 @@
 """How much maps of the same images vary over several models, and whether they differ more where models disagree."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._checks import checked_choice
 from captum_superpixel.metrics._maps import check_maps, widen
-from captum_superpixel.metrics.stability import centered_ranks, correlation, to_device
+from captum_superpixel.metrics.stability import centered_ranks, correlation, scaled_magnitudes, to_device
 
-__all__ = ["MegeReco", "across_model_variance", "mege_reco"]
+__all__ = ["Distance", "MegeReco", "across_model_variance", "distances_between_models", "mege_reco"]
+
+Distance: TypeAlias = Literal["spearman", "l2"]
 
 _LAYOUT = "M, N, C, H, W"
 _BLOCK = 2**22
 """Scores compared at a time, at most, in float64 (32 MiB), but never fewer than those of one image."""
+_PERCENTILE = 99.0
+"""Where maps are clipped before they are displayed, as ``ssim`` does."""
 
 
 class MegeReco(NamedTuple):
@@ -70,12 +75,14 @@ def across_model_variance(maps: Tensor) -> Tensor:
     return torch.cat([_relative_variance(widen(block)) for block in _blocks(_checked_models(maps))])
 
 
-def mege_reco(maps: Tensor, correct: Tensor, held_out: Tensor | None = None) -> MegeReco:
+def mege_reco(
+    maps: Tensor, correct: Tensor, held_out: Tensor | None = None, *, distance: Distance = "spearman"
+) -> MegeReco:
     r"""Mean generalizability (MeGe) and relative consistency (ReCo) of the maps of M models.
 
     The distance of two models' maps of one image is :math:`d = \sqrt{1 - |\rho|}`, with Spearman's
-    :math:`\rho` as in ``rank_correlation``. With :math:`D_=` the distances where both models are right and
-    :math:`D_{\neq}` those where exactly one is,
+    :math:`\rho` as in ``rank_correlation``, or the Euclidean distance of the maps as they are displayed. With
+    :math:`D_=` the distances where both models are right and :math:`D_{\neq}` those where exactly one is,
 
     .. math::
         \mathrm{MeGe} = \frac{1}{1 + \operatorname{mean} D_=}, \qquad
@@ -89,10 +96,13 @@ def mege_reco(maps: Tensor, correct: Tensor, held_out: Tensor | None = None) -> 
         correct: Boolean ``(M, N)``: whether model m classifies image n correctly.
         held_out: Integers ``(N,)`` from 0 to M - 1: the model that was trained without image n, which alone is then
             compared with each of the others. ``None`` compares all pairs of models.
+        distance: ``"spearman"``; or ``"l2"``: :math:`d = \|s - t\|_2` over all pixels, s and t being the magnitudes,
+            clipped at their 99th percentile and scaled to [0, 1] as in ``ssim``.
 
     Returns:
-        ``mege`` in [0.5, 1] and ``reco`` in [0, 1], two 0-d float64 tensors on the device of the maps. MeGe is NaN if
-        two models are never both right; ReCo if they never are, or if one never errs where the other is right.
+        ``mege`` in [0.5, 1], by ``"l2"`` in [1 / (1 + sqrt(H W)), 1], and ``reco`` in [0, 1], two 0-d float64 tensors
+        on the device of the maps. MeGe is NaN if two models are never both right; ReCo if they never are, or if one
+        never errs where the other is right.
 
     Raises:
         TypeError: If the maps are not a tensor of real numbers, ``correct`` not a boolean one, or ``held_out`` not one
@@ -111,9 +121,13 @@ def mege_reco(maps: Tensor, correct: Tensor, held_out: Tensor | None = None) -> 
         without an order, all zero or constant in magnitude, has correlation 0 and so distance 1. Ties are averaged;
         signs are without effect.
 
+        The Euclidean distance grows with the number of pixels, so MeGe by ``"l2"`` is of images of one size, and it
+        falls with the contrast of the maps whatever they show: two maps with few bright pixels are near to each other.
+
     References:
         T. Fel, D. Vigouroux, R. Cadène and T. Serre, "How Good is your Explanation? Algorithmic Stability Measures to
-        Assess the Quality of Explanations for Deep Neural Networks", WACV 2022, arXiv:2009.04521.
+        Assess the Quality of Explanations for Deep Neural Networks", WACV 2022, arXiv:2009.04521. That of S. Gong et
+        al., arXiv:2412.14509, is by the Euclidean distance; how they scale maps is not known, and this is a reading.
 
     Examples:
         >>> maps = torch.tensor([[0.0, 1, 2], [0, 1, 2], [1, 2, 1]]).reshape(3, 1, 1, 1, 3)
@@ -122,11 +136,12 @@ def mege_reco(maps: Tensor, correct: Tensor, held_out: Tensor | None = None) -> 
         MegeReco(mege=tensor(1., dtype=torch.float64), reco=tensor(1., dtype=torch.float64))
     """
     checked = _checked_models(maps)
+    checked_choice("distance", distance, get_args(Distance))
     models, images = checked.shape[:2]
     right = _checked_correct(correct, models, images)
     unseen = _checked_held_out(held_out, models, images)
     first, second = np.triu_indices(models, k=1)
-    distances = np.concatenate([_distances(block)[:, first, second] for block in _blocks(checked)])
+    distances = np.concatenate([_DISTANCES[distance](block)[:, first, second] for block in _blocks(checked)])
     compared = np.full(distances.shape, True)
     if unseen is not None:
         compared = (unseen[:, None] == first) | (unseen[:, None] == second)
@@ -136,6 +151,31 @@ def mege_reco(maps: Tensor, correct: Tensor, held_out: Tensor | None = None) -> 
     mege = 1 / (1 + agreeing.mean()) if agreeing.size else np.nan
     reco = _separation(agreeing, differing) if agreeing.size and differing.size else np.nan
     return MegeReco(*(to_device(np.array(value, dtype=np.float64), checked) for value in (mege, reco)))
+
+
+def distances_between_models(maps: Tensor, distance: Distance = "spearman") -> Tensor:
+    """The distances that :func:`mege_reco` is made of, image by image, between all pairs of models.
+
+    Args:
+        maps: Real scores ``(M, N, C, H, W)`` of N images from M models, M at least 2, of any real dtype.
+        distance: ``"spearman"`` or ``"l2"``.
+
+    Returns:
+        ``(N, M, M)`` float64 on the device of the maps.
+
+    Raises:
+        TypeError: If the maps are not a tensor of real numbers.
+        ValueError: If they have another shape, come from one model, or hold NaN or infinity, or the distance is
+            unknown.
+
+    Examples:
+        >>> maps = torch.tensor([[0.0, 1, 2], [4, 2, 0], [0, 2, 0]]).reshape(3, 1, 1, 1, 3)
+        >>> distances_between_models(maps)[0, 0]
+        tensor([0., 0., 1.], dtype=torch.float64)
+    """
+    checked = _checked_models(maps)
+    measure = _DISTANCES[checked_choice("distance", distance, get_args(Distance))]
+    return to_device(np.concatenate([measure(block) for block in _blocks(checked)]), checked)
 
 
 def _checked_models(maps: object) -> Tensor:
@@ -194,13 +234,29 @@ def _relative_variance(maps: Tensor) -> Tensor:
     return spread / rows.mean(dim=0).square().sum(dim=1)
 
 
-def _distances(maps: Tensor) -> NDArray[np.float64]:
+def _rank_distances(maps: Tensor) -> NDArray[np.float64]:
     """Compute sqrt(1 - abs(Spearman)) of all pairs of models: ``(M, N, C, H, W)`` to ``(N, M, M)``."""
     ranks = centered_ranks(maps.transpose(0, 1))
     products = ranks @ ranks.transpose(0, 2, 1)
     squares = np.diagonal(products, axis1=1, axis2=2)
     distances: NDArray[np.float64] = np.sqrt(1 - np.abs(correlation(products, squares[:, :, None], squares[:, None])))
     return distances
+
+
+def _euclidean_distances(maps: Tensor) -> NDArray[np.float64]:
+    """Compute the Euclidean distances of maps as displayed, of all pairs of models, as above."""
+    rows = np.stack([scaled_magnitudes(of_model, _PERCENTILE) for of_model in maps], axis=1)
+    rows = rows.reshape(*rows.shape[:2], -1)
+    distances: NDArray[np.float64] = np.stack(
+        [np.linalg.norm(rows - row[:, None], axis=2) for row in rows.swapaxes(0, 1)], axis=1
+    )
+    return distances
+
+
+_DISTANCES: dict[str, Callable[[Tensor], NDArray[np.float64]]] = {
+    "spearman": _rank_distances,
+    "l2": _euclidean_distances,
+}
 
 
 def _separation(near: NDArray[np.float64], far: NDArray[np.float64]) -> float:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel._segment_sums import segment_sums
+from captum_superpixel._untyped import rankdata
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
 from captum_superpixel.metrics._maps import widen
 from captum_superpixel.metrics._removal import Baselines, background, number_regions
 from captum_superpixel.metrics.bootstrap import check_generator
 
-__all__ = ["SubsetDrops", "drops_of_subsets", "mu_fidelity"]
+__all__ = ["Correlation", "SubsetDrops", "SubsetSizes", "drops_of_subsets", "mu_fidelity"]
+
+Correlation: TypeAlias = Literal["pearson", "spearman"]
+SubsetSizes: TypeAlias = Literal["equal", "random"]
 
 _FEWEST_SUBSETS = 3
 """Two points lie on a line whatever they are: their correlation says nothing."""
@@ -35,6 +39,8 @@ def mu_fidelity(
     baselines: Baselines = "blur",
     subset_share: float = 0.2,
     n_subsets: int = 200,
+    subset_sizes: SubsetSizes = "equal",
+    correlation: Correlation = "pearson",
     generator: torch.Generator | None = None,
     softmax: bool = True,
     additional_forward_args: object = None,
@@ -45,8 +51,8 @@ def mu_fidelity(
 
     .. math:: \mu_F = \operatorname{corr}_{S : |S| = k} \Big( \sum_{i \in S} a_i, \; f(x) - f(x_{S \to b}) \Big),
 
-    Pearson's, where the k features of S take the values of the baseline b at once. Features are pixels, all channels
-    together, or the segments of a mask.
+    Pearson's (or Spearman's), where the k features of S take the values of the baseline b at once. Features are pixels,
+    all channels together, or the segments of a mask.
 
     The map enters by its values, not by its order alone, and is **signed**: attributions are summed over the channels,
     and over the pixels of a segment. For magnitudes pass ``attributions.abs()``.
@@ -67,6 +73,9 @@ def mu_fidelity(
             one feature goes and one stays.
         n_subsets: How many subsets are drawn, at least 3, each of which costs a pass per image. The standard error of
             a correlation near 0 is about ``1 / sqrt(n_subsets)``, for each image.
+        subset_sizes: ``"equal"``: every subset has k features. ``"random"``: each feature is in a subset with
+            probability ``subset_share``, whatever the others are, so that sizes vary around k; a subset may be empty.
+        correlation: ``"pearson"``, or ``"spearman"``, Pearson's of the ranks, ties averaged.
         generator: Source of the subsets, on any device; None: a fresh one of seed 0, so that calls repeat.
         softmax: Score the softmax probability of the target; False: the output as it is.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
@@ -100,7 +109,10 @@ def mu_fidelity(
         by the number of elements of each segment first, so that sums over pixels and channels count the effect once.
 
         Xplique's metric of this name is Spearman's correlation over subsets of a 9 x 9 grid whose sizes vary around
-        20 %, of outputs without a softmax, and has 0 for NaN.
+        20 %, of outputs without a softmax, and has 0 for NaN: ``feature_mask=Grid(81)(inputs)``, ``baselines="zero"``,
+        ``subset_sizes="random"``, ``correlation="spearman"``, ``softmax=False``, and ``nan_to_num`` of the result.
+        Where sizes vary, the sum of a map without signs grows with the size of the subset, and so does the drop, as a
+        rule: even a constant map then has a correlation. Equal sizes take that part away.
 
     References:
         Bhatt, Weller, Moura, "Evaluating and Aggregating Feature-based Model Explanations", IJCAI 2020,
@@ -119,6 +131,7 @@ def mu_fidelity(
     """
     inputs = check_images("inputs", inputs)
     scores = check_scores(attributions, inputs)
+    checked_choice("correlation", correlation, get_args(Correlation))
     drops = drops_of_subsets(
         forward_func,
         inputs,
@@ -127,13 +140,14 @@ def mu_fidelity(
         baselines=baselines,
         subset_share=subset_share,
         n_subsets=n_subsets,
+        subset_sizes=subset_sizes,
         generator=generator,
         softmax=softmax,
         additional_forward_args=additional_forward_args,
         batch_size=batch_size,
         show_progress=show_progress,
     )
-    return drops.correlate(scores[:, None])
+    return drops.correlate(scores[:, None], correlation)
 
 
 class SubsetDrops(NamedTuple):
@@ -151,7 +165,7 @@ class SubsetDrops(NamedTuple):
     kinds: Tensor
     left: Tensor
 
-    def correlate(self, attributions: Tensor) -> Tensor:
+    def correlate(self, attributions: Tensor, correlation: Correlation = "pearson") -> Tensor:
         """Give muFidelity ``(N,)`` of maps ``(N, C, H, W)`` of the same images."""
         scores = widen(attributions).sum(dim=1).flatten(1)
         features = segment_sums(scores[:, None], self.labels[:, None], self.subsets.shape[2])[:, 0]
@@ -159,7 +173,8 @@ class SubsetDrops(NamedTuple):
         sums = torch.stack([self.subsets[kind].to(row.dtype) @ row for kind, row in rows])
         # The drop f(x) - f(x without S) differs from -f(x without S) by the same number for all S: no correlation
         # sees it.
-        return _correlation(sums, -self.left.to(sums.device))
+        drops = -self.left.to(sums.device)
+        return _correlation(sums, drops) if correlation == "pearson" else _rank_correlation(sums, drops)
 
 
 def drops_of_subsets(
@@ -171,6 +186,7 @@ def drops_of_subsets(
     baselines: Baselines = "blur",
     subset_share: float = 0.2,
     n_subsets: int,
+    subset_sizes: SubsetSizes = "equal",
     generator: torch.Generator | None,
     softmax: bool,
     additional_forward_args: object = None,
@@ -183,7 +199,7 @@ def drops_of_subsets(
     """
     labels = _labels(feature_mask, inputs)
     replacement = background(baselines, inputs)
-    subsets, kinds = _draw_subsets(labels, subset_share, n_subsets, generator)
+    subsets, kinds = _draw_subsets(labels, subset_share, n_subsets, subset_sizes, generator)
     owners, places = torch.cartesian_prod(torch.arange(len(inputs)), torch.arange(subsets.shape[1])).T
 
     def perturb(rows: Tensor) -> Tensor:
@@ -216,7 +232,7 @@ def _labels(feature_mask: MaskLike | None, inputs: Tensor) -> Tensor:
 
 
 def _draw_subsets(
-    labels: Tensor, subset_share: object, n_subsets: object, generator: torch.Generator | None
+    labels: Tensor, subset_share: object, n_subsets: object, sizes: object, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """Draw subsets of features for each number of features that an image of labels ``(N, L)`` has.
 
@@ -231,6 +247,7 @@ def _draw_subsets(
             "percentage, divide by 100)"
         )
     n_subsets = checked_integer("n_subsets", n_subsets, minimum=_FEWEST_SUBSETS)
+    checked_choice("subset_sizes", sizes, get_args(SubsetSizes))
     generator = check_generator(generator)
     numbers, kinds = torch.unique(labels.amax(dim=1) + 1, return_inverse=True)
     most = int(numbers.max())
@@ -239,6 +256,9 @@ def _draw_subsets(
     keys = torch.stack([draw[:most] for draw in draws]).to(labels.device)
     subsets = torch.zeros((len(numbers), n_subsets, most), dtype=torch.bool, device=labels.device)
     for subset, number in zip(subsets, numbers.tolist(), strict=True):
+        if sizes == "random":
+            subset[:, :number] = keys[:, :number] < share
+            continue
         size = min(max(round(share * number), 1), number - 1)
         subset.scatter_(1, keys[:, :number].argsort(dim=1, stable=True)[:, :size], True)
     return subsets, kinds
@@ -248,6 +268,24 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
     """Pearson's correlation of each row of ``(N, R)`` with that of another: ``(N,)``, NaN where one is constant."""
     product = _standardized(first) * _standardized(second)
     return product.sum(dim=1).clamp(-1, 1)
+
+
+def _rank_correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Spearman's correlation of each row of ``(N, R)`` with that of another: ``(N,)``, NaN where one is constant."""
+    return _correlation(*(_ranks(values) for values in (first, second)))
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Rank each row of ``(N, R)``, ties averaged; numbers that differ by rounding are ties."""
+    # Sums of the same map over subsets that ought to be equal differ in their last digits, which ranks would magnify.
+    largest = values.abs().amax(dim=1, keepdim=True)
+    units = _PRECISION * largest.where(largest > 0, 1)
+    ranks = rankdata((values / units).round().cpu().numpy(), axis=1)
+    # A row that is constant to that precision may lie on both sides of where it is rounded.
+    constant = values.amax(dim=1, keepdim=True) - values.amin(dim=1, keepdim=True) <= units
+    # NaN of the model's outputs stays: no rank says anything of that image.
+    unranked = constant | values.isnan().any(dim=1, keepdim=True)
+    return torch.as_tensor(ranks).to(values).masked_fill(unranked, torch.nan)
 
 
 def _standardized(values: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
             f"the maps are {height} x {width} pixels, smaller than the window of {window} x {window} that "
             f"sigma={sigma} needs: pass larger maps or a smaller sigma"
         )
-    scaled_a, scaled_b = _scaled(first, percentile), _scaled(second, percentile)
+    scaled_a, scaled_b = (scaled_magnitudes(maps, percentile) for maps in (first, second))
     values = [
         structural_similarity(a, b, data_range=1.0, gaussian_weights=True, sigma=sigma, use_sample_covariance=False)
         for a, b in zip(scaled_a, scaled_b, strict=True)
@@ -280,7 +280,7 @@ def to_device(values: Floats, maps: Tensor) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float32 if maps.device.type == "mps" else None, device=maps.device)
 
 
-def _scaled(maps: Tensor, percentile: float) -> Floats:
+def scaled_magnitudes(maps: Tensor, percentile: float) -> Floats:
     """Clip the magnitudes of maps ``(N, C, H, W)`` at a percentile and scale them to [0, 1]: ``(N, H, W)``."""
     scores = magnitudes(maps).cpu().numpy().astype(np.float64, copy=False)
     low = scores.min(axis=(1, 2), keepdims=True)

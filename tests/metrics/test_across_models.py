@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 from torch import Tensor
 
 from captum_superpixel.metrics import across_models
-from captum_superpixel.metrics.across_models import across_model_variance, mege_reco
+from captum_superpixel.metrics.across_models import across_model_variance, distances_between_models, mege_reco
 from captum_superpixel.pooling import pool_segments
 
 Draw = Callable[..., Tensor]
@@ -231,7 +231,58 @@ def test_two_models_without_folds_are_two_models_with_either_fold(random: Draw) 
     assert mege_reco(maps, correct) == mege_reco(maps, correct, torch.arange(8, dtype=torch.uint8) % 2)
 
 
+# MeGe by the Euclidean distance
+
+
+def test_mege_by_the_euclidean_distance_by_hand() -> None:
+    # As displayed, from 0 to 1: (0, 0, 1), the same again, and (0, 1, 1), a distance of 1 from both.
+    maps = torch.cat([columns([0, 0, 1]), columns([2, 2, -7]), columns([0, 3, 3])])
+    every = torch.ones(3, 1).bool()
+    assert distances_between_models(maps, "l2")[0].tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+    assert mege_reco(maps[:2], every[:2], distance="l2").mege.item() == 1
+    assert mege_reco(maps[1:], every[1:], distance="l2").mege.item() == 0.5
+    assert mege_reco(maps, every, distance="l2").mege.item() == pytest.approx(1 / (1 + 2 / 3))
+    # Models 0 and 1 are right and near, 2 is wrong and far from both.
+    assert tuple(mege_reco(maps, torch.tensor([[1], [1], [0]]).bool(), distance="l2")) == (1, 1)
+
+
+def test_the_euclidean_distance_against_numpy(monkeypatch: pytest.MonkeyPatch, random: Draw) -> None:
+    maps, correct = random(3, 5, 2, 6, 7), torch.ones(3, 5).bool()
+    sums = maps.abs().sum(dim=2).numpy()
+    low, high = sums.min(axis=(2, 3), keepdims=True), np.percentile(sums, 99, axis=(2, 3), keepdims=True)
+    shown = (sums.clip(max=high) - low) / (high - low)
+    expected = np.sqrt(((shown[:, None] - shown[None]) ** 2).sum(axis=(3, 4))).transpose(2, 0, 1)
+    found = distances_between_models(maps, "l2")
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
+    upper = expected[:, *np.triu_indices(3, k=1)]
+    assert mege_reco(maps, correct, distance="l2").mege.item() == pytest.approx(1 / (1 + upper.mean()))
+    monkeypatch.setattr(across_models, "_BLOCK", 1)
+    np.testing.assert_allclose(distances_between_models(maps, "l2").numpy(), expected, atol=1e-12)
+
+
+def test_the_largest_distance_is_the_root_of_the_number_of_pixels() -> None:
+    maps = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).reshape(2, 1, 1, 1, 2).expand(2, 1, 1, 8, 2)
+    assert distances_between_models(maps, "l2")[0, 0, 1].item() == pytest.approx(math.sqrt(16))
+
+
+def test_distances_are_those_of_ranks_unless_said_otherwise(random: Draw) -> None:
+    maps = random(3, 4, 2, 5, 5)
+    by_rank = distances_between_models(maps)
+    assert torch.equal(by_rank, distances_between_models(maps, "spearman"))
+    for n in range(4):
+        one, other = (maps[m, n].abs().sum(dim=0).flatten().numpy() for m in (0, 2))
+        assert by_rank[n, 0, 2].item() == pytest.approx(math.sqrt(1 - abs(spearmanr(one, other).statistic)))
+
+
 # Bad input
+
+
+def test_unknown_distances(random: Draw) -> None:
+    maps, correct = random(2, 4, 3, 5, 5), torch.ones(2, 4).bool()
+    for call in (distances_between_models, lambda maps, distance: mege_reco(maps, correct, distance=distance)):
+        with pytest.raises(ValueError, match="distance='l1' is unknown: choose one of 'spearman', 'l2'"):
+            call(maps, distance="l1")
 
 
 def test_maps_that_are_not_those_of_several_models(random: Draw) -> None:

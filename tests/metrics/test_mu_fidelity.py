@@ -2,19 +2,22 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, spearmanr
 from torch import Tensor, nn
 
+from captum_superpixel.masks import Grid
 from captum_superpixel.metrics._removal import background
-from captum_superpixel.metrics.mu_fidelity import mu_fidelity
+from captum_superpixel.metrics.mu_fidelity import Correlation, mu_fidelity
 
 Draw = Callable[..., Tensor]
 
 HEIGHT, WIDTH = 10, 8
+metric = mu_fidelity
 
 
 class Linear:
@@ -101,6 +104,79 @@ def test_against_numpy_and_scipy(net: nn.Module, images: Tensor, masks: Tensor, 
             replaced = np.where(np.isin(ids, chosen), np.float32(-1), picture[n])
             lost.append(score(picture[n], labels[n]) - score(replaced, labels[n]))
         assert values[n].item() == pytest.approx(pearsonr(given, lost).statistic, abs=1e-4)
+
+
+def test_as_xplique_has_it_against_numpy_and_scipy(random: Draw) -> None:
+    """Cells of a grid, each in a subset by itself; the ranks of the logit's drop and of the sum of the map."""
+    images, maps, weights = random(3, 2, 9, 9), random(3, 2, 9, 9, seed=1), random(2, 9, 9, seed=2)
+    cells = Grid(9)(images)
+    shown: list[Tensor] = []
+
+    def model(pictures: Tensor) -> Tensor:
+        shown.append(pictures)
+        return (pictures * weights).sum(dim=(1, 2, 3)).div(12).tanh()
+
+    values = mu_fidelity(
+        model,
+        images,
+        maps.round(),  # with ties
+        feature_mask=cells,
+        baselines="zero",
+        subset_sizes="random",
+        n_subsets=50,
+        correlation="spearman",
+        softmax=False,
+    )
+    gone = (torch.cat(shown) == 0).all(dim=1).reshape(3, 50, 9, 9)
+    assert len(gone[0].sum(dim=(1, 2)).unique()) > 2
+    for n in range(3):
+        given = (maps[n].round() * gone[n][:, None]).sum(dim=(1, 2, 3))
+        lost = torch.stack([model(images[n : n + 1])[0] - model((images[n] * ~each)[None])[0] for each in gone[n]])
+        assert values[n].item() == pytest.approx(spearmanr(given, lost.numpy().round(12)).statistic, abs=1e-9)
+
+
+def test_ranks_see_the_order_alone(linear: Linear, inputs: Tensor) -> None:
+    contributions = linear.weights * inputs
+    options = {"baselines": "zero", "softmax": False}
+
+    def steep(images: Tensor) -> Tensor:
+        return (linear(images) / 4).exp()
+
+    by_rank = mu_fidelity(steep, inputs, contributions, correlation="spearman", **options)
+    torch.testing.assert_close(by_rank, torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-3)
+    assert (mu_fidelity(steep, inputs, contributions, **options) < 0.98).all()
+
+
+def test_features_are_drawn_one_by_one_where_sizes_are_random(linear: Linear, inputs: Tensor, maps: Tensor) -> None:
+    options = {"softmax": False, "baselines": "zero", "subset_sizes": "random"}
+    mu_fidelity(linear, inputs[:1], maps[:1], subset_share=0.3, n_subsets=2000, **options)
+    changed = linear.changed().flatten(1).double()
+    sizes = changed.sum(dim=1)
+    # 80 pixels: a mean of 24 and a variance of 16.8, whose standard errors over 2000 subsets are .09 and .53.
+    assert sizes.mean().item() == pytest.approx(24, abs=0.4)
+    assert sizes.var().item() == pytest.approx(16.8, abs=2.5)
+    assert (changed.mean(dim=0) - 0.3).abs().max() < 0.05
+
+
+def test_a_constant_map_counts_the_features_where_sizes_are_random(inputs: Tensor) -> None:
+    """Each pixel adds 1 to the output: what is lost is their number."""
+    ones = torch.ones_like(inputs[:, :1])
+    options = {"softmax": False, "baselines": "zero", "subset_sizes": "random"}
+    for correlation in ("pearson", "spearman"):
+        value = mu_fidelity(lambda x: x.sum(dim=(1, 2, 3)), ones, ones, correlation=correlation, **options)
+        torch.testing.assert_close(value, torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-9)
+        # Among subsets of equal size it does not tell one from another.
+        equal = mu_fidelity(
+            lambda x: x.exp().sum(dim=(1, 2, 3)), ones, 0.1 * ones, correlation=correlation, softmax=False
+        )
+        assert equal.isnan().all()
+
+
+def test_random_sizes_in_a_batch_are_those_of_the_images_one_by_one(linear: Linear, inputs: Tensor, maps, mask) -> None:
+    options = {"softmax": False, "subset_sizes": "random", "correlation": "spearman"}
+    together = mu_fidelity(linear, inputs, maps, feature_mask=mask, **options)
+    alone = [mu_fidelity(linear, inputs[n : n + 1], maps[n : n + 1], feature_mask=mask[n], **options) for n in range(4)]
+    torch.testing.assert_close(torch.cat(alone), together, rtol=0, atol=1e-12)
 
 
 def test_many_subsets_come_close_to_all_of_them(random: Draw) -> None:
@@ -193,7 +269,11 @@ def test_scale_and_channels_change_nothing_and_signs_do(linear: Linear, inputs: 
     assert not torch.isclose(mu_fidelity(linear, inputs, maps.abs(), softmax=False), value).any()
 
 
-def test_a_constant_side_has_no_correlation(linear: Linear, inputs: Tensor, maps: Tensor, mask: Tensor) -> None:
+@pytest.mark.parametrize("correlation", ["pearson", "spearman"])
+def test_a_constant_side_has_no_correlation(
+    linear: Linear, inputs: Tensor, maps: Tensor, mask: Tensor, correlation: Correlation
+) -> None:
+    mu_fidelity = partial(metric, correlation=correlation)
     constant = torch.tensor([0.0, 0.1, -3.0, 1e30]).reshape(4, 1, 1, 1).expand(4, 1, HEIGHT, WIDTH)
     assert mu_fidelity(linear, inputs, constant, softmax=False).isnan().all()
     # Segments of different sizes sum up to different numbers, even of a constant map.
@@ -204,8 +284,10 @@ def test_a_constant_side_has_no_correlation(linear: Linear, inputs: Tensor, maps
     assert mu_fidelity(linear, inputs, maps, softmax=False).isnan().all()
 
 
-def test_rounding_is_no_signal(net: nn.Module, images: Tensor, random: Draw) -> None:
+@pytest.mark.parametrize("correlation", ["pearson", "spearman"])
+def test_rounding_is_no_signal(net: nn.Module, images: Tensor, random: Draw, correlation: Correlation) -> None:
     """The outputs for one image differ in their last digits from one size of the batch to another."""
+    mu_fidelity = partial(metric, correlation=correlation)
     outcomes = iter([0.0, 1e-7] * 100)
 
     def model(pictures: Tensor) -> Tensor:
@@ -216,7 +298,11 @@ def test_rounding_is_no_signal(net: nn.Module, images: Tensor, random: Draw) -> 
     assert mu_fidelity(net, images, maps, 1, baselines=images.detach(), batch_size=3).isnan().all()
 
 
-def test_nan_of_the_model_stays_with_its_image(linear: Linear, inputs: Tensor, maps: Tensor) -> None:
+@pytest.mark.parametrize("correlation", ["pearson", "spearman"])
+def test_nan_of_the_model_stays_with_its_image(
+    linear: Linear, inputs: Tensor, maps: Tensor, correlation: Correlation
+) -> None:
+    mu_fidelity = partial(metric, correlation=correlation)
     inputs[2, 0, 0, 0] = 1e4
 
     def model(pictures: Tensor) -> Tensor:
@@ -286,6 +372,8 @@ def test_dtypes(dtype: torch.dtype, inputs: Tensor, maps: Tensor) -> None:
         ({"subset_share": 20}, r"subset_share must be below 1, but 20 was passed"),
         ({"subset_share": float("nan")}, r"subset_share must be finite .* nan was passed"),
         ({"n_subsets": 2}, r"n_subsets must be at least 3, but 2 was passed"),
+        ({"subset_sizes": "equals"}, r"subset_sizes='equals' is unknown: choose one of 'equal', 'random'"),
+        ({"correlation": "kendall"}, r"correlation='kendall' is unknown: choose one of 'pearson', 'spearman'"),
         ({"batch_size": 0}, r"batch_size must be at least 1, but 0 was passed"),
         ({"baselines": "black"}, r"baselines='black' is unknown"),
         ({"feature_mask": torch.zeros(3, 1, 10, 8, dtype=torch.long)}, r"feature_mask of shape \(3, 1, 10, 8\)"),
