@@ -4,9 +4,10 @@
     python tests/benchmarks/bsds.py --root bsds500 --images 60 --segments 50 100 200 400 800 --out bsds
 
 ``--root`` holds the Berkeley Segmentation Data Set as it is distributed: images/test/NAME.jpg and
-groundTruth/test/NAME.mat. Every image is compared with each of its human segmentations, and the results are averaged. What
-``--out`` has of an image is not measured again, and the tables are of the images of which it has every engine: remove it
-when an engine has changed. Times are those of the CPU, on one thread, one image at a time, conversions of color included.
+groundTruth/test/NAME.mat. Every image is compared with each of its human segmentations, and the results are averaged.
+What ``--out`` has of an image is not measured again, and the tables are of the images of which it has every engine:
+remove it when an engine has changed. Times are those of the CPU, on one thread, one image at a time, conversions of
+color included.
 """
 
 from __future__ import annotations
