@@ -92,6 +92,10 @@ ENGINES: dict[str, OneImage] = {
 }
 
 
+Results = dict[str, list[dict[str, float]]]
+"""From an engine to its measures of each image."""
+
+
 class Photograph:
     """A photograph of the data set, and the segmentations that people have drawn of it."""
 
@@ -139,12 +143,14 @@ def measure_image(root: Path, split: str, name: str, engines: Sequence[str], cou
         temporary.write_text(json.dumps(results, indent=1))
 
 
-def read_results(folder: Path, engines: Sequence[str], count: int) -> dict[str, list[dict[str, float]]]:
-    """Read the measures of the images of which every engine was measured, one list per engine."""
+def read_results(folder: Path, engines: Sequence[str], counts: Sequence[int]) -> dict[int, Results]:
+    """Read the measures of the images that have every engine at each of these numbers of segments."""
     images = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    keys = {engine: f"{engine}, {count}" for engine in engines}
-    complete = [image for image in images if all(key in image for key in keys.values())]
-    return {engine: [image[key] for image in complete] for engine, key in keys.items()}
+    keys = {count: {engine: f"{engine}, {count}" for engine in engines} for count in counts}
+    complete = [image for image in images if all(key in image for row in keys.values() for key in row.values())]
+    return {
+        count: {engine: [image[key] for image in complete] for engine, key in keys[count].items()} for count in counts
+    }
 
 
 def brief(value: float) -> str:
@@ -157,7 +163,7 @@ def averages(results: list[dict[str, float]]) -> dict[str, float]:
     return {key: mean(result[key] for result in results) for key in ("segments", *MEASURES)}
 
 
-def print_table(results: dict[str, list[dict[str, float]]], count: int) -> None:
+def print_table(results: Results, count: int) -> None:
     """Print the means over images as a Markdown table."""
     rows = []
     for engine, measured in results.items():
@@ -167,7 +173,7 @@ def print_table(results: dict[str, list[dict[str, float]]], count: int) -> None:
     print(tabulate(rows, ["engine", "segments", *MEASURES.values()], tablefmt="github", disable_numparse=True))
 
 
-def print_differences(results: dict[str, list[dict[str, float]]], first: str, second: str) -> None:
+def print_differences(results: Results, first: str, second: str) -> None:
     """Print the mean difference of two engines over images for every measure, with a 95 % interval by the bootstrap."""
     print(f"\n{first} less {second}\n")
     for key, title in MEASURES.items():
@@ -178,13 +184,13 @@ def print_differences(results: dict[str, list[dict[str, float]]], first: str, se
 
 
 def draw_curves(folder: Path, engines: Sequence[str], counts: Sequence[int], path: Path) -> None:
-    """Draw every measure over the number of segments obtained."""
+    """Draw every measure over the number of segments obtained, of the images that have all of these numbers."""
     mpl.use("agg")
     figure, panels = plt.subplots(2, 4, figsize=(15, 7.5), layout="constrained")
-    found = [read_results(folder, engines, count) for count in counts]
+    found = read_results(folder, engines, counts).values()
     for number, engine in enumerate(engines):
-        points = [averages(results[engine]) for results in found if results[engine]]
-        style = {"linewidth": 2.2} if engine.startswith("Slic") else {"linewidth": 1.1, "alpha": 0.9}
+        points = [averages(results[engine]) for results in found]
+        style = {"linewidth": 2.4, "zorder": 3} if engine.startswith("Slic") else {"linewidth": 1.1}
         for panel, (key, title) in zip(panels.flat, MEASURES.items(), strict=False):
             panel.plot(
                 [point["segments"] for point in points],
@@ -236,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     versions += [f"{name} {importlib.metadata.version(name)}" for name in sorted(packages)]
     print(f"{', '.join([*versions, f'Python {platform.python_version()}'])}; tolerance {TOLERANCE} pixels")
     for count in options.segments:
-        results = read_results(kept, engines, count)
+        results = read_results(kept, engines, [count])[count]
         print_table(results, count)
         if {"Slic", "SkimageSlic"} <= results.keys() and len(results["Slic"]) > 1:
             print_differences(results, "Slic", "SkimageSlic")

@@ -22,7 +22,7 @@ OneImage = Callable[[NDArray[Any], int], Labels]
 """From an image ``(H, W, 3)`` in [0, 1] and the number of segments asked for to labels ``(H, W)``."""
 
 
-class Optional(NamedTuple):
+class OptionalEngine(NamedTuple):
     """An engine, and the module and the package without which it cannot run."""
 
     module: str
@@ -38,7 +38,7 @@ def find_module(name: str) -> ModuleType | None:
         return None
 
 
-def is_installed(engine: Optional) -> bool:
+def is_installed(engine: OptionalEngine) -> bool:
     """Tell whether an engine can run here."""
     return find_module(engine.module) is not None
 
@@ -102,9 +102,9 @@ def scikit_image(image: NDArray[Any], n_segments: int, *, zero: bool = False) ->
 
 OPTIONAL = {
     **{
-        f"OpenCV {kind}": Optional("cv2.ximgproc", "opencv-contrib-python-headless", partial(opencv, kind))
+        f"OpenCV {kind}": OptionalEngine("cv2.ximgproc", "opencv-contrib-python-headless", partial(opencv, kind))
         for kind in ("SEEDS", "SLIC", "SLICO", "LSC")
     },
-    "SimpleITK SLIC": Optional("SimpleITK", "simpleitk", simpleitk),
-    "fast-slic": Optional("fast_slic.avx2", "fast-slic", fast_slic),
+    "SimpleITK SLIC": OptionalEngine("SimpleITK", "simpleitk", simpleitk),
+    "fast-slic": OptionalEngine("fast_slic.avx2", "fast-slic", fast_slic),
 }
