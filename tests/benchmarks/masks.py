@@ -1,14 +1,13 @@
 """Speed and quality of the mask generators, beside scikit-image and a Saliency pass, as ratios within one process.
 
-Run it as ``python tests/benchmarks/masks.py``. It prints Markdown tables. If an OpenCV with ximgproc
-(opencv-contrib-python-headless) or fast-slic is installed, their engines get rows too.
+Run it as ``python tests/benchmarks/masks.py``. It prints Markdown tables. The engines of other libraries that are
+installed get rows too (see ``other_engines.py``).
 """
 
 from __future__ import annotations
 
 import argparse
 import cProfile
-import importlib
 import importlib.metadata
 import mmap
 import platform
@@ -20,7 +19,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,9 @@ import skimage
 import torch
 from captum.attr import Saliency
 from numpy.typing import NDArray
+from other_engines import OPTIONAL, is_installed
 from scipy.ndimage import binary_dilation
+from segment_quality import compactness, explained_variation
 from skimage import data
 from skimage.color import rgb2lab
 from skimage.io import imread
@@ -63,56 +63,18 @@ def load_photographs(size: int, count: int | None = None) -> Tensor:
     return torch.from_numpy(np.stack(images)).float().movedim(-1, 1).contiguous()
 
 
-def find_module(name: str) -> ModuleType | None:
-    """Import an optional module."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
 def for_arrays(function: Callable[[NDArray[Any]], Labels]) -> Engine:
     """Make an engine for batches of one that takes one image ``(H, W, 3)`` in [0, 1]."""
     return lambda images: [function(image) for image in images.cpu().movedim(1, -1).contiguous().numpy()]
 
 
-def opencv_superpixels(kind: str, image: NDArray[Any], n_segments: int) -> Labels:
-    """Segment by OpenCV: SEEDS, SLICO or LSC, with their segments made connected where there is a way."""
-    cv2: Any = importlib.import_module("cv2")
-    pixels = cv2.cvtColor((image * 255).round().astype(np.uint8), cv2.COLOR_RGB2LAB)
-    side = max(1, round((pixels.shape[0] * pixels.shape[1] / n_segments) ** 0.5))
-    if kind == "SEEDS":
-        engine = cv2.ximgproc.createSuperpixelSEEDS(pixels.shape[1], pixels.shape[0], 3, n_segments, 4)
-        engine.iterate(pixels, 10)
-    else:
-        engine = (
-            cv2.ximgproc.createSuperpixelLSC(pixels, side)
-            if kind == "LSC"
-            else cv2.ximgproc.createSuperpixelSLIC(pixels, cv2.ximgproc.SLICO, side)
-        )
-        engine.iterate(10)
-        engine.enforceLabelConnectivity()
-    labels: Labels = engine.getLabels()
-    return labels
-
-
-def fast_slic(image: NDArray[Any], n_segments: int) -> Labels:
-    """Segment by fast-slic, on one thread."""
-    module: Any = importlib.import_module("fast_slic.avx2")
-    engine = module.SlicAvx2(num_components=n_segments, compactness=10, num_threads=1)
-    labels: Labels = engine.iterate(np.ascontiguousarray((image * 255).round().astype(np.uint8)))
-    return labels
-
-
 def other_engines(n_segments: int) -> dict[str, Engine]:
     """List the engines of optional packages that are installed."""
-    engines = {}
-    if hasattr(find_module("cv2"), "ximgproc"):
-        for kind in ("SEEDS", "SLICO", "LSC"):
-            engines[f"OpenCV {kind}"] = for_arrays(partial(opencv_superpixels, kind, n_segments=n_segments))
-    if find_module("fast_slic.avx2"):
-        engines["fast-slic"] = for_arrays(partial(fast_slic, n_segments=n_segments))
-    return engines
+    return {
+        name: for_arrays(partial(engine.segment, n_segments=n_segments))
+        for name, engine in OPTIONAL.items()
+        if is_installed(engine)
+    }
 
 
 def skimage_defaults(image: NDArray[Any], n_segments: int) -> Labels:
@@ -203,39 +165,17 @@ def saliency_rows(batches: list[int], rounds: int, device: torch.device) -> Iter
             yield [batch, name, 1000 * statistics.median(times[name]) / batch, 100 * ratio(times, name, "Saliency")]
 
 
-def explained_variation(image: Tensor, segments: Labels) -> float:
-    """Tell how much of the variance of CIELAB colors the mean colors of the segments explain."""
-    colors = rgb2lab(image.movedim(0, -1).numpy()).reshape(-1, 3)
-    number = np.unique(segments.ravel(), return_inverse=True)[1]
-    sizes = np.bincount(number)
-    means = np.stack([np.bincount(number, color) for color in colors.T], axis=1) / sizes[:, None]
-    total = np.square(colors - colors.mean(axis=0)).sum()
-    return float((sizes[:, None] * np.square(means - colors.mean(axis=0))).sum() / total)
-
-
 def boundary_recall(segments: Labels, reference: Labels) -> float:
     """Tell what share of the reference's borders has one of these within two pixels."""
     near = binary_dilation(find_boundaries(segments), np.ones((5, 5)))
     return float(near[find_boundaries(reference)].mean())
 
 
-def compactness(segments: Labels) -> float:
-    """Average the isoperimetric quotients of the segments by size (Schick et al., ICPR 2012); 0.785 for squares."""
-    number = np.unique(segments.ravel(), return_inverse=True)[1].reshape(segments.shape)
-    padded = np.pad(number, 1, constant_values=-1)
-    inner = padded[1:-1, 1:-1]
-    edges = sum(
-        np.bincount(inner[inner != other], minlength=number.max() + 1)
-        for other in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    )
-    sizes = np.bincount(number.ravel())
-    return float((4 * np.pi * sizes**2 / np.square(edges)).sum() / number.size)
-
-
 def quality_rows(sizes: list[int], n_segments: int, device: torch.device) -> Iterable[list[object]]:
     """Compare segments, each engine with Slic at the same number of them, image by image."""
     for size in sizes:
         photographs = load_photographs(size)
+        colors = list(rgb2lab(photographs.movedim(1, -1).numpy()))
         reference = list(for_arrays(partial(skimage_defaults, n_segments=n_segments))(photographs))
         generators = (Slic(n_segments), SkimageSlic(n_segments), Watershed(n_segments), Felzenszwalb(), Quickshift())
         engines: dict[str, Engine] = {
@@ -252,8 +192,8 @@ def quality_rows(sizes: list[int], n_segments: int, device: torch.device) -> Ite
                 size,
                 name,
                 f"{statistics.median(counts):.0f} ({min(counts)}-{max(counts)})",
-                statistics.mean(map(explained_variation, photographs, segments)),
-                statistics.mean(map(explained_variation, photographs, same)),
+                statistics.mean(map(explained_variation, segments, colors)),
+                statistics.mean(map(explained_variation, same, colors)),
                 statistics.mean(map(boundary_recall, segments, reference)),
                 statistics.mean(map(compactness, segments)),
                 sum(components) / sum(counts),
