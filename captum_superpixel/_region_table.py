@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -11,6 +12,7 @@ from typing import Any, overload
 from captum_superpixel._checks import listed
 from captum_superpixel._numbers import Unit, find_common_unit, find_unit
 from captum_superpixel._untyped import tabulate
+from captum_superpixel.confidence import describe_interval, describe_stays_top, write_probability
 from captum_superpixel.pooling import Reduction
 
 __all__ = [
@@ -25,13 +27,20 @@ __all__ = [
     "name_score",
     "show_rank",
     "strongest_regions",
+    "sureness_cells",
+    "sureness_columns",
 ]
 
 SHARE = "of the summed magnitudes of all regions' scores"
 """What a share is a share of; the regions are those of the image."""
 
+_INTERVAL = "95 % interval"
+_LINE = 110
+"""Letters of a line below the table, which is about as wide."""
 _SHOWN = 20
 """Rows that a table shows when it is printed."""
+_OPTIONAL = ("standard_error", "sign_agreement", "stays_top", "interval_low", "interval_high")
+"""Columns of a record that are None where nothing says how sure the scores are."""
 _PLACE = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns")
 
 
@@ -56,6 +65,11 @@ class Region:
             denominator) over the square root of M. None for a single map.
         sign_agreement: Share of the maps whose score has the most frequent sign (+, - or 0). None for a single map.
         tied: Whether other regions of the image have the same rank.
+        stays_top: Probability that the region is among the top k of an independently trained network, 0 to 1; NaN for a
+            region without a rank. None where ``region_table`` was not given draws and k.
+        interval: Between which bounds the score lies in an independently trained network in 95 % of cases, that
+            network's scores being brought to the mean and the standard deviation of these; NaN for a region without a
+            rank. None without draws.
     """
 
     image: int
@@ -71,6 +85,8 @@ class Region:
     standard_error: float | None = None
     sign_agreement: float | None = None
     tied: bool = False
+    stays_top: float | None = None
+    interval: tuple[float, float] | None = None
 
     def to_record(self) -> dict[str, int | float | None]:
         """Return the region as named numbers, one per column; the score of channel 0 is ``score_0``."""
@@ -87,6 +103,8 @@ class Region:
             "share": self.share,
             "standard_error": self.standard_error,
             "sign_agreement": self.sign_agreement,
+            "stays_top": self.stays_top,
+            **dict(zip(("interval_low", "interval_high"), self.interval or (None, None), strict=True)),
         }
 
 
@@ -99,10 +117,12 @@ class RegionTable(Sequence[Region]):
     Args:
         regions: One row per region.
         score_name: What a score is, such as ``"mean attribution"``: the heading of its column in print.
+        k: Among how many top regions each stays with the probability ``stays_top``; None without that.
     """
 
     regions: tuple[Region, ...]
     score_name: str = "mean attribution"
+    k: int | None = None
 
     def __len__(self) -> int:
         """Count the regions of all images."""
@@ -149,7 +169,7 @@ class RegionTable(Sequence[Region]):
             ) from error
         frame = pandas.DataFrame(self.to_records())
         # A column of nothing but None would have the dtype object.
-        types: dict[str, Any] = {"standard_error": float, "sign_agreement": float}
+        types: dict[str, Any] = dict.fromkeys(_OPTIONAL, float)
         if any(region.rank is None for region in self.regions):
             types["rank"] = "Int64"
         return frame.astype(types) if len(frame) else frame
@@ -159,16 +179,50 @@ class RegionTable(Sequence[Region]):
         first = self.regions[:_SHOWN]
         unit = find_common_unit(region.score for region in first)
         rows = [_cells(region, unit) for region in first]
-        header = [*_PLACE, unit.add_to(self.score_name), "share"]
-        if rows and len(rows[0]) > len(header):
-            header[-1:-1] = ["± error", "signs"]
+        header = [*_PLACE, unit.add_to(self.score_name)]
+        if any(region.standard_error is not None for region in first):
+            header += ["± error", "signs"]
+        header += ["share", *(name for name, _ in sureness_columns(self))]
         rest = len(self) - _SHOWN
         lines = [f"… and {rest} more of {len(self)} regions"] if rest > 0 else []
-        return "\n".join([draw_cells(header, rows), *lines, f"share: {SHARE}", *describe_ranks(self.regions)])
+        meanings = [
+            textwrap.fill(f"{name}: {meaning}", _LINE, subsequent_indent="  ")
+            for name, meaning in sureness_columns(self)
+        ]
+        return "\n".join(
+            [draw_cells(header, rows), *lines, f"share: {SHARE}", *meanings, *describe_ranks(self.regions)]
+        )
 
     def __repr__(self) -> str:
         """Count the regions and the images."""
         return f"RegionTable({len(self)} regions of {len({region.image for region in self.regions})} images)"
+
+
+def sureness_columns(table: RegionTable) -> list[tuple[str, str]]:
+    """Name the columns that say how sure the regions are, each with what it means; none without draws."""
+    columns = []
+    if table.k is not None:
+        columns.append((f"stays top {table.k}", describe_stays_top(table.k)))
+    if any(region.interval is not None for region in table):
+        columns.append((_INTERVAL, describe_interval()))
+    return columns
+
+
+def sureness_cells(region: Region, unit: Unit) -> list[str]:
+    """Write what ``sureness_columns`` names."""
+    cells = [] if region.stays_top is None else [write_probability(region.stays_top)]
+    if region.interval is not None:
+        cells.append(_write_interval(*region.interval, unit))
+    return cells
+
+
+def _write_interval(low: float, high: float, unit: Unit) -> str:
+    """Write both bounds to the third digit of the larger one."""
+    largest = max(abs(low), abs(high))
+    if math.isnan(largest):
+        return "–"
+    decimals = 2 - math.floor(math.log10(largest)) if largest else 0
+    return " to ".join(unit.write_short(round(bound, decimals)) for bound in (low, high))
 
 
 def draw_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -208,7 +262,8 @@ def _cells(region: Region, unit: Unit) -> list[str]:
     ]
     if region.standard_error is not None and region.sign_agreement is not None:
         cells += [unit.write_short(region.standard_error, 2), _number(region.sign_agreement, ".0%")]
-    return [cell.replace("%", " %") for cell in [*cells, _number(region.share, ".1%")]]
+    cells = [cell.replace("%", " %") for cell in [*cells, _number(region.share, ".1%")]]
+    return [*cells, *sureness_cells(region, unit)]
 
 
 def _number(value: float, form: str) -> str:

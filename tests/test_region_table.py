@@ -4,12 +4,14 @@ import csv
 import io
 import math
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from captum_superpixel._region_table import RegionTable
+from captum_superpixel.confidence import describe_interval, describe_stays_top
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
 
@@ -23,7 +25,8 @@ def test_records_are_flat_and_go_into_csv() -> None:
     assert records[0] == {
         "image": 0, "rank": 1, "id": 2, "area": 3, "area_share": 0.25, "centroid_row": 1 / 3, "centroid_col": 7 / 3,
         "min_row": 0, "min_col": 2, "max_row": 2, "max_col": 4, "score": 4.0, "score_0": 4.0, "score_1": 4.0,
-        "share": 0.4, "standard_error": 0.0, "sign_agreement": 1.0,
+        "share": 0.4, "standard_error": 0.0, "sign_agreement": 1.0, "stays_top": None, "interval_low": None,
+        "interval_high": None,
     }  # fmt: skip
     file = io.StringIO()
     writer = csv.DictWriter(file, records[0].keys())
@@ -44,7 +47,8 @@ def test_to_pandas_makes_a_frame_of_the_records(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=Frame))
     table = region_table(MAPS, MASK)
-    assert table.to_pandas() == ("frame", {"standard_error": float, "sign_agreement": float})
+    optional = ("standard_error", "sign_agreement", "stays_top", "interval_low", "interval_high")
+    assert table.to_pandas() == ("frame", dict.fromkeys(optional, float))
     assert taken == table.to_records()
     assert table[:0].to_pandas() == []
 
@@ -58,6 +62,7 @@ def test_to_pandas_with_pandas() -> None:
     assert frame["id"].tolist() == [2, 7, 9]
     assert frame["standard_error"].dtype == float
     assert frame["standard_error"].isna().all()
+    assert frame["stays_top"].dtype == float
 
 
 def test_to_pandas_where_regions_have_no_rank() -> None:
@@ -147,3 +152,24 @@ def test_the_table_says_what_a_score_is(score: Reduction, name: str) -> None:
     table = region_table(MAPS, MASK, score=score)
     for part in (table, table[:1], table.of_image(0)):
         assert f"  {name}   share\n" in str(part)
+
+
+def test_the_table_says_how_sure_its_regions_are_and_what_that_means() -> None:
+    chances = [(0.804, (0.0001234, 2.5)), (math.nan, (math.nan, math.nan)), (0.001, (-1.0, 1000.0))]
+    regions = region_table(MAPS, MASK).regions
+    sure = [replace(region, stays_top=p, interval=bounds) for region, (p, bounds) in zip(regions, chances, strict=True)]
+    lines = str(RegionTable(tuple(sure), k=3)).splitlines()
+    assert lines[0].endswith("mean attribution   share  stays top 3  95 % interval")
+    assert [line.split("%")[2:] for line in lines[1:4]] == [
+        ["         80 ", "       0 to 2.5"],
+        ["            –              –"],
+        ["        < 1 ", "      0 to 1000"],
+    ]
+    text = " ".join(line.strip() for line in lines[4:])
+    assert text.startswith("share: of the summed")
+    assert f"stays top 3: {describe_stays_top(3)} 95 % interval: {describe_interval()}" in text
+    assert max(map(len, lines)) <= 120
+    assert all(f"  {name}" in lines[0] for name in ("stays top 3", "95 % interval"))
+    only_intervals = str(RegionTable(tuple(replace(region, stays_top=None) for region in sure)))
+    assert "stays top" not in only_intervals
+    assert "95 % interval:" in only_intervals
