@@ -1,7 +1,15 @@
-"""Stability, fidelity, localization and complexity of maps, and the nulls without which stability means little."""
+"""Stability, fidelity, localization and complexity of maps, nulls for these, and the calibration of probabilities."""
 
 from captum_superpixel.metrics.across_models import MegeReco, across_model_variance, mege_reco
 from captum_superpixel.metrics.bootstrap import bootstrap_mean
+from captum_superpixel.metrics.calibration import (
+    ReliabilityCurve,
+    auroc,
+    brier_skill,
+    expected_calibration_error,
+    interval_coverage,
+    reliability_curve,
+)
 from captum_superpixel.metrics.complexity import effective_regions, entropy
 from captum_superpixel.metrics.fidelity import Curve, deletion_auc, deletion_curve, insertion_auc, insertion_curve
 from captum_superpixel.metrics.irof import irof
@@ -38,11 +46,14 @@ __all__ = [
     "Curve",
     "MegeReco",
     "NullCorrected",
+    "ReliabilityCurve",
     "Road",
     "across_model_variance",
     "against_null",
     "another_image",
+    "auroc",
     "bootstrap_mean",
+    "brier_skill",
     "centered_gaussian",
     "cosine_similarity",
     "deletion_auc",
@@ -50,9 +61,11 @@ __all__ = [
     "effective_regions",
     "entropy",
     "excess",
+    "expected_calibration_error",
     "grid_pointing_game",
     "insertion_auc",
     "insertion_curve",
+    "interval_coverage",
     "irof",
     "mege_reco",
     "mu_fidelity",
@@ -64,6 +77,7 @@ __all__ = [
     "rank_correlation",
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
+    "reliability_curve",
     "road",
     "shuffled",
     "ssim",
