@@ -186,7 +186,7 @@ def check_top(k: object) -> int:
     return number
 
 
-def describe_stays_top(k: int) -> str:
+def describe_stays_top(k: int | str) -> str:
     """Say what a probability of staying on top means, and what it does not.
 
     Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,7 +38,7 @@ from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.network import needs_gradient
 from captum_superpixel.explain.rules import Rule
 
-__all__ = ["Attributed", "ChosenMethod", "describe_missed"]
+__all__ = ["Attributed", "ChosenMethod", "Drawing", "describe_missed"]
 
 _TOLERANCE = 0.1
 """How much of the change of the output a map may miss before it is said."""
@@ -50,6 +50,9 @@ _NON_LINEAR = (
     "DeepLift in Captum knows non-linearities that are modules, such as torch.nn.ReLU, each used once, and max-pooling "
     "only roughly; make the others modules, or compare with IntegratedGradients"
 )
+
+Drawing = Callable[[Attribution, Tensor, dict[str, Any]], Tensor]
+"""From a method, its inputs ``(N, C, H, W)`` and options to maps of perturbed networks ``(J, N, C, H, W)``."""
 
 
 @dataclass(frozen=True)
@@ -155,12 +158,9 @@ class ChosenMethod:
     def _attribute(
         self, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor], seed: int
     ) -> list[Attributed]:
-        target = targets[0] if len(targets) == 1 else torch.tensor(targets, device=inputs.device)
-        segments = max(len(torch.unique(mask)) for of_member in masks for mask in of_member)
-        baseline = None if self.baseline is None else make_baseline(self.baseline, inputs, masks)
-        scene = Scene(inputs, target, self.settings, segments, self.grays, self.layer_size, baseline)
+        scene = self._scene(inputs, targets, masks)
         options, reduction = self._options(scene), self.rule.reduction
-        said = [warn_of_samples(self.name, self.method, options, segments), missing_hooks(self.method)]
+        said = [warn_of_samples(self.name, self.method, options, scene.segments), missing_hooks(self.method)]
         said.append(self._unseen(options))
         # Networks that a method cannot handle make it fail in as many ways as there are networks.
         try:
@@ -180,15 +180,51 @@ class ChosenMethod:
             whole = METHODS[self.name].channels == "mean"
             maps = maps.mean(dim=1, keepdim=True) if whole else maps.sum(dim=1, keepdim=True)
             maps = lay_over(maps, inputs.shape[2:])
-        if reduction == "abs_mean":
-            maps = maps.abs()
-        elif reduction == "evidence":
-            maps = maps.sum(dim=1, keepdim=True)
-        grouped = group_maps(maps, masks, reduction, negative_weight=self.rule.negative_weight).cpu()
+        maps, grouped = self._pool(maps, masks)
         return [
             Attributed(one, pixels, tuple(filter(None, [*said, text])))
             for one, pixels, text in zip(grouped, maps.cpu(), missed, strict=True)
         ]
+
+    def draw(self, drawing: Drawing, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor]) -> Tensor:
+        """Attribute to the superpixels with perturbed networks, by a method of pixels.
+
+        Args:
+            drawing: From the method, the inputs and further arguments of ``attribute`` to J maps of each input.
+            inputs: ``(N, C, H, W)``.
+            targets: The class to explain of each.
+            masks: Segments ``(N, 1, H, W)``, of an ensemble one for each member.
+
+        Returns:
+            ``(J, N, C, H, W)``, on the CPU.
+
+        Raises:
+            InputError: If the method or the network fails.
+        """
+        if self.baseline == "segment-mean" and len(masks) > 1:
+            return torch.stack([self.draw(drawing, inputs, targets, [mask]) for mask in masks]).mean(dim=0)
+        options = self._options(self._scene(inputs, targets, masks))
+        try:
+            with ignored_warnings(UserWarning), rules_kept(self.method):
+                draws = drawing(self._seen, inputs, options)
+        except Exception as error:  # any method on any network may raise anything
+            raise InputError(f"{self.name} failed on a perturbed network ({describe_error(error)}).") from error
+        return torch.stack([self._pool(maps, masks)[1] for maps in draws])
+
+    def _scene(self, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor]) -> Scene:
+        target = targets[0] if len(targets) == 1 else torch.tensor(targets, device=inputs.device)
+        segments = max(len(torch.unique(mask)) for of_member in masks for mask in of_member)
+        baseline = None if self.baseline is None else make_baseline(self.baseline, inputs, masks)
+        return Scene(inputs, target, self.settings, segments, self.grays, self.layer_size, baseline)
+
+    def _pool(self, maps: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Make of maps ``(N, C, H, W)`` those by pixel that are shown, and those by superpixel, on the CPU."""
+        reduction = self.rule.reduction
+        if reduction == "abs_mean":
+            maps = maps.abs()
+        elif reduction == "evidence":
+            maps = maps.sum(dim=1, keepdim=True)
+        return maps, group_maps(maps, masks, reduction, negative_weight=self.rule.negative_weight).cpu()
 
     def _unseen(self, options: dict[str, Any]) -> str:
         """Say that there are fewer steps or noisy copies than views, each of which sees one; empty if there are not."""

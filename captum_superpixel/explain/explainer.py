@@ -15,17 +15,17 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError, one_line
 from captum_superpixel._threads import available_cores, call_each
-from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.ensemble_regions import ensemble_regions
 from captum_superpixel.explain.attributing import Attributed, ChosenMethod
 from captum_superpixel.explain.classes import Prediction, rank_classes
+from captum_superpixel.explain.confidence import Confidence
+from captum_superpixel.explain.listing import list_regions, show
 from captum_superpixel.explain.photographs import open_photograph
 from captum_superpixel.explain.rules import Rule
 from captum_superpixel.models.activation import Outputs
 from captum_superpixel.models.classifying import classify
-from captum_superpixel.pooling import reduce_channels
-from captum_superpixel.regions import RegionTable, region_table
+from captum_superpixel.regions import RegionTable
 
 __all__ = ["Explainer", "Explanation", "Outcome"]
 
@@ -54,6 +54,7 @@ class Explanation:
         remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
         warnings: What to know before the scores are believed; mostly none.
         layer: Name of the layer that the method looks at; empty without one.
+        confidence: How the networks were perturbed that say how sure the regions are, in words; empty without that.
     """
 
     photograph: Path
@@ -72,6 +73,7 @@ class Explanation:
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     layer: str = ""
+    confidence: str = ""
 
     @property
     def how(self) -> str:
@@ -155,6 +157,7 @@ class Explainer:
         device: Where the model is.
         seed: Of everything random, for each photograph anew.
         batch_size: How many photographs are worked on together.
+        confidence: Says how sure the regions are; None if nobody asked.
     """
 
     model: nn.Module
@@ -166,6 +169,7 @@ class Explainer:
     device: torch.device
     seed: int
     batch_size: int = 1
+    confidence: Confidence | None = None
 
     def __call__(self, path: Path) -> tuple[Explanation, ...]:
         """Explain one photograph by each of the methods.
@@ -235,6 +239,8 @@ class Explainer:
         sizes, reports = [each.size for each in opened], [each.append for each in remarks]
         segmenters = {method.segmenter.text: method.segmenter for method in self.methods}
         masks = {text: segmenter.segment(inputs, sizes, reports) for text, segmenter in segmenters.items()}
+        if self.confidence is not None:
+            self.confidence.find_strength(inputs)
         return [
             _Seen(
                 each,
@@ -251,17 +257,29 @@ class Explainer:
         targets = [each.predictions[0].index if self.target is None else self.target for each in seen]
         members = zip(*(each.masks[method.segmenter.text] for each in seen), strict=True)
         masks = [torch.cat(of_member) for of_member in members]
-        attributed = method(torch.cat([each.inputs for each in seen]), targets, masks, self.seed)
-        return [self._explanation(method, *each) for each in zip(seen, targets, attributed, strict=True)]
+        inputs = torch.cat([each.inputs for each in seen])
+        attributed = method(inputs, targets, masks, self.seed)
+        draws: Sequence[Tensor | InputError | None] = [None] * len(seen)
+        if self.confidence is not None:
+            try:
+                draws = list(self.confidence.draw(method, inputs, targets, masks).movedim(1, 0))
+            except InputError as error:
+                draws = [error] * len(seen)
+        return [self._explanation(method, *each) for each in zip(seen, targets, attributed, draws, strict=True)]
 
     def _explanation(
-        self, method: ChosenMethod, seen: _Seen, target: int, attributed: Attributed
+        self,
+        method: ChosenMethod,
+        seen: _Seen,
+        target: int,
+        attributed: Attributed,
+        draws: Tensor | InputError | None,
     ) -> Explanation | InputError:
         shown = show(attributed.grouped, method.rule.reduction)[None]
         masks = [mask.cpu() for mask in seen.masks[method.segmenter.text]]
         # What an ensemble's map shows are the segments of none of its members.
         mask = masks[0] if len(masks) == 1 else ensemble_regions(shown, masks)
-        table = _list_regions(attributed.grouped, mask, method.rule.reduction)
+        table, unsure = list_regions(attributed.grouped, mask, method.rule.reduction, draws)
         table = replace(table, score_name=method.score_name)
         if all(math.isnan(region.score) for region in table):
             return InputError(f"{method.name} has no scores: all of its regions hold NaN or infinite values.")
@@ -280,8 +298,9 @@ class Explainer:
             masks_option=method.segmenter.text,
             baseline=method.describe_baseline(self.preprocessing),
             remarks=seen.remarks,
-            warnings=attributed.warnings,
+            warnings=(*attributed.warnings, *unsure),
             layer=method.layer,
+            confidence=self.confidence.describe() if self.confidence is not None and table.k is not None else "",
         )
 
 
@@ -302,22 +321,3 @@ def _all_or_each(
             yield from function([item])
         except InputError as error:
             yield error
-
-
-def show(grouped: Tensor, reduction: GroupReduction) -> Tensor:
-    """Make one map ``(1, H, W)`` of a grouped one ``(C, H, W)``, reducing its channels as its pixels were.
-
-    Examples:
-        >>> grouped = torch.tensor([[[2.0]], [[4.0]]])
-        >>> [show(grouped, reduction).item() for reduction in ("mean", "sum", "max")]
-        [3.0, 6.0, 4.0]
-    """
-    # In float64 the mean of equal channels is what each of them holds; evidence has a single one.
-    return reduce_channels(grouped.double()[None], "mean" if reduction == "evidence" else reduction)[0]
-
-
-def _list_regions(grouped: Tensor, mask: Tensor, reduction: GroupReduction) -> RegionTable:
-    """Rank the regions of a map ``(C, H, W)`` by what is shown of it, with the scores of the channels beside that."""
-    table = region_table(show(grouped, reduction)[None], mask)
-    channels = {region.id: region.channel_scores for region in region_table(grouped[None], mask)}
-    return replace(table, regions=tuple(replace(region, channel_scores=channels[region.id]) for region in table))

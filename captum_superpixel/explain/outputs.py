@@ -26,6 +26,7 @@ from captum_superpixel._region_table import (
 from captum_superpixel._texts import cut, fold
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.confidence import describe_stays_top, write_probability
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
 from captum_superpixel.explain.meaning import (
@@ -105,6 +106,7 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
             *(readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)),
         ],
         score_name={each.method: each.table.score_name for each in explanations},
+        confidence={each.method: each.table for each in explanations if each.table.k is not None},
     )
 
 
@@ -137,6 +139,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     titles = _titles(explanation)
     lines = math.ceil(listed / 3) if magnitudes or evidence else 1 + math.ceil(listed / 2)
     lines += any(math.isnan(region.score) for region in table) + 2 * any(region.tied for region in table)
+    lines += table.k is not None
     rest = 1.65 + 0.19 * lines + 0.2 * (len(titles) - 2)
     side = 4.2 * min(2.0, height / width)
     figure = Figure(figsize=(15, side + rest), layout=ConstrainedLayoutEngine(wspace=0.06, compress=True))
@@ -144,6 +147,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     # What speaks against a class is in the page, which has both.
     shown = shown.clamp(min=0) if evidence else shown
+    sure = table if table.k is not None else None
     axes[0].imshow(picture.permute(1, 2, 0).numpy())
     axes[0].set(xticks=[], yticks=[])
     visualize_superpixels(
@@ -155,11 +159,12 @@ def draw(explanation: Explanation, top: int) -> Figure:
         quantity=quantity,
         class_name=class_of(explanation),
         sign="absolute_value" if magnitudes else "positive" if evidence else "all",
+        confidence=sure,
         plt_fig_axis=(figure, axes[1]),
     )
     count = min(top, len(speaking_regions(explanation)))
     enough: dict[str, Any] = {"k": count} if count else {"fraction": 0, "title": describe_none(explanation)}
-    visualize_top_regions(picture, shown, mask, **enough, plt_fig_axis=(figure, axes[2]))
+    visualize_top_regions(picture, shown, mask, **enough, confidence=sure, plt_fig_axis=(figure, axes[2]))
     # A letter takes about a twelfth of an inch.
     letters = int(12 * min(4.2, side * width / height))
     second = f"evidence for {class_of(explanation)}, and regions" if evidence else "map and regions"
@@ -200,6 +205,7 @@ def summarize(outcome: Outcome, outputs: Sequence[Path], top: int) -> str:
     for explanation in outcome.explanations:
         lines += _wrap(f"{readable(explanation.how)} ({len(explanation.table)} regions)")
         lines += _wrap(f"baseline: {explanation.baseline}") if explanation.baseline else []
+        lines += _wrap(f"confidence: {explanation.confidence}") if explanation.confidence else []
         for warning in explanation.warnings:
             lines += _wrap(f"warning: {readable(warning)}")
         name = cut(class_of(explanation), _CLASS) or None
@@ -267,6 +273,7 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
         "reduction": np.array(explanation.rule.reduction),
         "views": np.array(explanation.rule.views),
         "baseline": np.array(explanation.baseline),
+        "confidence": np.array(explanation.confidence),
         "score_name": np.array(explanation.table.score_name),
         # Without the type, none would be an array of numbers.
         "remarks": np.array(explanation.remarks, dtype=np.str_),
@@ -315,10 +322,14 @@ def _tabulate(table: RegionTable, top: int, class_name: str | None = None) -> st
             unit.write(region.score),
             f"{100 * region.share:.1f} %",
             f"{region.centroid[0]:.0f}, {region.centroid[1]:.0f}",
+            *([] if region.stays_top is None else [write_probability(region.stays_top)]),
         )
         for region in regions
     ]
-    header = ("rank", "area", table.score_name, "share", "center (row, column)")
+    header = ["rank", "area", table.score_name, "share", "center (row, column)"]
+    # Intervals, which are in the page and the arrays, would not fit.
+    sure = [] if table.k is None else [(f"stays top {table.k}", describe_stays_top(table.k))]
+    header += [name for name, _ in sure]
     head, *drawn = draw_cells(header, rows).split("\n")
     lines = [head] if rows else []
     for heading, part in parts.items():
@@ -326,7 +337,8 @@ def _tabulate(table: RegionTable, top: int, class_name: str | None = None) -> st
         lines += drawn[: len(part)]
         drawn = drawn[len(part) :]
     units = [f"{table.score_name}: in {unit.words}"] if unit.exponent else []
-    return "\n".join([*lines, *([*units, f"share: {SHARE}"] if rows else []), *ties, *ranks])
+    meanings = [textwrap.fill(f"{name}: {meaning}", _COLUMNS - 2) for name, meaning in sure]
+    return "\n".join([*lines, *([*units, f"share: {SHARE}", *meanings] if rows else []), *ties, *ranks])
 
 
 def _cut(line: str) -> str:

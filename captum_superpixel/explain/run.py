@@ -18,6 +18,7 @@ from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.baselines import even_grays
 from captum_superpixel.explain.classes import choose_names, find_target
+from captum_superpixel.explain.confidence import Confidence, check_confidence
 from captum_superpixel.explain.explainer import Explainer, Outcome
 from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_layers
@@ -126,6 +127,9 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         _choose(name, model, layer if METHODS[name].layer else None, options, settings, grays, segmenter)
         for name in chosen
     )
+    if options.confidence:
+        for method in methods:
+            check_confidence(method)
     target = find_target(options.target, names, network.classes)
     report(network.describe())
     if layer is not None:
@@ -140,6 +144,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         device=inputs.device,
         seed=options.seed,
         batch_size=options.batch_size,
+        confidence=Confidence(model, options.seed) if options.confidence else None,
     )
 
 

@@ -30,9 +30,11 @@ __all__ = [
     "draw_image",
     "draw_map",
     "draw_note",
+    "enlarge",
     "nan_handle",
     "new_figure",
     "one_axis",
+    "overlay",
     "picture_inches",
     "see_through",
 ]
@@ -114,21 +116,20 @@ def draw_map(axis: Axes, values: FloatArray, scale: ColorScale, cmap: Colormap) 
         stripes = np.zeros((*large.shape, 4), dtype=np.uint8)
         stripes[large] = (150, 150, 150, 255)
         stripes[large & ((rows + columns) % period < period / 3)] = (70, 70, 70, 255)
-        _overlay(axis, stripes, values.shape)
+        overlay(axis, stripes, values.shape)
     axis.set(xticks=[], yticks=[])
     return drawn
 
 
 def draw_borders(axis: Axes, mask: npt.NDArray[np.integer], color: Any, *, edge: bool = False) -> None:
     """Draw the borders between segments ``(H, W)``; a dark edge sets them off from a picture of any color."""
-    factor = _enlargement(mask.shape)
-    large = mask.repeat(factor, 0).repeat(factor, 1)
+    large = enlarge(mask)
     line = find_boundaries(large, mode="thick")
     layer = np.zeros((*large.shape, 4), dtype=np.uint8)
     if edge:
         layer[binary_dilation(line)] = (0, 0, 0, 255)
     layer[line] = np.round(255 * np.array(to_rgba(color)))
-    _overlay(axis, layer, mask.shape)
+    overlay(axis, layer, mask.shape)
 
 
 def draw_note(axis: Axes, text: str) -> None:
@@ -244,11 +245,17 @@ def picture_inches(axis: Axes) -> tuple[float, float]:
     return float(width), float(width * ratio)
 
 
+def enlarge(mask: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Enlarge a mask ``(H, W)``, so that lines are thin beside its pixels."""
+    factor = _enlargement(mask.shape)
+    return mask.repeat(factor, 0).repeat(factor, 1)
+
+
 def _enlargement(shape: tuple[int, ...]) -> int:
     return max(1, -(-_SIDE // max(shape)))
 
 
-def _overlay(axis: Axes, layer: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+def overlay(axis: Axes, layer: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> None:
     """Lay an enlarged picture over the one of ``shape`` (H, W), in the coordinates of the latter."""
     height, width = shape[0], shape[1]
     axis.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="antialiased")

@@ -13,8 +13,10 @@ from matplotlib.lines import Line2D
 from captum_superpixel._numbers import Unit, find_common_unit
 from captum_superpixel._region_table import first_regions, show_rank, strongest_regions
 from captum_superpixel._texts import fold
+from captum_superpixel.confidence import write_probability
 from captum_superpixel.regions import Region
 from captum_superpixel.visualization import _figures
+from captum_superpixel.visualization._sureness import describe_chances
 
 __all__ = ["ScoreList", "draw_scores", "list_scores"]
 
@@ -64,7 +66,7 @@ def list_scores(ranked: Sequence[Region], k: int, k_against: int) -> ScoreList:
     return ScoreList({**({"for": for_} if k else {}), "against": against}, ties_of_both)
 
 
-def draw_scores(axis: Axes, listed: ScoreList, score_name: str, unit: Unit, holes: bool) -> None:
+def draw_scores(axis: Axes, listed: ScoreList, score_name: str, unit: Unit, holes: bool, k: int | None = None) -> None:
     """List the scores below the axis, say which are equal, and explain the stripes where there are holes in the map.
 
     Args:
@@ -73,6 +75,7 @@ def draw_scores(axis: Axes, listed: ScoreList, score_name: str, unit: Unit, hole
         score_name: What the scores are.
         unit: Of the colors, in which the scores are written too unless they would be long.
         holes: Whether there are stripes.
+        k: Among how many top regions each stays with the probability that is listed too; None without that.
     """
     regions = listed.regions
     own = find_common_unit(region.score for region in regions)
@@ -88,6 +91,7 @@ def draw_scores(axis: Axes, listed: ScoreList, score_name: str, unit: Unit, hole
             last = _entry("") if column else _figures.nan_handle()
             handles.insert((column + 1) * (rows + 1) - 1, last)
     heading = [f"rank: {unit.add_to(score_name)}"] if regions or listed.ties else []
+    heading += [describe_chances(k)] if k is not None and regions else []
     heading += ["=: equal scores share a rank"] if any(region.tied for region in regions) else []
     heading += listed.ties
     if not handles and not heading:
@@ -116,7 +120,7 @@ def _arrange(listed: ScoreList, unit: Unit, fitting: int) -> tuple[list[Artist],
     """Make the entries of the legend, each group filled up to whole columns, and count the columns."""
     groups = []
     for heading, regions in listed.groups.items():
-        entries = [f"{show_rank(region)}:  {unit.write(region.score)}" for region in regions]
+        entries = [f"{show_rank(region)}:  {unit.write(region.score)}{_chance(region)}" for region in regions]
         groups.append([heading, *(entries or ["none"])] if heading else entries)
     if not any(listed.groups.values()):
         return [], 0
@@ -128,6 +132,10 @@ def _arrange(listed: ScoreList, unit: Unit, fitting: int) -> tuple[list[Artist],
     rows = next(rows for rows in range(least, count + 1) if sum(math.ceil(len(g) / rows) for g in groups) <= fitting)
     full = [text for group in groups for text in [*group, *[""] * (-len(group) % rows)]]
     return [_entry(text) for text in full], len(full) // rows
+
+
+def _chance(region: Region) -> str:
+    return "" if region.stays_top is None else f",  {write_probability(region.stays_top)}"
 
 
 def _entry(text: str) -> Artist:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_share
-from captum_superpixel._region_table import show_rank
-from captum_superpixel.regions import Ranking, Region
+from captum_superpixel.regions import Ranking, RegionTable
 from captum_superpixel.visualization import _color_scale, _figures, _wording
 from captum_superpixel.visualization._color_scale import VisualizeSign
-from captum_superpixel.visualization._ranking import inner_point, ranked_regions
+from captum_superpixel.visualization._ranking import ranked_regions
 from captum_superpixel.visualization._score_list import ScoreList, draw_scores, list_scores
+from captum_superpixel.visualization._sureness import FEW, draw_outlines, read_confidence, write_ranks
 from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask
 
 __all__ = ["RegionScore", "visualize_superpixels"]
@@ -27,9 +27,10 @@ __all__ = ["RegionScore", "visualize_superpixels"]
 RegionScore = Literal["mean", "sum"]
 """What the score of a region is: a ``Reduction`` that keeps the signs of its pixels."""
 
-_FEW = 15
 _SMALL = 2.5
 """Numbers are smaller in a picture of which a side is shorter than this, in inches, and where there are many."""
+_BEHIND = 0.3
+"""Opacity of the other borders where outlines say how sure regions are."""
 _OUTLINES = ("black", "#08306b")
 """Of the numbers, those that speak against the class last."""
 
@@ -47,6 +48,7 @@ def visualize_superpixels(
     quantity: str | None = None,
     class_name: str | None = None,
     sign: VisualizeSign | None = None,
+    confidence: RegionTable | None = None,
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     outlier_perc: float = 2,
     cmap: str | Colormap | None = None,
@@ -90,6 +92,9 @@ def visualize_superpixels(
             may hold magnitudes, as ``Saliency`` and ``reduction="abs_mean"`` give them, or signed values that happen
             to be positive, and the color bar leaves this open: pass ``"absolute_value"`` for the former, ``"all"`` for
             the latter.
+        confidence: The table of ``region_table(…, draws=…, k=…)`` for this picture. The regions that are numbered are
+            then outlined, the firmer the likelier each stays among the top k of an independently trained network, and
+            this probability stands below the rank and in the list.
         plt_fig_axis: Figure and axis to draw on; new ones by default. A figure with ``layout="constrained"`` makes room
             for the color bar and the scores.
         outlier_perc: Percentage of the map's total that may lie beyond the strongest color. Even if a few outliers hold
@@ -139,17 +144,20 @@ def visualize_superpixels(
         label = _wording.name_colors(quantity or "attribution", sign, scale.diverging)
     named = score_name or _wording.name_scores(quantity or "attribution", sign, scale.diverging, known)
     # Ranked before anything is drawn, so that an error leaves the caller's axis as it was.
-    ranked = ranked_regions(scored, mask, by, known)
+    chances = read_confidence(confidence, mask)
+    ranked = [replace(region, stays_top=chances.get(region.id)) for region in ranked_regions(scored, mask, by, known)]
     listed = ScoreList({}, []) if remark else list_scores(ranked, *counts)
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
     _figures.draw_image(axis, picture, faint=True)
     _figures.draw_map(axis, values, scale, colors)
-    _figures.draw_borders(axis, mask, border_color)
-    _draw_numbers(axis, mask, listed)
+    _figures.draw_borders(axis, mask, border_color if not chances else to_rgba(border_color, _BEHIND))
+    if chances:
+        draw_outlines(axis, mask, {r.id: chances[r.id] for r in listed.regions if r.id in chances}, border_color)
+    _draw_numbers(axis, mask, listed, chances)
     if remark:
         _figures.draw_note(axis, remark)
-    draw_scores(axis, listed, named, scale.unit, bool(np.isnan(values).any()))
+    draw_scores(axis, listed, named, scale.unit, bool(np.isnan(values).any()), confidence.k if confidence else None)
     if show_colorbar:
         ends, clipping = _wording.name_ends(taken, class_name), _wording.describe_clipping(scale)
         _figures.draw_colorbar(figure, axis, colors, scale, label, ends=ends, explanation=clipping)
@@ -172,23 +180,7 @@ def _counts(k: int | None, k_against: int | None, by: Ranking, has_sides: bool) 
     return count, against
 
 
-def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], listed: ScoreList) -> None:
-    large = len(listed.regions) <= _FEW and min(_figures.picture_inches(axis)) > _SMALL
+def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], listed: ScoreList, chances: Mapping[int, float]) -> None:
+    large = len(listed.regions) <= FEW and min(_figures.picture_inches(axis)) > _SMALL
     for heading, regions in listed.groups.items():
-        _draw_group(axis, mask, regions, _OUTLINES[heading == "against"], 11 if large else 8)
-
-
-def _draw_group(axis: Axes, mask: npt.NDArray[np.int64], regions: Sequence[Region], outline: str, size: float) -> None:
-    for region in regions:
-        row, column = inner_point(mask, region)
-        axis.text(
-            column,
-            row,
-            show_rank(region),
-            ha="center",
-            va="center",
-            fontsize=size,
-            fontweight="bold",
-            color="white",
-            path_effects=[withStroke(linewidth=2.5, foreground=outline)],
-        )
+        write_ranks(axis, mask, regions, chances, _OUTLINES[heading == "against"], 11 if large else 8)

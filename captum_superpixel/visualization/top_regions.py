@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from captum_superpixel._blur import gaussian_blur
 from captum_superpixel._checks import checked_choice, checked_integer
-from captum_superpixel.regions import Ranking, top_regions
+from captum_superpixel.regions import Ranking, RegionTable, top_regions
 from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._color_scale import note
 from captum_superpixel.visualization._ranking import ranked_regions
+from captum_superpixel.visualization._sureness import FEW, describe_chances, draw_outlines, read_confidence, write_ranks
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map, to_mask
 from captum_superpixel.visualization.superpixels import RegionScore
 
@@ -38,6 +39,7 @@ def visualize_top_regions(
     by: Ranking = "score",
     score: RegionScore = "mean",
     background: Backdrop = "blur",
+    confidence: RegionTable | None = None,
     plt_fig_axis: tuple[Figure, Axes] | None = None,
     border_color: Any = "white",
     title: str | None = None,
@@ -65,6 +67,9 @@ def visualize_top_regions(
             channels of the region, or their ``"sum"``.
         background: How the other regions are drawn: ``"blur"`` blurs them, ``"grey"`` hides them, ``"dim"`` takes away
             their color and most of their light.
+        confidence: The table of ``region_table(…, draws=…, k=…)`` for this picture. Each region that is shown is then
+            outlined, the firmer the likelier it stays among the top k of an independently trained network, and has its
+            rank and this probability written in it.
         plt_fig_axis: Figure and axis to draw on; new ones by default.
         border_color: Color of the line around what is shown, any that matplotlib knows.
         title: Title of the axis; by default, how many regions are shown and how much of the picture they cover, and
@@ -93,17 +98,24 @@ def visualize_top_regions(
     known: RegionScore = checked_choice("score", score, get_args(RegionScore))
     picture, values, mask = to_image(image), to_map(attributions, channels=known), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
+    chances = read_confidence(confidence, mask)
     shown, equal = _shown(values, mask, {"k": k, "fraction": fraction, "mass": mass}, by, known)
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     _figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
-    if shown.any() and not shown.all():
+    best = np.unique(mask[shown]).tolist()
+    if confidence is not None:
+        draw_outlines(axis, mask, {id_: chances[id_] for id_ in best if id_ in chances}, border_color)
+        regions = [region for region in confidence if region.id in set(best)]
+        write_ranks(axis, mask, regions, chances, "black", 11 if len(regions) <= FEW else 8)
+    elif shown.any() and not shown.all():
         _figures.draw_borders(axis, shown.astype(np.int64), border_color, edge=True)
     if remark := note(values):
         _figures.draw_note(axis, f"map: {remark}")
     if title is None:
-        count, total = len(np.unique(mask[shown])), len(np.unique(mask))
-        title = f"top {count} of {total} regions, {100 * shown.mean():.3g} % of the picture"
+        total = len(np.unique(mask))
+        title = f"top {len(best)} of {total} regions, {100 * shown.mean():.3g} % of the picture"
         title += f"\n{equal} more have the score of the last" if equal else ""
+        title += f"\n{describe_chances(confidence.k)}" if confidence is not None and confidence.k else ""
     axis.set_title(title)
     return figure, axis
 

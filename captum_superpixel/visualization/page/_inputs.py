@@ -8,6 +8,8 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from captum_superpixel.regions import RegionTable
+from captum_superpixel.visualization._sureness import read_confidence
 from captum_superpixel.visualization.images import FloatArray, ImageLike, to_map, to_mask
 from captum_superpixel.visualization.page._texts import checked_text
 
@@ -15,6 +17,7 @@ __all__ = [
     "ByName",
     "IntArray",
     "read_class_names",
+    "read_confidences",
     "read_maps",
     "read_masks",
     "read_pixel_maps",
@@ -117,6 +120,31 @@ def read_score_names(
         if not isinstance(one, str) or not one.strip():
             raise TypeError(f"score_name must be text that is not empty, but {one!r} ({type(one).__name__}) was passed")
     return named
+
+
+def read_confidences(
+    values: RegionTable | Mapping[str, RegionTable] | None, masks: Mapping[str, IntArray]
+) -> dict[str, RegionTable]:
+    """Take the tables that say how sure the regions of methods are, of those that have one.
+
+    Raises:
+        TypeError: If one is no table.
+        ValueError: If a name is not one of ``masks``, or a table is of several images, of other regions than the mask,
+            or without probabilities.
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        if len(masks) > 1:
+            raise ValueError(
+                f"confidence is one table, but attributions has {_quoted(masks)}: pass one by each name that has one"
+            )
+        values = dict.fromkeys(masks, values)
+    if unknown := sorted(set(values) - set(masks)):
+        raise ValueError(f"confidence has {_quoted(unknown)}, which attributions has not: it has {_quoted(masks)}")
+    for name, table in values.items():
+        read_confidence(table, masks[name])
+    return dict(values)
 
 
 def read_signs(

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from captum_superpixel.regions import Ranking
+from captum_superpixel.regions import Ranking, RegionTable
 from captum_superpixel.visualization._color_scale import ColorScale, choose_sign, find_scale, note
 from captum_superpixel.visualization._ranking import list_regions
 from captum_superpixel.visualization.images import FloatArray
 from captum_superpixel.visualization.page import _layers
 from captum_superpixel.visualization.page._inputs import IntArray
 
-__all__ = ["PageScore", "Waiting", "describe_masks", "describe_methods"]
+__all__ = ["PageScore", "Waiting", "describe_confidence", "describe_masks", "describe_methods"]
 
 PageScore = Literal["mean", "sum"]
 """What the score of a region is: the mean over it, or what it adds to the sum of the map."""
@@ -68,6 +68,18 @@ def describe_methods(
             waiting.append((method["pixels"], pixels[name], scale))
         methods.append(method)
     return methods, waiting
+
+
+def describe_confidence(table: RegionTable) -> dict[str, Any]:
+    """Describe how sure the regions of a method are, in the order of their ids."""
+    rows = sorted(table, key=lambda region: region.id)
+    bounds = np.array([region.interval for region in rows], dtype=np.float64)
+    return {
+        "stays": table.k,
+        "chances": _pack(np.array([region.stays_top for region in rows], dtype=np.float64), "<f8"),
+        "lows": _pack(bounds[:, 0], "<f8"),
+        "highs": _pack(bounds[:, 1], "<f8"),
+    }
 
 
 def _describe_mask(mask: IntArray) -> dict[str, Any]:

@@ -60,7 +60,7 @@ function drawHeat() {
 }
 
 function drawTop() {
-  const veil = find("veil"), all = state.top >= method.order.length;
+  const veil = find("veil"), all = showsAll();
   veil.hidden = all;
   if (!all) {
     const tint = getComputedStyle(document.documentElement).getPropertyValue("--veil").split(",").map(Number);
@@ -77,24 +77,30 @@ function drawLines() {
 // Lines between regions of a few pixels on the screen would hide them.
 const tooSmall = (unit) => Math.sqrt((width * height) / mask.count) < 4 * unit;
 
+const FIRM = 500; // more outlines than these would each take their time
+
 function strokeLines(context, unit) {
-  const whole = state.top >= method.order.length;
+  const whole = showsAll(), firm = method.chances && mask.count <= FIRM;
   if (find("borders").checked && !tooSmall(unit)) {
     // Many small regions would vanish below lines that suit few large ones.
     const strength = Math.min(1, Math.max(0.45, Math.sqrt((width * height) / mask.count) / (60 * unit)));
-    const stroke = (path, opacity) => {
-      for (const [color, size] of [["#0008", 2.2], ["#fffd", 1]]) {
+    const stroke = (path, opacity, thickness = 1) => {
+      for (const [color, size] of [["#0008", thickness + 1.2], ["#fffd", thickness]]) {
         Object.assign(context, { strokeStyle: color, lineWidth: size * strength * unit, globalAlpha: opacity });
         context.stroke(path);
       }
     };
-    stroke(mask.borders(), whole ? 0.4 + 0.4 * strength : 0.22);
-    if (!whole) stroke(mask.outlines(within), 1);
+    stroke(mask.borders(), whole && !firm ? 0.4 + 0.4 * strength : 0.22);
+    // Sure regions are outlined firmly, and drawn last, where they meet unsure ones.
+    const sure = (k) => method.chances[k] || 0;
+    if (firm) Array.from(mask.areas.keys()).filter(within).sort((a, b) => sure(a) - sure(b)).forEach((k) => stroke(mask.outline(k), 0.22 + 0.78 * sure(k), 1 + 2.5 * sure(k)));
+    else if (!whole) stroke(mask.outlines(within), 1);
     context.globalAlpha = 1;
   }
-  if (state.top > 20 || whole) return;
+  const numbered = method.order.slice(0, state.top).filter(within);
+  if (numbered.length > 20 || whole) return;
   Object.assign(context, { font: `600 ${12 * unit}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle" });
-  method.order.slice(0, state.top).reverse().forEach((k) => {
+  numbered.reverse().forEach((k) => {
     const [x, y] = mask.anchors[k];
     context.beginPath();
     context.arc(x, y, 10 * unit, 0, 7);
@@ -103,6 +109,11 @@ function strokeLines(context, unit) {
     context.stroke();
     context.fillStyle = "#fff";
     context.fillText(showRank(k), x, y + 0.5 * unit);
+    if (!method.chances) return;
+    Object.assign(context, { font: `600 ${11 * unit}px system-ui, sans-serif`, strokeStyle: "#10141ae6", lineWidth: 3 * unit });
+    context.strokeText(showChance(method.chances[k]), x, y + 17 * unit);
+    context.fillText(showChance(method.chances[k]), x, y + 17 * unit);
+    context.font = `600 ${12 * unit}px system-ui, sans-serif`;
   });
 }
 
@@ -153,6 +164,8 @@ function showTip(at) {
   tip.hidden = current === null;
   if (current === null) return;
   const rank = rankOf(current), lines = [["Score", showScoreUnit(method.scores[current])], ["Share", showShare(method.shares[current])]];
+  if (method.chances) lines.push([`Stays top ${method.stays}`, showChance(method.chances[current])]);
+  if (method.chances && !Number.isNaN(method.lows[current])) lines.push(["95 % interval", `${showScore(method.lows[current])} to ${showScoreUnit(method.highs[current])}`]);
   const scored = !Number.isNaN(method.scores[current]);
   tip.firstElementChild.textContent = rank !== null ? `Rank ${showRank(current)} of ${method.order.length}` : scored ? "No rank" : "No score";
   const shown = [...(scored ? lines : []), ["Region", mask.ids[current]], ["Area", showArea(current)]];

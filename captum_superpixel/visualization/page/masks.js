@@ -5,7 +5,7 @@ const data = JSON.parse(find("data").textContent);
 const { width, height } = data;
 const EDGE = 4; // the canvases of lines reach this far over the picture, so that lines at its edge are whole
 const stage = find("stage"), tip = find("tip"), scroller = find("scroller"), body = find("rows");
-const state = { method: 0, layer: "regions", behind: "gray", strength: 1, hovered: null, pinned: null, top: Infinity, column: "rank", descending: false, themed: false };
+const state = { method: 0, layer: "regions", behind: "gray", strength: 1, hovered: null, pinned: null, top: Infinity, sure: 0, column: "rank", descending: false, themed: false };
 let masks = [], method, mask, current = null;
 
 function element(name, text = "") {

@@ -35,17 +35,26 @@ function showShare(value) {
   return value > 0 && value < 0.00005 ? "< 0.01 %" : `${(100 * value).toFixed(value > 0 && value < 0.02 ? 2 : 1)} %`;
 }
 
+// Neither none nor certainty.
+function showChance(value) {
+  if (Number.isNaN(value)) return "–";
+  return value < 0.005 ? "< 1 %" : value >= 0.995 ? "> 99 %" : `${(100 * value).toFixed(0)} %`;
+}
+
 const rankOf = (k) => method.ranks[k] || null;
 const tied = (k) => rankOf(k) !== null && method.counts.get(rankOf(k)) > 1;
 const showArea = (k) => showShare(mask.areas[k] / (width * height));
 const showRank = (k) => (rankOf(k) === null ? "–" : `${rankOf(k)}${tied(k) ? "=" : ""}`);
-const within = (k) => state.top >= method.order.length || method.places[k] < state.top;
+// Regions without a rank are there as long as all are, and those of unknown sureness as long as none is asked for.
+const sureEnough = (k) => !method.chances || state.sure === 0 || 100 * method.chances[k] >= state.sure;
+const within = (k) => (state.top >= method.order.length || method.places[k] < state.top) && sureEnough(k);
+const showsAll = () => state.top >= method.order.length && !(method.chances && state.sure > 0);
 
 function describe(k) {
   const rank = rankOf(k), id = `Region ${mask.ids[k]}`;
   if (Number.isNaN(method.scores[k])) return `${id}, no score, ${showArea(k)} of the picture`;
   const place = rank === null ? "no rank" : `rank ${rank} of ${method.order.length}${tied(k) ? ", shared by equal scores" : ""}`;
-  return `${id}, ${place}, score ${showScoreUnit(method.scores[k])}, share ${showShare(method.shares[k])}`;
+  return `${id}, ${place}, score ${showScoreUnit(method.scores[k])}, share ${showShare(method.shares[k])}${method.chances ? `, stays top ${method.stays}: ${showChance(method.chances[k])}` : ""}`;
 }
 
 // What colors, scores and shares mean
@@ -79,6 +88,10 @@ function sum(values) {
 const largest = (values) => values.reduce((most, value) => (value > most ? value : most), 0);
 
 async function decodeMethod(each) {
+  if (each.chances) {
+    const names = ["chances", "lows", "highs"], values = await Promise.all(names.map((name) => inflate(each[name], Float64Array)));
+    names.forEach((name, i) => (each[name] = values[i]));
+  }
   const [scores, ranks, paint] = await Promise.all([inflate(each.scores, Float64Array), inflate(each.ranks, Uint32Array), inflate(each.paint)]);
   const sizes = scores.map(Math.abs), total = sum(sizes);
   const order = Array.from(ranks.keys()).filter((k) => ranks[k] > 0).sort((a, b) => ranks[a] - ranks[b] || a - b);

@@ -21,12 +21,31 @@ function chooseMethod(index) {
   find("score-name").textContent = method.scoreName;
   find("score-unit").textContent = method.unit.name;
   find("equal").hidden = !method.ties;
+  offerSureness();
   document.querySelector('[data-column="score"] button').title = `${method.scoreName} of the region${method.unit.name && `, in ${method.unit.name}`}`;
   sort();
   chooseTop();
   chooseLayer();
   show();
   drawOutline();
+}
+
+function offerSureness() {
+  const known = Boolean(method.chances), name = `Stays top ${method.stays}`, head = document.querySelector('[data-column="stays"]');
+  for (const part of [find("sureness"), find("stays-meaning"), head]) part.hidden = !known;
+  document.querySelector("main").classList.toggle("sure", known);
+  if (!known && state.column === "stays") Object.assign(state, { column: "rank", descending: false });
+  if (!known) return;
+  find("stays-name").textContent = name;
+  find("stays-text").textContent = data.stays.replaceAll("{k}", method.stays);
+  head.firstElementChild.title = `${name}: probability to be among the top ${method.stays} of an independently trained network`;
+}
+
+function chooseSure() {
+  find("sure-text").textContent = `${state.sure} % sure`;
+  find("sure").setAttribute("aria-valuetext", `${state.sure} % sure`);
+  shadeRows();
+  drawTop();
 }
 
 function chooseLayer() {
@@ -82,6 +101,10 @@ function listen() {
   find("top").addEventListener("input", (event) => {
     state.top = Number(event.target.value);
     chooseTop();
+  });
+  find("sure").addEventListener("input", (event) => {
+    state.sure = Number(event.target.value);
+    chooseSure();
   });
   find("strength").addEventListener("input", (event) => chooseStrength(Number(event.target.value)));
   find("borders").addEventListener("change", drawLines);

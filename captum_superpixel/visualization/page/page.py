@@ -13,20 +13,28 @@ from captum_superpixel._checks import checked_choice
 from captum_superpixel._files import check_output_file, replacing
 from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel._region_table import SHARE, name_score
-from captum_superpixel.regions import Ranking
+from captum_superpixel.confidence import describe_stays_top
+from captum_superpixel.regions import Ranking, RegionTable
 from captum_superpixel.visualization._color_scale import check_outlier_perc
 from captum_superpixel.visualization.images import ImageLike, to_image
 from captum_superpixel.visualization.page import _layers
 from captum_superpixel.visualization.page._inputs import (
     ByName,
     read_class_names,
+    read_confidences,
     read_maps,
     read_masks,
     read_pixel_maps,
     read_score_names,
     read_signs,
 )
-from captum_superpixel.visualization.page._regions import PageScore, Waiting, describe_masks, describe_methods
+from captum_superpixel.visualization.page._regions import (
+    PageScore,
+    Waiting,
+    describe_confidence,
+    describe_masks,
+    describe_methods,
+)
 from captum_superpixel.visualization.page._texts import checked_text, describe_classes, list_remarks, write_headline
 
 __all__ = ["save_html"]
@@ -57,6 +65,7 @@ def save_html(
     score_name: str | Mapping[str, str] | None = None,
     signed: bool | Mapping[str, bool] | None = None,
     remarks: Sequence[str] = (),
+    confidence: RegionTable | Mapping[str, RegionTable] | None = None,
     outlier_perc: float = 2,
 ) -> Path:
     """Write a page that shows the explanation of a picture and the numbers of each of its regions.
@@ -94,6 +103,9 @@ def save_html(
         signed: Whether signs say for or against the class, of all methods or of each by name; the ends of the color
             scale say so. None takes a map without negative values for one of magnitudes.
         remarks: What a reader should know before believing the maps, such as warnings; listed below the heading.
+        confidence: How sure the regions are: the table of ``region_table(…, draws=…, k=…)`` for this picture, or those
+            of the methods that have one by name. The table then has a column, the picture firm and faint outlines, and
+            a slider leaves the regions that are at least so sure.
         outlier_perc: Values that together hold at most this percentage of a map's magnitude have the strongest color,
             as in ``captum.attr.visualization``. Scores are not clipped.
 
@@ -142,6 +154,7 @@ def save_html(
     names = read_score_names(score_name, maps, name_score(chosen))
     signs = read_signs(signed, maps, pixels)
     classes = read_class_names(class_name, maps)
+    sure = read_confidences(confidence, masks)
     explained = ", ".join(dict.fromkeys(filter(None, classes.values())))
     described_classes = describe_classes(explained, probability, predicted, predicted_probability)
 
@@ -150,6 +163,7 @@ def save_html(
     for name, method in zip(maps, methods, strict=True):
         place = next(i for i, mask in enumerate(distinct) if mask is masks[name] or (mask == masks[name]).all())
         method.update(mask=place, scoreName=names[name], signed=signs[name], className=classes[name])
+        method.update(describe_confidence(sure[name]) if name in sure else {})
     data = {
         "width": shape[1],
         "height": shape[0],
@@ -157,6 +171,7 @@ def save_html(
         "score": chosen,
         "mean": (255 * picture.mean(axis=(0, 1))).round(1).tolist(),
         "ramp": _layers.to_text(_layers.ramp().tobytes()),
+        "stays": describe_stays_top("{k}"),
         "masks": described,
         "methods": methods,
     }

@@ -21,10 +21,11 @@ const quote = (text) => `"${(/^[\s\p{C}]*[=+\-@＝＋－＠\t\r\n]/u.test(text) 
 const number = (value) => (Number.isNaN(value) ? "" : String(value));
 
 function makeTable() {
-  const lines = ["title,class,method,score_name,rank,region,score,share,pixels,area_share"];
+  const sure = method.chances ? [method.chances, method.lows, method.highs] : [];
+  const lines = [`title,class,method,score_name,rank,region,score,share,pixels,area_share${method.chances ? `,stays_top_${method.stays},interval_low,interval_high` : ""}`];
   const same = [data.title, method.className ?? "", method.name, method.scoreName].map(quote).join(",");
   for (const k of order) {
-    const numbers = [method.ranks[k] || NaN, mask.ids[k], method.scores[k], method.shares[k], mask.areas[k], mask.areas[k] / (width * height)];
+    const numbers = [method.ranks[k] || NaN, mask.ids[k], method.scores[k], method.shares[k], mask.areas[k], mask.areas[k] / (width * height), ...sure.map((values) => values[k])];
     lines.push(`${same},${numbers.map(number).join(",")}`);
   }
   // By the byte order mark spreadsheets know that it is UTF-8.
@@ -66,7 +67,7 @@ function makePicture() {
     return wrap(context, text, whole).map((line) => ({ line, font: context.font, high: 1.4 * factor * size, shade }));
   };
   const layer = method[state.layer], choice = document.querySelector('[name="layer"]:checked + span').textContent.toLowerCase();
-  const shown = [method.name, method.pixels ? choice : "", state.top < method.order.length ? `top ${find("top-text").textContent}` : ""];
+  const shown = [method.name, method.pixels ? choice : "", state.top < method.order.length ? `top ${find("top-text").textContent}` : "", method.chances && state.sure ? `at least ${state.sure} % sure` : ""];
   const line = document.querySelector(".prediction"), both = line?.querySelectorAll("span") ?? [];
   const classes = both.length ? [...both] : line ? [line] : [];
   const head = [
@@ -79,6 +80,7 @@ function makePicture() {
   const foot = [
     ...(layer.note ? lines(`The map is ${layer.note}.`, 400, 0.9, "--ink") : []),
     ...lines(`Color: ${explainColors()}. Score: ${method.scoreName} of the region.`, 400, 0.9, "--faint"),
+    ...(method.chances ? lines(`Stays top ${method.stays}: ${data.stays.replaceAll("{k}", method.stays)}.`, 400, 0.9, "--faint") : []),
     ...remarks.flatMap((text) => lines(`Note: ${text}`, 400, 0.9, "--faint")),
   ];
   const tall = (parts) => parts.reduce((total, { high }) => total + high, 0);

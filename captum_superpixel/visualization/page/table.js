@@ -8,18 +8,20 @@ const columns = {
   rank: (k) => method.ranks[k] || NaN,
   id: (k) => k, // regions are numbered in the order of their ids
   score: (k) => method.scores[k],
+  stays: (k) => method.chances[k],
   share: (k) => method.shares[k],
   area: (k) => mask.areas[k],
 };
 
 function makeRow(k) {
   const row = element("tr"), chip = element("span"), amount = element("span");
-  const cells = [showRank(k), mask.ids[k], showScore(method.scores[k]), showShare(method.shares[k]), showArea(k)].map((text) => element("td", text));
+  const share = element("td", showShare(method.shares[k])), stays = method.chances ? [element("td", showChance(method.chances[k]))] : [];
+  const cells = [...[showRank(k), mask.ids[k], showScore(method.scores[k])].map((text) => element("td", text)), ...stays, share, element("td", showArea(k))];
   chip.className = "chip";
   cells[0].prepend(chip);
   amount.className = "amount";
   amount.style.width = `${(88 * (method.shares[k] || 0)) / (method.most || 1)}%`;
-  cells[3].append(amount);
+  share.append(amount);
   row.dataset.index = k;
   row.tabIndex = -1;
   row.setAttribute("aria-rowindex", positions[k] + 2); // the header is the first
@@ -38,7 +40,7 @@ function fill(from) {
   body.replaceChildren(...rows.values());
   [first, order.length - first - shown.length].forEach((count, i) => {
     gaps[i].hidden = count === 0;
-    gaps[i].querySelector("td").style.height = `${count * rowHeight}px`;
+    Object.assign(gaps[i].querySelector("td"), { colSpan: method.chances ? 6 : 5 }).style.height = `${count * rowHeight}px`;
   });
   colorRows();
   shadeRows();

@@ -1,0 +1,132 @@
+"""``--confidence``: how sure each region is, from the maps of perturbed networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from captum.attr import Attribution, FeatureAblation
+from torch import Tensor, nn
+
+from captum_superpixel._checks import InputError
+from captum_superpixel._networks import describe_error
+from captum_superpixel._seeds import derive_seed
+from captum_superpixel._threads import ignored_warnings
+from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.attr.perturbed import perturbed_attributions
+from captum_superpixel.explain.attributing import ChosenMethod
+
+__all__ = ["TOP", "Confidence", "check_confidence"]
+
+TOP = 3
+"""Each region is given the probability that it stays among so many."""
+_DRAWS = 12
+_FEW = 8
+"""Photographs of which the strength still depends on how sure the network happens to be of them."""
+
+
+class Confidence:
+    """Draws what maps might have been, had training gone otherwise.
+
+    The strength, by how much parameters are perturbed, is the same for all photographs. It is found on the first batch
+    of them, from predictions alone: on a single photograph it depends on how sure the network is of that one.
+
+    Args:
+        model: The network.
+        seed: Of all draws, for each photograph anew.
+
+    Attributes:
+        strength: Standard deviation of the factors of the parameters; None before it is found.
+    """
+
+    def __init__(self, model: nn.Module, seed: int) -> None:
+        self._model, self._seed = model, seed
+        self.strength: float | None = None
+        self._photographs = 0
+        self._failure = ""
+
+    def find_strength(self, inputs: Tensor) -> None:
+        """Find the strength on ``(N, C, H, W)``, if that was not done before; a failure is said when draws are made."""
+        if self.strength is not None or self._failure:
+            return
+        # Any method would do: the strength comes from predictions. This one takes few passes and no gradient.
+        method, whole = FeatureAblation(self._model), torch.zeros(1, 1, *inputs.shape[2:], dtype=torch.long)
+        try:
+            with ignored_warnings(UserWarning):
+                found = perturbed_attributions(
+                    method,
+                    self._model,
+                    inputs,
+                    target=0,
+                    n_draws=2,
+                    generator=self._generator("strength"),
+                    feature_mask=whole.to(inputs.device),
+                )
+        except Exception as error:  # networks of users may raise anything
+            self._failure = f"the network cannot be perturbed ({describe_error(error)})."
+        else:
+            self.strength, self._photographs = found.strength, len(inputs)
+
+    def draw(self, method: ChosenMethod, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor]) -> Tensor:
+        """Attribute with perturbed networks: maps by superpixel, ``(J, N, C, H, W)``.
+
+        Args:
+            method: One that :func:`check_confidence` lets pass.
+            inputs: ``(N, C, H, W)``.
+            targets: The class to explain of each.
+            masks: Segments ``(N, 1, H, W)``, of an ensemble one for each member.
+
+        Raises:
+            InputError: If the method or the network fails, or no strength was found.
+        """
+        if self._failure:
+            raise InputError(self._failure)
+
+        def drawing(attribution: Attribution, images: Tensor, options: dict[str, Any]) -> Tensor:
+            drawn: Tensor = perturbed_attributions(
+                attribution,
+                self._model,
+                images,
+                n_draws=_DRAWS,
+                strength=self.strength,
+                generator=self._generator("draws"),
+                **options,
+            ).attributions
+            return drawn
+
+        return method.draw(drawing, inputs, targets, masks)
+
+    def describe(self) -> str:
+        """Say how the draws were made."""
+        few = "" if self._photographs >= _FEW else ", on which the strength depends"
+        count = f"{self._photographs} photograph{'' if self._photographs == 1 else 's'}"
+        return (
+            f"{_DRAWS} networks whose parameters were perturbed by {100 * (self.strength or 0):.2g} %, so that 85 % of "
+            f"the predictions were kept for {count}{few}"
+        )
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self._seed, "confidence", purpose))
+
+
+def check_confidence(method: ChosenMethod) -> None:
+    """Raise InputError if the scores of a method are not among those whose confidence is calibrated.
+
+    Args:
+        method: With its rule.
+    """
+    name, reduction = method.name, method.rule.reduction
+    known = METHODS[name]
+    if known.layer or known.own_segments or method.perturbs:
+        raise InputError(
+            f"--confidence is for methods whose maps of pixels are averaged within superpixels, and --method {name} is "
+            "none; leave it out, or use Saliency, SmoothGrad or IntegratedGradients."
+        )
+    if reduction == "abs_mean" or (known.quantity == "magnitude" and reduction != "evidence"):
+        return
+    instead = " instead of --recommended" if method.rule.recipe else ""
+    raise InputError(
+        f"--confidence is calibrated for magnitudes, not for signed scores such as those of --method {name} with "
+        f"--reduction {reduction}: pass --reduction abs_mean{instead}."
+    )
