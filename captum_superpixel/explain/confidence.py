@@ -13,8 +13,8 @@ from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error
 from captum_superpixel._seeds import derive_seed
 from captum_superpixel._threads import ignored_warnings
+from captum_superpixel.attr import perturbed_attributions
 from captum_superpixel.attr.methods import METHODS
-from captum_superpixel.attr.perturbed import perturbed_attributions
 from captum_superpixel.explain.attributing import ChosenMethod
 
 __all__ = ["TOP", "Confidence", "check_confidence"]
@@ -23,26 +23,28 @@ TOP = 3
 """Each region is given the probability that it stays among so many."""
 _DRAWS = 12
 _FEW = 8
-"""Photographs of which the strength still depends on how sure the network happens to be of them."""
+"""Photographs on which the strength depends little on how sure the network happens to be of each."""
 
 
 class Confidence:
     """Draws what maps might have been, had training gone otherwise.
 
-    The strength, by how much parameters are perturbed, is the same for all photographs. It is found on the first batch
-    of them, from predictions alone: on a single photograph it depends on how sure the network is of that one.
+    The strength, by how much parameters are perturbed, is the same for all photographs. Unless it is given, it is found
+    on the first batch of them, from predictions alone: on a single photograph it depends on how sure the network is of
+    that one.
 
     Args:
         model: The network.
         seed: Of all draws, for each photograph anew.
+        strength: Standard deviation of the factors of the parameters; None to find it.
 
     Attributes:
         strength: Standard deviation of the factors of the parameters; None before it is found.
     """
 
-    def __init__(self, model: nn.Module, seed: int) -> None:
+    def __init__(self, model: nn.Module, seed: int, strength: float | None = None) -> None:
         self._model, self._seed = model, seed
-        self.strength: float | None = None
+        self.strength = strength
         self._photographs = 0
         self._failure = ""
 
@@ -64,7 +66,12 @@ class Confidence:
                     feature_mask=whole.to(inputs.device),
                 )
         except Exception as error:  # networks of users may raise anything
-            self._failure = f"the network cannot be perturbed ({describe_error(error)})."
+            # What else the error advises are arguments of the function.
+            why, count = describe_error(error).partition(";")[0], _count(len(inputs))
+            self._failure = (
+                f"no strength was found on {count} ({why}); explain more photographs together, of which the network is "
+                "surer, or pass --strength."
+            )
         else:
             self.strength, self._photographs = found.strength, len(inputs)
 
@@ -99,15 +106,18 @@ class Confidence:
 
     def describe(self) -> str:
         """Say how the draws were made."""
-        few = "" if self._photographs >= _FEW else ", on which the strength depends"
-        count = f"{self._photographs} photograph{'' if self._photographs == 1 else 's'}"
-        return (
-            f"{_DRAWS} networks whose parameters were perturbed by {100 * (self.strength or 0):.2g} %, so that 85 % of "
-            f"the predictions were kept for {count}{few}"
-        )
+        what = f"{_DRAWS} networks, their parameters perturbed by {100 * (self.strength or 0):.2g} %"
+        if not self._photographs:
+            return what
+        few = f"; with {_FEW} or more the strength would depend less on each" if self._photographs < _FEW else ""
+        return f"{what}, at which 85 % of the predictions on {_count(self._photographs)} are kept{few}"
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self._seed, "confidence", purpose))
+
+
+def _count(photographs: int) -> str:
+    return f"{photographs} photograph{'' if photographs == 1 else 's'}"
 
 
 def check_confidence(method: ChosenMethod) -> None:

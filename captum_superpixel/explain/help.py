@@ -6,6 +6,8 @@ import textwrap
 
 from captum_superpixel._checks import listed
 from captum_superpixel._texts import joined
+from captum_superpixel.confidence import describe_stays_top
+from captum_superpixel.explain.confidence import TOP
 from captum_superpixel.explain.methods import SETTINGS, takers
 from captum_superpixel.masks import GENERATORS, is_counted
 
@@ -66,6 +68,9 @@ methods:
 evidence and recommended:
 {evidence}
 
+confidence:
+{confidence}
+
 baselines:
 {baselines}
 
@@ -84,7 +89,9 @@ transformers keeps what it downloads."""
 
 def explain_examples() -> str:
     """Examples of ``explain``, and what its options can be: networks, methods, baselines, masks, files."""
-    return _EXPLAIN_EXAMPLES.format(masks=_masks(), settings=_settings(), baselines=_baselines(), evidence=_evidence())
+    return _EXPLAIN_EXAMPLES.format(
+        masks=_masks(), settings=_settings(), baselines=_baselines(), evidence=_evidence(), confidence=_confidence()
+    )
 
 
 def _masks() -> str:
@@ -118,6 +125,20 @@ def _evidence() -> str:
                 "map says what was chosen."
             ),
         )
+    )
+
+
+def _confidence() -> str:
+    """Say what confidence is, and for what it is calibrated."""
+    meaning = describe_stays_top(TOP)
+    return _fill(
+        "--confidence explains 12 networks too whose parameters are multiplied by random factors, each on a photograph "
+        "that is shifted a little or mirrored. How much the scores of the regions differ between them predicts how "
+        "much they differ between networks that are trained independently, without training one. It adds to tables "
+        f"the column stays top {TOP}: {meaning}. Pages and arrays also hold 95 % intervals of the scores; in pictures "
+        "and pages sure regions are outlined firmly, unsure ones faintly. It is for methods whose maps of pixels are "
+        "pooled, and for magnitudes: Saliency and SmoothGrad as they are, others with --reduction abs_mean. --strength "
+        "S sets the standard deviation of the factors; found on a single photograph, it depends on that one."
     )
 
 

@@ -127,6 +127,8 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         _choose(name, model, layer if METHODS[name].layer else None, options, settings, grays, segmenter)
         for name in chosen
     )
+    if options.strength is not None and not options.confidence:
+        raise InputError(f"--strength {options.strength:g} is of --confidence: pass that too, or leave it out.")
     if options.confidence:
         for method in methods:
             check_confidence(method)
@@ -144,7 +146,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         device=inputs.device,
         seed=options.seed,
         batch_size=options.batch_size,
-        confidence=Confidence(model, options.seed) if options.confidence else None,
+        confidence=Confidence(model, options.seed, options.strength) if options.confidence else None,
     )
 
 
