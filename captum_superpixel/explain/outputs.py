@@ -103,6 +103,7 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         signed={each.method: not holds_magnitudes(each) for each in explanations},
         remarks=[
             *map(readable, ways),
+            *dict.fromkeys(f"confidence: {each.confidence}." for each in explanations if each.confidence),
             *(readable(f"{text}.") for text in (*(f"note: {remark}" for remark in first.remarks), *warnings_of)),
         ],
         score_name={each.method: each.table.score_name for each in explanations},

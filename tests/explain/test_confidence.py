@@ -103,6 +103,7 @@ def test_pages_and_pictures_say_it_too(capsys: Captured, monkeypatch: pytest.Mon
     assert main(["explain", "cat.png", *SURE, *methods, *formats]) == 0
     page = Path("out/cat.html").read_text(encoding="utf-8")
     assert page.count('"stays":3') == 2
+    assert page.count("<li>confidence: 12 networks, their parameters perturbed by 10 %.</li>") == 1
     assert [options["confidence"].k for options in seen] == [3, 3]
     assert main(["explain", "cat.png", *NETWORK, *methods, *formats]) == 0
     assert '"stays":3' not in Path("out/cat.html").read_text(encoding="utf-8")
