@@ -49,7 +49,7 @@ def takers(option: str) -> list[str]:
 
     Examples:
         >>> takers("samples")[:2]
-        ['SmoothGrad', 'GradientShap']
+        ['SmoothGrad', 'SparsifiedSmoothGrad']
     """
     return [name for name, method in METHODS.items() if SETTINGS[option] in method.takes]
 

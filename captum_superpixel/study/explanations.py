@@ -47,7 +47,7 @@ def introduction(result: Report) -> list[str]:
         "it.",
     }
     told = [text, *(meaning for sign, meaning in meanings.items() if sign in signs)]
-    if unsigned := [method for method in methods if not METHODS[method].signed]:
+    if unsigned := [method for method in methods if method in METHODS and not METHODS[method].signed]:
         told.append(
             f"Maps of {joined(unsigned)} have no signs: they say how often an element is among the largest tenth of "
             "the gradients of noisy copies, of either sign. Their signed and their magnitude rows are the same, and "

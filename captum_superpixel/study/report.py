@@ -54,10 +54,11 @@ def make_report(
         measurement: Of these images.
         mosaics: What was measured on mosaics of images; None where there are none.
     """
-    settings, data, groupings = study.settings, study.data, study.protocol.groupings
+    settings, data = study.settings, study.data
     on_mosaics = {} if mosaics is None else mosaics.measurement.values
     resamples = Resamples(replace(measurement, values=measurement.values | on_mosaics), settings.seed)
     protocol = study.protocol
+    measured = {row.grouping for method in protocol.methods for row in protocol.rows_of(method)}
     shape = list(data.held_out.batch(chosen[:1]).shape[1:])
     return {
         "schema_version": SCHEMA_VERSION,
@@ -97,7 +98,8 @@ def make_report(
                 "averages": grouping.describe(),
                 "mean_segments": measurement.segments[grouping.name],
             }
-            for grouping in groupings
+            for grouping in protocol.groupings
+            if grouping.name in measured
         ],
         "recommended": {method: row._asdict() for method, row in protocol.recommended.items()},
         "negative_weights": dict(protocol.negative_weights),

@@ -38,6 +38,14 @@ NO_METRICS = {
         "permute_pixels",
     },
     "maps that know nothing": {"another_image", "centered_gaussian", "shuffled"},
+    "of probabilities": {
+        "ReliabilityCurve",
+        "auroc",
+        "brier_skill",
+        "expected_calibration_error",
+        "interval_coverage",
+        "reliability_curve",
+    },
     "a step of ROAD": {"noisy_linear_imputation"},
 }
 

@@ -30,15 +30,20 @@ function chooseMethod(index) {
   drawOutline();
 }
 
+const staysHead = document.querySelector('[data-column="stays"]');
+
 function offerSureness() {
-  const known = Boolean(method.chances), name = `Stays top ${method.stays}`, head = document.querySelector('[data-column="stays"]');
-  for (const part of [find("sureness"), find("stays-meaning"), head]) part.hidden = !known;
+  const known = Boolean(method.chances), name = `Stays top ${method.stays}`;
+  for (const part of [find("sureness"), find("stays-meaning")]) part.hidden = !known;
+  // A header without a column would be read out as one.
+  if (known) document.querySelector('[data-column="share"]').before(staysHead);
+  else staysHead.remove();
   document.querySelector("main").classList.toggle("sure", known);
   if (!known && state.column === "stays") Object.assign(state, { column: "rank", descending: false });
   if (!known) return;
   find("stays-name").textContent = name;
   find("stays-text").textContent = data.stays.replaceAll("{k}", method.stays);
-  head.firstElementChild.title = `${name}: probability to be among the top ${method.stays} of an independently trained network`;
+  staysHead.firstElementChild.title = `${name}: probability to be among the top ${method.stays} of an independently trained network`;
 }
 
 function chooseSure() {

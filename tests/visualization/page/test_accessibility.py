@@ -94,7 +94,8 @@ def test_targets_have_24_pixels(open_page: OpenPage, document: Path, width: int,
     assert len(targets) > 48 + 15
     assert [target for target in targets if min(target[1:]) < 24] == []
     sliders = page.evaluate(
-        "[...document.querySelectorAll('input')].filter(e => e.type !== 'radio').map(e => e.clientHeight)"
+        "[...document.querySelectorAll('input')].filter(e => e.type !== 'radio' && e.checkVisibility())"
+        ".map(e => e.clientHeight)"
     )
     assert min(sliders) >= 24
 
