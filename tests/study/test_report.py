@@ -3,17 +3,22 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
 from captum_superpixel.study import report as report_module
+from captum_superpixel.study.context import Study
+from captum_superpixel.study.measurement import Key, Measurement
 from captum_superpixel.study.report import to_json, write_report
 from captum_superpixel.study.results import SCHEMA_VERSION
+from captum_superpixel.study.settings import METHOD_NAMES
 
 DOCUMENT = Path(__file__).parents[2] / "tutorials" / "study-report.md"
 # Names that are those of libraries, nulls, methods or stages, not of fields.
@@ -118,6 +123,25 @@ def test_records_have_the_documented_keys(tiny_study: Any) -> None:
         for record in report[table]:
             optional = {"nulls", "excess", "excess_ci95"} if table == "records" and "nulls" not in record else set()
             assert set(record) == keys - optional
+
+
+def test_groupings_of_which_no_row_is_measured_are_not_listed(
+    settings_of: Callable[..., Any], study_of: Callable[..., Study]
+) -> None:
+    """Nor are they called measured by the report to read."""
+    study = study_of(settings_of(rows="claimed", n_views=3))
+    values = {
+        Key("Saliency", row.grouping, row.sign, "insertion_auc", views=row.views): torch.rand(3)
+        for row in study.protocol.rows_of("Saliency")
+    }
+    segments = {grouping.name: 9.0 for grouping in study.protocol.groupings}
+    result = report_module.make_report(study, [], [0, 1, 2], Measurement(values, segments=segments, n_images=3))
+    names = {grouping["name"] for grouping in result["groupings"]}
+    assert names == {row.grouping for method in METHOD_NAMES for row in study.protocol.rows_of(method)}
+    assert {"pixels", "ensemble", "blur", "shuffled"} < names < set(segments)
+    everything = study_of(settings_of(n_views=3), data=study.data)
+    listed = report_module.make_report(everything, [], [0, 1, 2], Measurement(values, segments=segments, n_images=3))
+    assert [grouping["name"] for grouping in listed["groupings"]] == list(segments)
 
 
 def test_the_files(tiny_study: Any) -> None:
