@@ -31,7 +31,7 @@ class Confidence:
 
     The strength, by how much parameters are perturbed, is the same for all photographs. Unless it is given, it is found
     on the first batch of them, from predictions alone: on a single photograph it depends on how sure the network is of
-    that one.
+    that one. Where views alone change too many predictions, it is found on the photographs as they are.
 
     Args:
         model: The network.
@@ -47,33 +47,41 @@ class Confidence:
         self.strength = strength
         self._photographs = 0
         self._failure = ""
+        self._with_views = True
 
     def find_strength(self, inputs: Tensor) -> None:
         """Find the strength on ``(N, C, H, W)``, if that was not done before; a failure is said when draws are made."""
         if self.strength is not None or self._failure:
             return
+        failures = []
+        for views in (True, False):
+            try:
+                self.strength, self._with_views = self._search(inputs, views), views
+            except Exception as error:  # networks of users may raise anything
+                # What else the error advises are arguments of the function.
+                failures.append(describe_error(error).partition(";")[0])
+            else:
+                self._photographs = len(inputs)
+                return
+        self._failure = (
+            f"no strength was found on {_count(len(inputs))} ({failures[0]}); explain more photographs together, of "
+            "which the network is surer, or pass --strength."
+        )
+
+    def _search(self, inputs: Tensor, views: bool) -> float:
         # Any method would do: the strength comes from predictions. This one takes few passes and no gradient.
         method, whole = FeatureAblation(self._model), torch.zeros(1, 1, *inputs.shape[2:], dtype=torch.long)
-        try:
-            with ignored_warnings(UserWarning):
-                found = perturbed_attributions(
-                    method,
-                    self._model,
-                    inputs,
-                    target=0,
-                    n_draws=2,
-                    generator=self._generator("strength"),
-                    feature_mask=whole.to(inputs.device),
-                )
-        except Exception as error:  # networks of users may raise anything
-            # What else the error advises are arguments of the function.
-            why, count = describe_error(error).partition(";")[0], _count(len(inputs))
-            self._failure = (
-                f"no strength was found on {count} ({why}); explain more photographs together, of which the network is "
-                "surer, or pass --strength."
-            )
-        else:
-            self.strength, self._photographs = found.strength, len(inputs)
+        with ignored_warnings(UserWarning):
+            return perturbed_attributions(
+                method,
+                self._model,
+                inputs,
+                target=0,
+                n_draws=2,
+                views=views,
+                generator=self._generator("strength"),
+                feature_mask=whole.to(inputs.device),
+            ).strength
 
     def draw(self, method: ChosenMethod, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor]) -> Tensor:
         """Attribute with perturbed networks: maps by superpixel, ``(J, N, C, H, W)``.
@@ -109,8 +117,12 @@ class Confidence:
         what = f"{_DRAWS} networks, their parameters perturbed by {100 * (self.strength or 0):.2g} %"
         if not self._photographs:
             return what
-        few = f"; with {_FEW} or more the strength would depend less on each" if self._photographs < _FEW else ""
-        return f"{what}, at which 85 % of the predictions on {_count(self._photographs)} are kept{few}"
+        kept = f"{what}, at which 85 % of the predictions on {_count(self._photographs)} are kept"
+        if not self._with_views:
+            kept += (
+                "; shifted and mirrored, which each draw is too, they change more often: less sure than was measured"
+            )
+        return kept + (f"; with {_FEW} or more the strength would depend less on each" * (self._photographs < _FEW))
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self._seed, "confidence", purpose))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from captum.attr import Saliency
 from PIL import Image
+from torch import Tensor, nn
 
 from captum_superpixel import region_table
 from captum_superpixel.attr import PerturbedAttributions, perturbed_attributions
@@ -171,3 +172,27 @@ def test_strengths_that_are_none(strength: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit):
         main(["explain", "cat.png", *NETWORK, *QUICK, "--confidence", "--strength", strength])
     assert f"{strength!r} is not a number above 0 and below 1" in capsys.readouterr().err
+
+
+def test_where_views_alone_change_the_class_the_strength_is_found_without_them() -> None:
+    class Left(nn.Module):
+        """Class 0 if there is more on the left, which a mirrored view changes."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(2, 8))
+
+        def forward(self, images: Tensor) -> Tensor:
+            halves = images.sum(dim=(1, 2)).unflatten(1, (2, 8))
+            return (halves * self.scale).sum(dim=2)
+
+    image = torch.zeros(1, 1, 16, 16)
+    image[..., 2:6] = torch.rand(16, 4, generator=torch.Generator().manual_seed(0))
+    found = confidence.Confidence(Left().eval(), seed=0)
+    found.find_strength(image)
+    assert found.strength is not None
+    assert found.strength > 0
+    text = found.describe()
+    assert "on 1 photograph are kept; shifted and mirrored, which each draw is too, they change more often" in text
+    given = confidence.Confidence(Left().eval(), seed=0, strength=0.1)
+    assert given.describe() == "12 networks, their parameters perturbed by 10 %"
