@@ -96,6 +96,8 @@ class Explaining:
         self.study, self.networks, self.options, self.images = study, networks, options, images
         self.segments = tuple(options.segments or SEGMENTS[options.dataset])
         self.masks = lru_cache(maxsize=2)(self.segment)
+        # All kinds of draws and all other networks are scored over the same regions, which are slow to find.
+        self.regions = lru_cache(maxsize=2 * len(networks))(self.find_regions)
         self.made_with = {
             "data": study.data.fingerprint(),
             "networks": [fingerprint(network) for network in networks],
@@ -230,7 +232,7 @@ class Explaining:
             **options,
         ).attributions.cpu()
 
-    def regions(self, name, start, number):
+    def find_regions(self, name, start, number):
         """Masks by kind of region; those of the ensemble are of this network's own map."""
         single, members = self.masks(start)
         grouped = group_maps(self.maps(name, start, number).abs(), members)
