@@ -4,19 +4,21 @@ Each of M networks, trained independently of one another, is in turn the user's 
 all of them classify correctly has regions with scores; ``perturbed_attributions`` gives draws of these, and
 ``stays_top`` the probability that a region is among the top k of another network. What the other networks' maps show is
 what it is held against. Parts are kept in the folder --out, so that the same command takes up what was interrupted, and
-one with more images, methods or kinds of draws goes on from there.
+one with more images, methods or kinds of draws goes on from there: results.json and reliability.png keep what was found
+of other methods.
 
     python tests/benchmarks/calibrate_confidence.py --dataset cifar10 --root DIR --network N --weights W …
     python tests/benchmarks/calibrate_confidence.py --dataset digits --models 8
     python tests/benchmarks/calibrate_confidence.py --dataset imagefolder --root DIR --classes FILE --network N …
 
 Kinds of draws: *joint* (weights and views), *views* (strength 0), *weights* (no views) and *noise* (of the inputs, as
-SmoothGrad adds it). Printed are tables in Markdown, and results.json and reliability.png hold the same.
+SmoothGrad adds it). The tables are printed in Markdown. Each figure has two intervals: over images, and over images and
+networks, both drawn with replacement.
 """
 
 import argparse
 import json
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -104,10 +106,14 @@ class Explaining:
             "segments": self.segments,
             "seed": options.seed,
         }
-        held_out = study.data.held_out
-        some = held_out.batch(range(min(512, len(held_out)))).to(study.device)
-        self.twins = [random_twin(network, some, study.generator("twin", i)) for i, network in enumerate(networks)]
         self.strengths = [self.find_strength(number) for number in range(len(networks))]
+
+    @cached_property
+    def twins(self):
+        """The randomized models, which the mean maps alone are compared with."""
+        held_out, generator = self.study.data.held_out, self.study.generator
+        some = held_out.batch(range(min(512, len(held_out)))).to(self.study.device)
+        return [random_twin(network, some, generator("twin", i)) for i, network in enumerate(self.networks)]
 
     @property
     def starts(self):
@@ -179,11 +185,10 @@ class Explaining:
 
     def maps(self, name, start, number, twin=False):
         """The map of a network, or of its randomized model, ``(N, C, H, W)``."""
-        network = (self.twins if twin else self.networks)[number]
 
         def make():
             inputs, targets = self.chunk(start)
-            method, options = self.method(name, network)
+            method, options = self.method(name, (self.twins if twin else self.networks)[number])
             with seeded(derive_seed(self.options.seed, "map", number, start)):
                 return {"maps": method.attribute(inputs.requires_grad_(), target=targets, **options).detach().cpu()}
 
@@ -236,7 +241,8 @@ class Explaining:
         """Masks by kind of region; those of the ensemble are of this network's own map."""
         single, members = self.masks(start)
         grouped = group_maps(self.maps(name, start, number).abs(), members)
-        return {**{f"Slic({count})": mask for count, mask in single.items()}, "ensemble": ensemble_regions(grouped, members)}
+        named = {f"Slic({count})": mask for count, mask in single.items()}
+        return named | {"ensemble": ensemble_regions(grouped, members)}
 
     def scores(self, name, start, number, maps, regions):
         """Scores of regions in maps ``(N, C, H, W)``, ``(N, K)`` by kind of region and sign."""
@@ -279,22 +285,28 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", default="calibrate-confidence", help="folder of the parts and results")
     options = parser.parse_args()
+    if options.images % options.chunk:
+        parser.error(f"--images {options.images} is no multiple of --chunk {options.chunk}, and could not be extended")
     study, networks = make_study(options)
     if len(networks) < 2:
         parser.error("one network has no other to be compared with: name two or more")
     explaining = Explaining(study, networks, options, choose(study, networks, options.images))
     kinds = [kind for kind in KINDS if kind in (options.kind or KINDS)]
-    results = {"strengths": explaining.strengths, "images": len(explaining.images), "calibration": [], "mean_maps": []}
+    file = Path(options.out) / "results.json"
+    results = json.loads(file.read_text()) if file.exists() else {}
     print(f"{len(explaining.images)} images; strengths {', '.join(f'{s:.3f}' for s in explaining.strengths)}")
     for name in options.method or METHOD_NAMES:
-        results["calibration"] += calibration_records(explaining, name, kinds)
+        of_method = results.setdefault(name, {"mean_maps": []})
+        of_method |= {"images": len(explaining.images), "strengths": explaining.strengths}
+        of_method["calibration"] = calibration_records(explaining, name, kinds)
         if options.map_images and set(OF_MEAN_MAPS) <= set(kinds):
-            results["mean_maps"] += survival(explaining, name, options.map_images)
-    show_calibration(results["calibration"])
-    show_mean_maps(results["mean_maps"])
-    with replacing(Path(options.out) / "results.json") as temporary:
+            of_method["mean_maps"] = survival(explaining, name, options.map_images)
+        show_calibration(of_method["calibration"])
+        show_mean_maps(of_method["mean_maps"])
+    with replacing(file) as temporary:
         temporary.write_text(json.dumps(results, indent=1))
-    draw_reliability(results["calibration"]).savefig(Path(options.out) / "reliability.png", dpi=110)
+    records = [record for name in METHOD_NAMES if name in results for record in results[name]["calibration"]]
+    draw_reliability(records).savefig(Path(options.out) / "reliability.png", dpi=110)
 
 
 if __name__ == "__main__":

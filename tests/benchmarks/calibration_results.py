@@ -1,4 +1,4 @@
-"""From draws and scores of regions to records, tables and a figure of calibration: a part of calibrate_confidence.py."""
+"""From draws and scores of regions to records, tables and a figure of calibration, for calibrate_confidence.py."""
 
 from collections import defaultdict
 
@@ -24,6 +24,8 @@ LABELS = {
 }
 WITHIN = "among the own top k"
 ALL = "all regions"
+FIGURES = {"auroc": "AUROC", "brier_skill": "Brier skill", "calibration_error": "calibration error"}
+RESAMPLES = {WITHIN: 500, ALL: 200}
 
 
 def calibration_records(explaining, name, kinds):
@@ -47,18 +49,20 @@ def calibration_records(explaining, name, kinds):
 
 def records_of(where, own, others, draws, happened, counted, seed):
     """What every predictor is worth for one k and one choice of regions."""
-    k = where["k"]
+    k, within = where["k"], where["which"] == WITHIN
     found = []
 
     def add(label, cases, probabilities):
-        resamples = 500 if where["which"] == WITHIN else 200
-        record = where | {"predictor": label, "n": len(cases.images), "base_rate": float(cases.happened.double().mean())}
+        record = where | {"predictor": label, "n": len(cases.images)}
+        record["base_rate"] = float(cases.happened.double().mean())
+        resamples = RESAMPLES[where["which"]]
         record |= assess(cases, probabilities=probabilities, n_resamples=resamples, seed=seed)
         if probabilities and label == LABELS["joint"]:
             record["curve"] = [part.tolist() for part in reliability_curve(cases.predicted, cases.happened)]
         found.append(record)
 
-    for kind, drawn in draws.items():
+    # Of all regions, which are ten times as many, what matters most.
+    for kind, drawn in draws.items() if within else [("joint", draws["joint"])]:
         predicted = torch.stack([said(each, k) for each in drawn])
         add(LABELS[kind], pair_cases(predicted, happened, counted), True)
     if k == 1:
@@ -68,13 +72,13 @@ def records_of(where, own, others, draws, happened, counted, seed):
     by_margin, by_rank = (pair_cases(each, happened, counted) for each in (margin, rank))
     add("own score, by its margin", by_margin, False)
     add("own rank", by_rank, False)
-    if where["which"] == WITHIN:
+    if within:
         features = torch.stack([by_margin.predicted, by_rank.predicted], dim=1)
         add("own margin and rank, fitted", by_margin._replace(predicted=fitted(features, by_margin)), True)
     if len(own) > 2:
         third = of_third_networks(margins_of(others, k), happened, counted)
         add("one more network", third, False)
-        if where["which"] == WITHIN:
+        if within:
             add("one more network, fitted", third._replace(predicted=fitted(third.predicted[:, None], third)), True)
     return found
 
@@ -110,9 +114,14 @@ def collect(explaining, name, kinds):
             for kind, found in parts.items():
                 draws[key][kind].append(stack([each[" ".join(key)] for each in found]))
             if key[0] != "ensemble":
-                simulated = [from_errors(explaining, maps[i], of_each[i][key[0]], key[1], (start, i)) for i in range(count)]
+                simulated = [
+                    from_errors(explaining, maps[i], of_each[i][key[0]], key[1], (start, i)) for i in range(count)
+                ]
                 draws[key]["errors"].append(stack(simulated))
-    join = lambda parts: torch.cat(padded(parts), dim=-2)
+
+    def join(parts):
+        return torch.cat(padded(parts), dim=-2)
+
     return {
         key: (join(own[key]), join(others[key]), {kind: join(parts) for kind, parts in draws[key].items()})
         for key in own
@@ -149,8 +158,8 @@ def show_calibration(records):
     for (method, sign, regions, k, which), found in groups.items():
         rate, cases = found[0]["base_rate"], found[0]["n"]
         print(f"\n{method}, {sign}, {regions}, k = {k}, {which}: {cases} cases, of which {number(rate)} stayed\n")
-        body = [[r["predictor"], *(cell(r.get(name)) for name in ("auroc", "brier_skill", "calibration_error"))] for r in found]
-        print(tabulate(body, ["predictor", "AUROC", "Brier skill", "calibration error"], tablefmt="github", disable_numparse=True))
+        body = [[r["predictor"], *(cell(r.get(name)) for name in FIGURES)] for r in found]
+        print(tabulate(body, ["predictor", *FIGURES.values()], tablefmt="github", disable_numparse=True))
     print("\nCoverage of the 95 % intervals\n")
     covered = [r for r in records if "coverage" in r]
     body = [[r["method"], r["sign"], r["regions"], r["predictor"], cell(r["coverage"])] for r in covered]
@@ -174,7 +183,9 @@ def draw_reliability(records):
     """What was said of the regions of the own top k, and how often it came true: a panel for each method."""
     shown = [r for r in records if "curve" in r and r["which"] == WITHIN and r["regions"].startswith("Slic")]
     panels = list(dict.fromkeys((r["method"], r["sign"], r["regions"]) for r in shown))
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.7 * len(panels), 3.0), sharey=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(2.7 * len(panels), 3.0), sharey=True, squeeze=False, layout="constrained"
+    )
     for axis, panel in zip(axes[0], panels, strict=True):
         axis.plot([0, 1], [0, 1], color="0.8", linewidth=1, zorder=0)
         for record in shown:
@@ -186,7 +197,9 @@ def draw_reliability(records):
                 label = f"k = {k}" + " (refused)" * (k == 1)
                 axis.plot(predicted[filled], happened[filled], marker="o", markersize=3, label=label, **style)
         method, sign, regions = panel
-        axis.set(title=f"{method},\n{sign}, {regions}", xlabel="probability said", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axis.set(
+            title=f"{method},\n{sign}, {regions}", xlabel="probability said", xlim=(0, 1), ylim=(0, 1), aspect="equal"
+        )
         axis.title.set_fontsize(9)
     axes[0, 0].set_ylabel("share that stayed on top")
     axes[0, 0].legend(fontsize=7, loc="upper left")

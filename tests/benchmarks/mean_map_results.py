@@ -39,7 +39,10 @@ def survival(explaining, name, count):
         for metric in ("ssim", "top_k_iou"):
             value, null = (columns[f"{metric}{end}"].mean() for end in ("", " null"))
             excess = metrics.excess(resampled[metric], resampled[f"{metric} null"])
-            record |= {metric: figure(value, resampled[metric]), f"{metric} excess": figure(metrics.excess(value, null), excess)}
+            record |= {
+                metric: figure(value, resampled[metric]),
+                f"{metric} excess": figure(metrics.excess(value, null), excess),
+            }
         for key in ("insertion", "deletion"):
             record[key] = figure(columns[key].mean(), resampled[key])
         difference = resampled["insertion"] - resampled["deletion"]
@@ -67,13 +70,18 @@ def measured(explaining, name, start):
         found = {}
         for kind, way in itertools.product(MAPS, WAYS):
             trained, random = (
-                [smooth[way](magnitudes(explaining, name, kind, start, i, twin)) for i in range(len(explaining.networks))]
+                [
+                    smooth[way](magnitudes(explaining, name, kind, start, i, twin))
+                    for i in range(len(explaining.networks))
+                ]
                 for twin in (False, True)
             )
             found[f"{kind} {way}"] = similarities(trained, random) | fidelity(explaining, start, trained)
         return found
 
-    settings = explaining.of_chunk(start) | explaining.of_method(name) | {"draws": explaining.options.draws, "steps": STEPS}
+    settings = (
+        explaining.of_chunk(start) | explaining.of_method(name) | {"draws": explaining.options.draws, "steps": STEPS}
+    )
     return explaining.kept(f"survival-{name}-{start}", settings, make)
 
 
@@ -101,10 +109,10 @@ def fidelity(explaining, start, trained):
     inputs, targets = explaining.chunk(start)
     found = {name: torch.zeros(len(inputs), dtype=torch.float64) for name in ("insertion", "deletion")}
     owner = (torch.arange(len(inputs)) + start) % len(trained)
-    for number, maps in enumerate(trained):
-        own = owner == number
+    for place, maps in enumerate(trained):
+        own = owner == place
         if own.any():
-            arguments = explaining.networks[number], inputs[own], maps[own].to(inputs.device), targets[own]
+            arguments = explaining.networks[place], inputs[own], maps[own].to(inputs.device), targets[own]
             options = {"n_steps": STEPS, "batch_size": 100}
             found["insertion"][own] = metrics.insertion_auc(*arguments, **options).double().cpu()
             found["deletion"][own] = metrics.deletion_auc(*arguments, **options).double().cpu()
@@ -126,7 +134,13 @@ def top_regions(explaining, name, starts):
             value, ends = bootstrap_mean(torch.cat(parts))
             text = MAPS[kind].format(explaining.options.draws)
             records.append(
-                {"method": name, "map": text, "regions": f"Slic({segments})", "k": k, "iou": {"value": value, "ci95": ends}}
+                {
+                    "method": name,
+                    "map": text,
+                    "regions": f"Slic({segments})",
+                    "k": k,
+                    "iou": {"value": value, "ci95": ends},
+                }
             )
     return records
 
