@@ -153,7 +153,7 @@ def resample(cases: Cases, n_resamples: int, seed: int, *, networks: bool) -> It
         Weights ``(R, P)`` float64 of some of the resamples, all together ``n_resamples``.
     """
     generator = torch.Generator().manual_seed(seed)
-    used = cases.images.unique(return_inverse=True)[1]
+    _, used = torch.unique(cases.images, return_inverse=True)
     count, n_networks = int(used.max()) + 1, int(cases.networks.max()) + 1
     at_once = max(1, _AT_ONCE // len(used))
     for start in range(0, n_resamples, at_once):
