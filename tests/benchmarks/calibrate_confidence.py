@@ -95,7 +95,8 @@ class Explaining:
     """Maps, draws and scores of regions, chunk by chunk, each made once and kept."""
 
     def __init__(self, study, networks, options, images):
-        self.study, self.networks, self.options, self.images = study, networks, options, images
+        self.study, self.networks, self.options = study, networks, options
+        self.images, self.typical = images[: options.images], images[:IMAGES_FOR_STRENGTH]
         self.segments = tuple(options.segments or SEGMENTS[options.dataset])
         self.masks = lru_cache(maxsize=2)(self.segment)
         # All kinds of draws and all other networks are scored over the same regions, which are slow to find.
@@ -121,9 +122,11 @@ class Explaining:
 
     def chunk(self, start):
         """Inputs and labels."""
-        indices = self.images[start : start + self.options.chunk]
-        held_out = self.study.data.held_out
-        return held_out.batch(indices).to(self.study.device), held_out.labels[indices].to(self.study.device)
+        return self.load(self.images[start : start + self.options.chunk])
+
+    def load(self, indices):
+        held_out, device = self.study.data.held_out, self.study.device
+        return held_out.batch(indices).to(device), held_out.labels[indices].to(device)
 
     def segment(self, start):
         """Masks by the number of segments, and those of the ensemble."""
@@ -162,7 +165,7 @@ class Explaining:
 
     def find_strength(self, number):
         """The strength at which a network's predictions of the first images are kept."""
-        inputs, targets = (part[:IMAGES_FOR_STRENGTH] for part in self.chunk_of(IMAGES_FOR_STRENGTH))
+        inputs, targets = self.load(self.typical)
 
         def find():
             network = self.networks[number]
@@ -171,12 +174,8 @@ class Explaining:
             )
             return {"strength": found.strength}
 
-        made_with = {"keep": self.options.keep, "images": self.images[:IMAGES_FOR_STRENGTH]}
+        made_with = {"keep": self.options.keep, "images": self.typical}
         return self.kept(f"strength-{number}", made_with, find)["strength"]
-
-    def chunk_of(self, count):
-        held_out, indices = self.study.data.held_out, self.images[:count]
-        return held_out.batch(indices).to(self.study.device), held_out.labels[indices].to(self.study.device)
 
     @property
     def flip(self):
@@ -290,7 +289,9 @@ def main():
     study, networks = make_study(options)
     if len(networks) < 2:
         parser.error("one network has no other to be compared with: name two or more")
-    explaining = Explaining(study, networks, options, choose(study, networks, options.images))
+    # The strength is found on the same images, however many are looked at.
+    images = choose(study, networks, max(options.images, IMAGES_FOR_STRENGTH))
+    explaining = Explaining(study, networks, options, images)
     kinds = [kind for kind in KINDS if kind in (options.kind or KINDS)]
     file = Path(options.out) / "results.json"
     results = json.loads(file.read_text()) if file.exists() else {}
