@@ -184,7 +184,7 @@ def draw_reliability(records):
     shown = [r for r in records if "curve" in r and r["which"] == WITHIN and r["regions"].startswith("Slic")]
     panels = list(dict.fromkeys((r["method"], r["sign"], r["regions"]) for r in shown))
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(2.7 * len(panels), 3.0), sharey=True, squeeze=False, layout="constrained"
+        1, len(panels), figsize=(2.7 * len(panels), 3.6), sharey=True, squeeze=False, layout="constrained"
     )
     for axis, panel in zip(axes[0], panels, strict=True):
         axis.plot([0, 1], [0, 1], color="0.8", linewidth=1, zorder=0)
