@@ -171,3 +171,16 @@ def test_what_is_said_names_where_it_was_measured_and_what_it_is_not() -> None:
     assert "nothing about faithfulness" in describe_stays_top(5)
     assert CALIBRATION in describe_stays_top(5)
     assert COVERAGE in describe_interval()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_every_precision_gives_what_float64_gives_of_the_same_scores(dtype: torch.dtype) -> None:
+    draws = (torch.rand(12, 8, generator=torch.Generator().manual_seed(0)) * 1000 + 500).to(dtype)
+    assert torch.equal(stays_top(draws, 3), stays_top(draws.double(), 3))
+    assert stays_top(draws, 3).std() > 0.05
+    low, high = prediction_interval(draws[0], draws)
+    expected = prediction_interval(draws[0].double(), draws.double())
+    assert torch.equal(low, expected[0])
+    assert torch.equal(high, expected[1])
+    assert (low < high).all()
+    assert z_scores(torch.full((7,), 0.1, dtype=dtype)).tolist() == [0.0] * 7

@@ -10,7 +10,7 @@ from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 from torch.nn import Module
 
-from captum_superpixel._networks import first_logits, logits_of_images
+from captum_superpixel._networks import first_logits, logits_of_images, unchanged_modes
 from captum_superpixel._seeds import derive_seed, seeded
 from captum_superpixel.attr._captum import AttributeCall, describe
 from captum_superpixel.attr._strength import find_strength, n_search_draws
@@ -68,14 +68,22 @@ class PerturbedCall:
         self._inputs, self._tensors = inputs, as_tensors(inputs)
         self._largest, self._flip = largest, flip
         self._device, self._seed = device, 0
-        self._weights = PerturbedMethod(method, model)
-        self._method = self._weights.method
-        self._call = AttributeCall(self._method, inputs, (), _with_masks(method, inputs, arguments))
-        with self._weights.active():
+        arguments = _with_masks(method, inputs, arguments)
+        self._explain_by(PerturbedMethod(method, model), arguments)
+        if self._weights.is_copy:
+            with self._weights.watched() as watching:
+                self._run(self._tensors)
+            if watching.seen:
+                self._explain_by(PerturbedMethod(method, model, may_copy=False), arguments)
+        with unchanged_modes(self.forward_func), self._weights.active():
             self._reader = self._read_layer(reshape_transform)
             self._output = self._run(self._tensors)
         self.classes = _predict(self._output, len(self._tensors[0]))
         self.gives_tuples = False
+
+    def _explain_by(self, weights: PerturbedMethod, arguments: Mapping[str, Any]) -> None:
+        self._weights, self._method = weights, weights.method
+        self._call = AttributeCall(self._method, self._inputs, (), arguments)
 
     @property
     def forward_func(self) -> Callable[..., Any]:

@@ -32,20 +32,26 @@ class PerturbedMethod:
     Args:
         method: Any attribution method.
         network: What it explains, or a part of that; its parameters are the ones that are perturbed.
+        may_copy: Whether a copy may be made, where one is possible.
 
     Attributes:
         method: What explains the perturbed network, inside of :meth:`active`.
         network: The network as it is.
+        is_copy: Whether the method is a copy.
 
     Raises:
         TypeError: If ``network`` is not a module.
-        ValueError: If it has no parameters that can be perturbed, or is not initialized yet.
+        ValueError: If it has no parameters that can be perturbed, is not initialized yet, or cannot be copied and has
+            a part in TorchScript, whose operations are not seen.
     """
 
-    def __init__(self, method: Attribution, network: Module) -> None:
+    def __init__(self, method: Attribution, network: Module, *, may_copy: bool = True) -> None:
         _check_network(network)
         self.network = network
-        copied = _copy(method, network)
+        copied = _copy(method, network) if may_copy else None
+        self.is_copy = copied is not None
+        if copied is None:
+            _check_scripted(network)
         if copied is None:
             self.method, twins = method, [_clone(one) for one in _tensors(network)]
         else:
@@ -83,6 +89,32 @@ class PerturbedMethod:
             return
         with _attributes_kept(self.network), self._mode:
             yield
+
+    @contextmanager
+    def watched(self) -> Iterator[_Watching]:
+        """Say afterwards whether the network as it is was used inside, as by a function that a copy shares with it."""
+        with _Watching(_tensors(self.network)) as watching:
+            yield watching
+
+
+class _Watching(TorchFunctionMode):
+    """Notes whether torch's operations are called with one of some tensors."""
+
+    def __init__(self, tensors: Iterator[Tensor]) -> None:
+        super().__init__()
+        self._watched = {id(tensor) for tensor in tensors}
+        self.seen = False
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.seen = self.seen or self._holds((args, list((kwargs or {}).values())))
+        return func(*args, **(kwargs or {}))
+
+    def _holds(self, value: object) -> bool:
+        if isinstance(value, Tensor):
+            return id(value) in self._watched
+        return isinstance(value, tuple | list) and any(map(self._holds, value))
 
 
 class _Replacing(TorchFunctionMode):
@@ -125,8 +157,20 @@ def _check_network(network: object) -> None:
         )
 
 
+def _check_scripted(network: Module) -> None:
+    """Raise ValueError if parameters of a network that is not copied are in TorchScript, which calls unseen."""
+    scripted = [part for part in network.modules() if isinstance(part, torch.jit.ScriptModule)]
+    if any(next(part.parameters(), None) is not None for part in scripted):
+        raise ValueError(
+            f"{type(network).__name__} has parameters in TorchScript, which cannot be perturbed where the network is "
+            "not copied with the method: make the method of the network itself, without a function in between"
+        )
+
+
 def _is_perturbed(parameter: Tensor) -> bool:
-    return (parameter.is_floating_point() or parameter.is_complex()) and parameter.numel() > 0
+    # Numbers of 8 bits are quantized, whatever torch calls them.
+    whole = parameter.is_floating_point() or parameter.is_complex()
+    return whole and parameter.dtype.itemsize > 1 and parameter.numel() > 0
 
 
 def _tensors(network: Module) -> Iterator[Tensor]:

@@ -121,7 +121,10 @@ class _Gradients:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Keep the gradients of the calls."""
+        """Keep the gradients of the calls; methods that take none are left to compute their maps twice."""
+        if not hasattr(self._method, "gradient_func"):
+            yield
+            return
         compute = self._method.gradient_func
 
         def keep(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
@@ -134,6 +137,9 @@ class _Gradients:
     @contextmanager
     def replayed(self) -> Iterator[None]:
         """Give the kept gradients to the same calls, in their order."""
+        if not self._kept:
+            yield
+            return
         kept = iter(self._kept)
         with self._replaced(lambda *_, **__: next(kept)):
             yield

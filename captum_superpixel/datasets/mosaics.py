@@ -24,8 +24,9 @@ def choose_mosaics(
 ) -> Tensor:
     """Choose at random the images of each mosaic, of different classes, among those that a network is sure of.
 
-    Images are drawn without replacement until too few are left, then all are drawn from anew. So no image recurs before
-    nearly all had their turn, and the first mosaics are the same ones however many are asked for.
+    Images are drawn without replacement until too few are left, then all are drawn from anew. So, of classes of about
+    equal size, no image recurs before nearly all had their turn; images of rare classes recur sooner. The first mosaics
+    are the same ones however many are asked for.
 
     Args:
         labels: Integers ``(N,)``, the class of each image.

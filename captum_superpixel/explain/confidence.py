@@ -57,6 +57,8 @@ class Confidence:
         for views in (True, False):
             try:
                 self.strength, self._with_views = self._search(inputs, views), views
+            except torch.OutOfMemoryError:
+                raise
             except Exception as error:  # networks of users may raise anything
                 # What else the error advises are arguments of the function.
                 failures.append(describe_error(error).partition(";")[0])

@@ -225,8 +225,8 @@ def _confidences(study: Study, network: nn.Module) -> Tensor:
 def _choose(study: Study, confidences: Tensor) -> tuple[float, Tensor]:
     """The confidence that images need, and the numbers (M, cells) of those of each mosaic."""
     right = confidences > 0
-    least = confidences[right].quantile(1 - _SURE, interpolation="lower").item()
-    labels, sure = study.data.held_out.labels, confidences >= least
+    least = confidences[right].quantile(1 - _SURE, interpolation="lower").item() if right.any() else 1.0
+    labels, sure = study.data.held_out.labels, right & (confidences >= least)
     found = len(torch.unique(labels[sure]))
     if found < SIDE**2:
         raise ValueError(

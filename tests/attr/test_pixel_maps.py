@@ -145,3 +145,10 @@ def test_nothing_is_left_behind(method: str, network: nn.Module, inputs: Tensor,
 def test_too_many_views_are_refused(network: nn.Module, inputs: Tensor, targets: Tensor) -> None:
     with pytest.raises(ValueError, match=r"n_views=19, but shifts of at most \[1, 1\] .* only 18 different views"):
         explained("Saliency", network, inputs, targets, 19)
+
+
+@pytest.mark.parametrize("method", ["FeatureAblation", "Occlusion"])
+def test_views_of_methods_without_gradients(method: str, network: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    maps = explained(method, network, inputs[..., :8, :8], targets, 2)
+    assert (maps.magnitude >= maps.signed.abs() - 1e-6).all()
+    assert (maps.magnitude > maps.signed.abs() + 1e-6).any()

@@ -1,5 +1,7 @@
 import copy
 import threading
+import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -221,3 +223,60 @@ def test_programs_and_compiled_networks(net, images) -> None:
     assert names == [name for name, _ in program.named_parameters()]
     torch.testing.assert_close(output(drawn(program, Saliency(program)), images), expected)
     torch.testing.assert_close(output(drawn(program, Saliency(lambda inputs: program(inputs))), images), expected)
+
+
+class _Sharing(nn.Module):
+    """Calls a layer by a function that copies share, as none of its attributes is: in a dictionary, by a default."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.scale, self.head = nn.Parameter(torch.ones(1)), nn.Linear(4, 2, bias=False)
+        by = {
+            "dictionary": {"call": lambda x: self.head(x)},
+            "list": [lambda x: self.head(x)],
+            "default": lambda x, head=self.head: head(x),
+            "closure": (lambda call: lambda x: call(x))(lambda x: self.head(x)),
+        }
+        self.functions = by[how]
+
+    def forward(self, images: Tensor) -> Tensor:
+        functions: Any = self.functions
+        call = (
+            functions["call"]
+            if isinstance(functions, dict)
+            else functions[0]
+            if isinstance(functions, list)
+            else functions
+        )
+        return self.scale * call(images.flatten(1))
+
+
+@pytest.mark.parametrize("how", ["dictionary", "list", "default", "closure"])
+def test_layers_that_a_copy_would_share_are_perturbed_too(how: str) -> None:
+    network = _Sharing(how).eval()
+    images = torch.rand(1, 1, 2, 2)
+    options: dict[str, Any] = {"target": 0, "n_draws": 3, "strength": 0.3, "views": False}
+    draws = perturbed_attributions(Saliency(network), network, images, abs=False, **options).attributions.flatten(1)
+    ratios = draws[1] / draws[0]
+    # Of the scale alone all elements would change by the same factor.
+    assert ratios.std() > 0.01
+    assert torch.equal(network.scale, torch.ones(1))
+
+
+def test_scripted_parts_behind_a_function_are_refused() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.script(nn.Linear(3, 2))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), scripted).eval()
+    with pytest.raises(ValueError, match="Sequential has parameters in TorchScript"):
+        perturbed_attributions(Saliency(lambda x: network(x)), network, torch.rand(1, 1, 2, 2), target=0, strength=0.1)
+
+
+def test_numbers_of_8_bits_are_left_as_they_are() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    network.register_parameter("small", nn.Parameter(torch.ones(3).to(torch.float8_e4m3fn), requires_grad=False))
+    weights = PerturbedMethod(Saliency(network), network)
+    weights.perturb(0.5, torch.Generator().manual_seed(0))
+    copied: Any = weights.method.forward_func
+    assert copied.small.float().tolist() == [1.0] * 3
+    assert not torch.equal(copied[1].weight, network[1].weight)

@@ -196,3 +196,12 @@ def test_where_views_alone_change_the_class_the_strength_is_found_without_them()
     assert "on 1 photograph are kept; shifted and mirrored, which each draw is too, they change more often" in text
     given = confidence.Confidence(Left().eval(), seed=0, strength=0.1)
     assert given.describe() == "12 networks, their parameters perturbed by 10 %"
+
+
+def test_too_little_memory_is_no_lack_of_confidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(confidence, "perturbed_attributions", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        confidence.Confidence(nn.Linear(2, 2), seed=0).find_strength(torch.zeros(1, 3, 4, 4))

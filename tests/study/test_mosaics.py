@@ -231,6 +231,15 @@ class Last(nn.Module):
         return logits + 100 * torch.arange(CLASSES)
 
 
+def test_a_network_that_is_never_right_has_no_mosaics(
+    planes_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = planes_study()
+    monkeypatch.setattr(mosaics, "_confidences", lambda *_: torch.zeros(len(study.data.held_out)).double())
+    with pytest.raises(ValueError, match="but the 0 images that the first network is surest of are of 0: train longer"):
+        measure_mosaics(study, nn.Flatten())
+
+
 def test_a_network_that_takes_one_size_only_is_told_of_scaled_mosaics(planes_study: Callable[..., Study]) -> None:
     fixed = nn.Sequential(nn.Flatten(), nn.Linear(CLASSES * 64, CLASSES))
     network = StudyNetwork(fixed, "fixed")
