@@ -169,7 +169,7 @@ def test_what_it_is_not_calibrated_for(options: list[str], message: str, fails: 
 
 @pytest.mark.parametrize("strength", ["0", "1", "-0.1", "much", "nan"])
 def test_strengths_that_are_none(strength: str, capsys: Captured) -> None:
-    with pytest.raises(SystemExit, match="^2$"):
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(["explain", "cat.png", *NETWORK, *QUICK, "--confidence", "--strength", strength])
     assert f"{strength!r} is not a number above 0 and below 1" in capsys.readouterr().err
 
@@ -203,5 +203,5 @@ def test_too_little_memory_is_no_lack_of_confidence(monkeypatch: pytest.MonkeyPa
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(confidence, "perturbed_attributions", fail)
-    with pytest.raises(torch.OutOfMemoryError, match="^out of memory$"):
+    with pytest.raises(torch.OutOfMemoryError, match=r"^out of memory$"):
         confidence.Confidence(nn.Linear(2, 2), seed=0).find_strength(torch.zeros(1, 3, 4, 4))
