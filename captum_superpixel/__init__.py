@@ -7,9 +7,8 @@ from captum_superpixel.attr.recommended import recommended
 from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
 from captum_superpixel.attr.view_tunnel import ViewTunnel
 from captum_superpixel.attr.xrai import XRAI
-from captum_superpixel.ensemble_regions import ensemble_regions
 from captum_superpixel.pooling import pool_segments, segment_scores
-from captum_superpixel.regions import region_table, top_regions
+from captum_superpixel.regions import ensemble_regions, region_table, top_regions
 
 __all__ = [
     "XRAI",

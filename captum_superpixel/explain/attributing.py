@@ -15,7 +15,6 @@ from torch import Tensor
 from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error
 from captum_superpixel._numbers import find_common_unit
-from captum_superpixel._region_table import name_magnitude, name_score
 from captum_superpixel._seeds import seeded
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr import SuperpixelGrouped, group_maps, lay_over
@@ -37,6 +36,7 @@ from captum_superpixel.explain.baselines import describe_baseline, make_baseline
 from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.network import needs_gradient
 from captum_superpixel.explain.rules import Rule
+from captum_superpixel.regions.table import name_magnitude, name_score
 
 __all__ = ["Attributed", "ChosenMethod", "Drawing", "describe_missed"]
 

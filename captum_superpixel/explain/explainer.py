@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from captum_superpixel._checks import InputError, one_line
 from captum_superpixel._threads import available_cores, call_each
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.ensemble_regions import ensemble_regions
 from captum_superpixel.explain.attributing import Attributed, ChosenMethod
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.confidence import Confidence
@@ -25,7 +24,7 @@ from captum_superpixel.explain.photographs import open_photograph
 from captum_superpixel.explain.rules import Rule
 from captum_superpixel.models.activation import Outputs
 from captum_superpixel.models.classifying import classify
-from captum_superpixel.regions import RegionTable
+from captum_superpixel.regions import RegionTable, ensemble_regions
 
 __all__ = ["Explainer", "Explanation", "Outcome"]
 

@@ -6,10 +6,10 @@ import textwrap
 
 from captum_superpixel._checks import listed
 from captum_superpixel._texts import joined
-from captum_superpixel.confidence import describe_stays_top
 from captum_superpixel.explain.confidence import TOP
 from captum_superpixel.explain.methods import SETTINGS, takers
 from captum_superpixel.masks import GENERATORS, is_counted
+from captum_superpixel.regions.confidence import describe_stays_top
 
 __all__ = ["DEMO", "DEMO_EXAMPLES", "EXPLAIN", "explain_examples"]
 

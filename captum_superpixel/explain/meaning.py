@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from captum_superpixel._checks import readable
-from captum_superpixel._region_table import Region
 from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation
+from captum_superpixel.regions.table import Region
 
 __all__ = [
     "class_of",

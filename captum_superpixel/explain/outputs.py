@@ -15,18 +15,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
 from captum_superpixel._numbers import find_common_unit
-from captum_superpixel._region_table import (
-    SHARE,
-    describe_ranks,
-    draw_cells,
-    first_regions,
-    show_rank,
-    strongest_regions,
-)
 from captum_superpixel._texts import cut, fold
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
-from captum_superpixel.confidence import describe_stays_top, write_probability
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
 from captum_superpixel.explain.meaning import (
@@ -41,6 +32,15 @@ from captum_superpixel.explain.meaning import (
     write_name,
 )
 from captum_superpixel.regions import RegionTable
+from captum_superpixel.regions.confidence import describe_stays_top, write_probability
+from captum_superpixel.regions.table import (
+    SHARE,
+    describe_ranks,
+    draw_cells,
+    first_regions,
+    show_rank,
+    strongest_regions,
+)
 from captum_superpixel.visualization import save_html, visualize_superpixels, visualize_top_regions
 
 __all__ = ["draw", "list_failures", "save", "save_figure", "summarize"]

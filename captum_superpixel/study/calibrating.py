@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from captum_superpixel.confidence import margins, prediction_interval, probability_above_zero, z_scores
 from captum_superpixel.metrics.bootstrap import interval
 from captum_superpixel.metrics.calibration import auroc, brier_skill, expected_calibration_error
+from captum_superpixel.regions.confidence import margins, prediction_interval, probability_above_zero, z_scores
 
 __all__ = [
     "Cases",
@@ -74,7 +74,7 @@ def said(draws: Tensor, k: int) -> Tensor:
 
     Args:
         draws: Scores ``(J, ..., K)``.
-        k: From 1 on; :func:`captum_superpixel.confidence.stays_top` refuses 1, whose calibration is measured here.
+        k: From 1 on. That of 1 is measured here; :func:`captum_superpixel.regions.confidence.stays_top` refuses it.
 
     Returns:
         ``(..., K)``.

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from captum_superpixel._numbers import Unit, find_common_unit
-from captum_superpixel._region_table import first_regions, show_rank, strongest_regions
 from captum_superpixel._texts import fold
-from captum_superpixel.confidence import write_probability
 from captum_superpixel.regions import Region
+from captum_superpixel.regions.confidence import write_probability
+from captum_superpixel.regions.table import first_regions, show_rank, strongest_regions
 from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._sureness import describe_chances
 

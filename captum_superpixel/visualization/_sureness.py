@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
 
-from captum_superpixel._region_table import show_rank
 from captum_superpixel._untyped import binary_dilation, find_boundaries
-from captum_superpixel.confidence import write_probability
 from captum_superpixel.regions import Region, RegionTable
+from captum_superpixel.regions.confidence import write_probability
+from captum_superpixel.regions.table import show_rank
 from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._ranking import inner_point
 

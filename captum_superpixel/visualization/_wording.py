@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from captum_superpixel._numbers import Unit, find_unit
-from captum_superpixel._region_table import name_magnitude, name_score
 from captum_superpixel.pooling import Reduction
+from captum_superpixel.regions.table import name_magnitude, name_score
 from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
 
 __all__ = ["describe_clipping", "name_colors", "name_ends", "name_scores"]

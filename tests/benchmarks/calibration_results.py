@@ -9,9 +9,9 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from tabulate import tabulate
 
 from captum_superpixel._seeds import derive_seed
-from captum_superpixel.confidence import margins
 from captum_superpixel.metrics import reliability_curve
 from captum_superpixel.pooling import segment_scores
+from captum_superpixel.regions.confidence import margins
 from captum_superpixel.study.calibrating import assess, held, is_top, of_third_networks, pair_cases, said, shares
 
 TOPS = (1, 3, 5)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from captum_superpixel import region_table
 from captum_superpixel.attr import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.cli import main
-from captum_superpixel.confidence import describe_stays_top
 from captum_superpixel.explain import confidence
 from captum_superpixel.pooling import pool_segments
+from captum_superpixel.regions.confidence import describe_stays_top
 
 NETWORK = ["--model", "explain_net:load", "--size", "16"]
 SURE = [*NETWORK, "--confidence", "--strength", "0.1"]

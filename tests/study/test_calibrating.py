@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_superpixel.confidence import stays_top
 from captum_superpixel.metrics import auroc, brier_skill, expected_calibration_error
+from captum_superpixel.regions.confidence import stays_top
 from captum_superpixel.study.calibrating import (
     Cases,
     assess,

@@ -12,9 +12,9 @@ from typing import Any, get_args
 from captum_superpixel._checks import checked_choice
 from captum_superpixel._files import check_output_file, replacing
 from captum_superpixel._pages import fill_page, read_parts, to_data_url
-from captum_superpixel._region_table import SHARE, name_score
-from captum_superpixel.confidence import describe_stays_top
 from captum_superpixel.regions import Ranking, RegionTable
+from captum_superpixel.regions.confidence import describe_stays_top
+from captum_superpixel.regions.table import SHARE, name_score
 from captum_superpixel.visualization._color_scale import check_outlier_perc
 from captum_superpixel.visualization.images import ImageLike, to_image
 from captum_superpixel.visualization.page import _layers

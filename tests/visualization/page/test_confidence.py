@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from captum_superpixel.confidence import CALIBRATION
 from captum_superpixel.regions import RegionTable, region_table
+from captum_superpixel.regions.confidence import CALIBRATION
 from captum_superpixel.visualization.page.page import save_html
 
 OpenPage = Callable[..., Any]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, listed
-from captum_superpixel.confidence import FEWEST_DRAWS, check_top, prediction_interval, stays_top
 from captum_superpixel.feature_masks import check_region_mask, rank_rows
 from captum_superpixel.pooling import Reduction, check_attributions, segment_scores
+from captum_superpixel.regions.confidence import FEWEST_DRAWS, check_top, prediction_interval, stays_top
 
 __all__ = ["Draws", "Ranking", "Scored", "Sureness", "find_sureness", "find_ties", "score_regions"]
 

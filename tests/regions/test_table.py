@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from captum_superpixel._region_table import RegionTable
-from captum_superpixel.confidence import describe_interval, describe_stays_top
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
+from captum_superpixel.regions.confidence import describe_interval, describe_stays_top
+from captum_superpixel.regions.table import RegionTable
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
 MAPS = torch.tensor([[[[1.0, 2, 4, 4], [1, 2, 4, -5], [0, 0, -5, -5]]]])

@@ -12,8 +12,8 @@ from typing import Any, overload
 from captum_superpixel._checks import listed
 from captum_superpixel._numbers import Unit, find_common_unit, find_unit
 from captum_superpixel._untyped import tabulate
-from captum_superpixel.confidence import describe_interval, describe_stays_top, write_probability
 from captum_superpixel.pooling import Reduction
+from captum_superpixel.regions.confidence import describe_interval, describe_stays_top, write_probability
 
 __all__ = [
     "SHARE",

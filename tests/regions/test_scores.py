@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_superpixel.confidence import prediction_interval, stays_top
 from captum_superpixel.pooling import Reduction, segment_scores
 from captum_superpixel.regions import Ranking, Region, RegionTable, region_table
+from captum_superpixel.regions.confidence import prediction_interval, stays_top
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:

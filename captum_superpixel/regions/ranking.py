@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_share
-from captum_superpixel._region_scores import Draws, Ranking, Sureness, find_sureness, find_ties, score_regions
-from captum_superpixel._region_table import Region, RegionTable, name_score
 from captum_superpixel._untyped import find_objects
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.pooling import Reduction, segment_scores
+from captum_superpixel.regions.scores import Draws, Ranking, Sureness, find_sureness, find_ties, score_regions
+from captum_superpixel.regions.table import Region, RegionTable, name_score
 
-__all__ = ["Draws", "Ranking", "Region", "RegionTable", "region_table", "top_regions"]
+__all__ = ["region_table", "top_regions"]
 
 _ROUNDING = 1e-12
 """A sum that is smaller than what was asked for by less than this share of it is so by rounding alone."""
@@ -65,9 +65,8 @@ def region_table(
         is zero; it is the share of a gradient method's attribution for ``score="sum"`` alone, since a mean does not
         count how large a segment is. ``channel_scores`` are the scores of each channel by itself. For several maps,
         scores are means over the maps, and shares and ranks are those of the mean scores. ``stays_top`` and
-        ``interval`` are those of :func:`captum_superpixel.confidence.stays_top` and ``prediction_interval``, and NaN
-        for regions without a rank; how well they are calibrated, the printed table says. Numbers are float64 whatever
-        the dtype of the maps.
+        ``interval`` are those of :mod:`captum_superpixel.regions.confidence`, and NaN for regions without a rank; how
+        well they are calibrated, the printed table says. Numbers are float64 whatever the dtype of the maps.
 
     Raises:
         TypeError: If the attributions or the draws are not floating-point, the mask is not of integers, or ``k`` is

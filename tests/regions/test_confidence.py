@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from captum_superpixel.confidence import (
+from captum_superpixel.regions.confidence import (
     CALIBRATION,
     COVERAGE,
     describe_interval,
