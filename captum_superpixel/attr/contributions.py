@@ -139,7 +139,7 @@ class Contributions(Wrapper):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether maps say what the inputs contribute, and not how the output changes with them: always."""
+        """Always true, since maps say what the inputs contribute and not how the output changes with them."""
         return True
 
     def has_convergence_delta(self) -> bool:

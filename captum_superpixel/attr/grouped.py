@@ -142,7 +142,7 @@ class SuperpixelGrouped(Wrapper):
             **kwargs: Further arguments of the wrapped method.
 
         Returns:
-            What the wrapped method returns: maps of the shape of the inputs (of the first input that has a mask, for
+            What the wrapped method returns, maps of the shape of the inputs (of the first input that has a mask, for
             the maps of a layer), and a pair with the convergence delta where one was asked for.
 
         Raises:

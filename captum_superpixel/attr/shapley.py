@@ -15,7 +15,7 @@ from captum_superpixel.feature_masks import number_elements
 __all__ = ["MAX_FEATURES", "ExactShapleyValues"]
 
 MAX_FEATURES = 16
-"""The most features of a call: a network is evaluated on 2**16 = 65,536 coalitions of them."""
+"""The most features of a call, for a network is evaluated on 2**16 = 65,536 coalitions of them."""
 
 Tensors = tuple[Tensor, ...]
 

@@ -108,7 +108,7 @@ class ViewTunnel(Wrapper):
             **kwargs: Further arguments of the wrapped method, by name.
 
         Returns:
-            What the wrapped method returns: maps of the shape of the inputs, and for a layer maps ``(N, C, *spatial)``
+            What the wrapped method returns, maps of the shape of the inputs, and for a layer maps ``(N, C, *spatial)``
             of the spatial size of the input.
 
         Raises:

@@ -91,7 +91,7 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """How many channels the input has: 1 or 3."""
+        """How many channels the input has, 1 or 3."""
         return 1 if self.channel_order == "gray" else 3
 
     @property

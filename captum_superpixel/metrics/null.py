@@ -91,7 +91,7 @@ def excess(value: Tensor | float, null: Tensor | float) -> Tensor | float:
         null: Its null, or a tensor that broadcasts with ``value``.
 
     Returns:
-        At most 1: 0 is the null's own similarity, 1 is identity, below 0 is less alike than the null. A float for two
+        At most 1; 0 is the null's own similarity, 1 is identity, below 0 is less alike than the null. A float for two
         numbers, else a tensor. NaN where the null is 1 (to 1e-6), because nothing can be shown above it, and where an
         argument is NaN.
 

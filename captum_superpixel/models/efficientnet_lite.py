@@ -19,7 +19,7 @@ from captum_superpixel.models.checkpoints import load_weights
 __all__ = ["PREPROCESSING", "lite0", "lite1", "lite2"]
 
 PREPROCESSING = Preprocessing(size=224, mean=127 / 255, std=128 / 255)
-"""What these networks were trained on, which is not what torchvision's were: pixels less 127, divided by 128.
+"""What these networks were trained on, which is not what torchvision's were, namely pixels less 127, divided by 128.
 
 The sizes that 1 and 2 were trained on are 240 and 260; here all three see the same inputs, so that their explanations
 can be compared.

@@ -102,7 +102,7 @@ def margins(draws: Tensor, k: int) -> Tensor:
             had, not the margin.
 
     Returns:
-        Of the shape of the draws: above 0 for regions among the top k, below for others, 0 for those that tie.
+        Of the shape of the draws, above 0 for regions among the top k, below for others, 0 for those that tie.
 
     Raises:
         TypeError: If ``k`` is not an integer, or the draws are not floating-point.
