@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_code_of_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 5
     # Nearly of one color each, so that views of an image do not change what an untrained network takes it for.
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, 1, 1, generator=generator) + 0.01 * torch.rand(2, 3, 32, 32, generator=generator)
@@ -37,12 +37,7 @@ def test_the_code_of_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: p
             assert recommended(Saliency(names["model"])).passes == 8
     assert names["shown"].shape == images.shape
     assert names["shown"].min() >= 0
-    assert names["attributions"].shape == names["maps"].shape == names["where"].shape == images.shape
-    assert (names["where"] >= 0).all()
-    # Completeness: what the signed maps sum up to is the difference of the outputs, but for the delta.
-    with torch.no_grad():
-        outputs = names["model"](images)[[0, 1], names["labels"]] - names["model"](images * 0)[[0, 1], names["labels"]]
-    torch.testing.assert_close(names["maps"].sum(dim=(1, 2, 3)) - names["delta"], outputs, rtol=1e-3, atol=1e-5)
+    assert names["attributions"].shape == names["maps"].shape == images.shape
     assert names["keep"].shape == (2, 1, 32, 32)
     assert {region.image for region in names["table"]} == {0, 1}
     assert all(0 <= region.stays_top <= 1 for region in names["sure"])

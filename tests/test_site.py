@@ -84,6 +84,18 @@ def test_the_code_of_why_not_just_blur_runs(names: dict[str, Any], capsys: pytes
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["pixels", "blur", "superpixels"]
 
 
+def test_the_code_of_signs_or_magnitudes_does_what_it_says(names: dict[str, Any]) -> None:
+    (block,) = code_of("signs-or-magnitudes.md")
+    exec(block, names)
+    images, maps = names["images"], names["maps"]
+    assert maps.shape == names["where"].shape == images.shape
+    assert (names["where"] >= 0).all()
+    # Completeness: what the signed maps sum up to is the difference of the outputs, but for the delta.
+    with torch.no_grad():
+        outputs = names["model"](images)[[0, 1], names["labels"]] - names["model"](images * 0)[[0, 1], names["labels"]]
+    torch.testing.assert_close(maps.sum(dim=(1, 2, 3)) - names["delta"], outputs, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_room_has_a_page_of_the_reference(room: str) -> None:
     assert f".. automodule:: captum_superpixel.{room}\n" in "".join(

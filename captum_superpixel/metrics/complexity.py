@@ -59,8 +59,8 @@ def effective_regions(attributions: Tensor, feature_mask: MaskLike | None = None
     """Count the fewest regions that hold a given share of a map's magnitude.
 
     The magnitude of a region is the sum of ``|a|`` over its pixels and channels. Without a mask the regions are the
-    map's own: all pixels of equal magnitude are one. So a map that consists of few values, such as one that was averaged
-    within few segments, is recognized, however much of the image it covers.
+    map's own: all pixels of equal magnitude are one. So a map that consists of few values, such as one that was
+    averaged within few segments, is recognized, however much of the image it covers.
 
     Args:
         attributions: Maps of shape ``(N, C, H, W)``, of any real dtype.
