@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from captum_superpixel._checks import listed
+from captum_superpixel.attr.first_tensor import FirstTensor
 
 
 @dataclass
@@ -120,7 +121,7 @@ def layer_of(method: Attribution) -> Module | None:
     for holder in (method, *(value for value in vars(method).values() if isinstance(value, Attribution))):
         layer = getattr(holder, "layer", None)
         if isinstance(layer, Module):
-            return layer
+            return layer.layer if isinstance(layer, FirstTensor) else layer
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -16,9 +16,11 @@ from captum_superpixel.attr._captum import AttributeCall, has_layer_output, inne
 from captum_superpixel.attr._failures import layer_of
 from captum_superpixel.attr._grad_cam import LaidOutGradCam, is_grad_cam
 from captum_superpixel.attr._wrapper import Wrapper
+from captum_superpixel.attr.first_tensor import reading_first_tensor
+from captum_superpixel.attr.given_layout import GivenLayout, ReshapeTransform
 from captum_superpixel.attr.grouping import lay_over
 from captum_superpixel.attr.layouts import Layout, LayoutError, channel_axis_of_type, find_layout
-from captum_superpixel.attr.observing import Observation, observe
+from captum_superpixel.attr.observing import Observation, observe, regroups_places
 
 __all__ = [
     "LaidOut",
@@ -29,8 +31,6 @@ __all__ = [
     "read_layer",
     "with_layout",
 ]
-
-ReshapeTransform = Callable[[Tensor], Tensor]
 
 
 def looks_at_layer(method: Attribution) -> bool:
@@ -43,12 +43,13 @@ def with_layout(method: Attribution, lay_out: ReshapeTransform) -> Attribution:
 
     Grad-CAM averages the gradients of a channel over the places: over the wrong axes where the channels are not the
     second one, so that its map cannot be laid out afterwards. Other methods give each element of the layer its own
-    value, and are left as they are.
+    value, and are left as they are, but that of a layer that returns a tuple with one tensor they read the tensor.
 
     Args:
         method: Any attribution method, wrappers included.
         lay_out: From the output of the layer, and from its gradient, to ``(N, C, h, w)``.
     """
+    method = reading_first_tensor(method)
     if is_grad_cam(method):
         return LaidOutGradCam(cast(LayerGradCam, method), lay_out)
     held = {name: value for name, value in vars(method).items() if isinstance(value, Attribution)}
@@ -86,7 +87,8 @@ class LayerReader:
         self._needed = _gives_layer_output(method)
         self._inputs, self._image, self._further = inputs, image, further
         self._at_input = at_input
-        self._reshape_transform = reshape_transform
+        dimensions = inputs[image].dim() - 2
+        self._given = None if reshape_transform is None else GivenLayout(reshape_transform, dimensions)
         self._layouts: dict[tuple[int, ...], Layout] = {}
 
     def __call__(self, output: Tensor) -> Tensor:
@@ -95,8 +97,8 @@ class LayerReader:
         Raises:
             LayoutError: If it cannot be, or the transform returns no map.
         """
-        if self._reshape_transform is not None:
-            return self._transformed(output, self._reshape_transform)
+        if self._given is not None:
+            return self._given(output)
         if self._inputs[self._image].dim() != 4:
             return output
         shape = tuple(output.shape[1:])
@@ -159,27 +161,6 @@ class LayerReader:
         named = [(name, module) for module, name in modules.items()]
         return observe(run, named, self._inputs[self._image], self._at_input)
 
-    def _transformed(self, output: Tensor, transform: ReshapeTransform) -> Tensor:
-        shape, name = tuple(output.shape), getattr(transform, "__name__", repr(transform))
-        wanted = f"(N, C, {', '.join(('h', 'w', 'd')[: self._inputs[self._image].dim() - 2])})"
-        try:
-            laid_out = transform(output)
-        except Exception as error:  # what a user's function raises says too little of where it was called
-            raise LayoutError(
-                f"reshape_transform={name} failed on the layer's output of shape {shape} "
-                f"({type(error).__name__}: {error}): it is called with that, and returns a map {wanted}"
-            ) from error
-        if not isinstance(laid_out, Tensor):
-            raise LayoutError(
-                f"reshape_transform={name} returned a {type(laid_out).__name__}: it must return a tensor {wanted}"
-            )
-        if laid_out.dim() != self._inputs[self._image].dim() or laid_out.shape[0] != shape[0] or 0 in laid_out.shape:
-            raise LayoutError(
-                f"reshape_transform={name} made {tuple(laid_out.shape)} of the layer's output of shape {shape}: it "
-                f"must return {wanted}, for as many images as it is given"
-            )
-        return laid_out
-
 
 def read_layer(
     method: Attribution,
@@ -216,7 +197,7 @@ class LaidOut(Wrapper):
     # What wraps it warns.
     warns_of_network = False
 
-    def __init__(self, method: Attribution, layout: Layout) -> None:
+    def __init__(self, method: Attribution, layout: Layout | GivenLayout) -> None:
         super().__init__(with_layout(method, layout))
         self.layout = layout
 
@@ -263,7 +244,7 @@ def _held(method: Attribution) -> Iterator[Attribution]:
 
 def _is_plain(networks: list[Module], layer: Module, shape: tuple[int, ...], images: Tensor) -> bool:
     """Whether an output has its channels first beyond doubt, so that the network need not run once more."""
-    if len(shape) != 4:
+    if len(shape) != 4 or any(regroups_places(network.modules()) for network in networks):
         return False
     if channel_axis_of_type(layer, shape) == 1:
         return True

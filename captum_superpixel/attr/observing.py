@@ -17,6 +17,7 @@ from torch.nn import Module
 
 from captum_superpixel._seeds import remember_generators
 from captum_superpixel.attr._failures import describe_type
+from captum_superpixel.attr.first_tensor import first_tensor
 from captum_superpixel.attr.layouts import (
     Layout,
     LayoutError,
@@ -26,7 +27,7 @@ from captum_superpixel.attr.layouts import (
     is_normalized_last,
 )
 
-__all__ = ["Observation", "Observed", "observe"]
+__all__ = ["Observation", "Observed", "observe", "regroups_places"]
 
 _CHANNELS_FIRST = ("Convolution", "BatchNorm", "MaxPool", "AvgPool", "Upsample", "GroupNorm")
 _AXES_KEPT = {
@@ -35,6 +36,8 @@ _AXES_KEPT = {
     *("Clone", "Copy", "ToCopy", "Alias", "Cat", "Slice", "ConstantPadNd", "ReflectionPad2D", "BackwardHookFunction"),
 }
 """Operations of autograd whose result has the axes of what they are given."""
+_REGROUPING = ("Hiera", "MobileViTV2")
+"""How the classes of networks begin that keep places in another order than rows and columns in some of their layers."""
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Observed:
         name: Its dotted name.
         module: The layer.
         output: What it returned: a description of its type where that was no tensor.
-        shape: Of the tensor, or of the only one in a tuple; None where there is none.
+        shape: Of the tensor, or of the first in a tuple, if that is the only one; None where there is none.
         edge: Where gradients of the tensor arrive; None without any.
         calls: How often it ran.
     """
@@ -109,15 +112,22 @@ class Observation:
             )
         axis = None if seen.edge is None else _channel_axis_of_operations(seen.edge.node, len(seen.shape))
         around = Surroundings(self._surroundings.grids, self._surroundings.token_counts, axis)
-        return find_layout(seen.shape, self.images.shape, layer, around)
+        found = find_layout(seen.shape, self.images.shape, layer, around)
+        if regroups_places(self.layers) and self._is_out_of_order(seen):
+            raise LayoutError(
+                f"the places of its output {seen.shape} are not in the order of rows and columns, but patch by patch",
+                "choose a layer behind those that work on patches, such as the next convolution or the last stage, or "
+                "pass reshape_transform=, a function from the layer's output to (N, C, h, w) that restores the order",
+            )
+        return found
 
-    def reached(self, layers: Mapping[Module, Layout]) -> set[Module]:
+    def reached(self, layers: Mapping[Module, Callable[[Tensor], Tensor]]) -> set[Module]:
         """Find the layers at whose places what the network returns depends on what they return.
 
         Tokens of the image behind the last attention of a network that classifies by its class token are not.
 
         Args:
-            layers: The layouts of layers that depend on the images.
+            layers: The layouts of layers that depend on the images, from output, or its gradient, to ``(N, C, h, w)``.
         """
         found: set[Module] = set()
         output: Tensor = self.outcome
@@ -136,6 +146,27 @@ class Observation:
             weights = torch.linspace(1, 2, output.numel(), dtype=output.dtype, device=output.device)
             torch.autograd.grad((output * weights.view(output.shape)).sum(), self.images)
         return found
+
+    def _is_out_of_order(self, seen: Observed) -> bool:
+        """Whether the places of a layer of such a network as ``regroups_places`` knows are regrouped."""
+        if any(type(module).__name__.startswith("Hiera") for module in self.layers):
+            # The tokens of a mask unit stand together until pooling has left one of each.
+            tokens = [other.shape[1] for other in self.layers.values() if other.shape and len(other.shape) == 3]
+            grid = [count for count in tokens if count > 1]
+            return seen.shape is not None and len(seen.shape) == 3 and seen.shape[1] > min(grid)
+        # Breadth first: the last operation that unfolded or folded.
+        known: set[Node] = set()
+        level = [] if seen.edge is None else [seen.edge.node]
+        while level:
+            names = [node.name() for node in level]
+            if any(name.startswith("Col2Im") for name in names):
+                return False
+            if any(name.startswith("Im2Col") for name in names):
+                return True
+            parents = {parent for node in level for parent, _ in node.next_functions if parent is not None}
+            known.update(level)
+            level = list(parents - known)
+        return False
 
     @property
     def _can_tell(self) -> bool:
@@ -179,8 +210,7 @@ def observe(
             if threading.get_ident() != here:  # another one that uses the network at the same time
                 return
             calls = seen.layers.pop(module).calls if module in seen.layers else 0
-            only = values[0] if isinstance(values, (tuple, list)) and len(values) == 1 else values
-            tensor = only if isinstance(only, Tensor) else None
+            tensor = first_tensor(values)
             seen.layers[module] = Observed(
                 name,
                 module,
@@ -207,6 +237,11 @@ def observe(
             seen.outcome = run(seen.images)
     bring_back()
     return seen
+
+
+def regroups_places(modules: Iterable[Module]) -> bool:
+    """Whether a network of these modules may keep places patch by patch, or in another order, within some layers."""
+    return any(type(module).__name__.startswith(_REGROUPING) for module in modules)
 
 
 def _channel_axis_of_operations(node: Node, rank: int) -> int | None:

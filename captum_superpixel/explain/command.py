@@ -107,6 +107,12 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         help="the module that the method looks at, such as features.12 (default: the last that gives a map); list "
         "prints all that do, and explains nothing",
     )
+    explained.add_argument(
+        "--reshape-transform",
+        metavar="MODULE:FUNCTION",
+        help="function from the output of the layer that --layer names to a map (N, C, h, w), where that is not found "
+        "by itself",
+    )
     explained.add_argument("--masks", help=f"superpixels, see below (default: {DEFAULT_MASKS})")
     explained.add_argument(
         "--reduction",

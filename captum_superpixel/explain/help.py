@@ -101,7 +101,9 @@ def _masks() -> str:
     return _fill(
         f"{listed(counted)} make about N segments (100 by default); {joined(others)} take no "
         "number. multiscale averages the map over several segmentations; the regions that are listed and drawn are "
-        "those in which the averaged map has about one value. FILE.npy holds ids (H, W), of the size of the photograph "
+        "those in which the averaged map has about one value. With @P, as in slic:50@16 or multiscale@14, segments are "
+        "made of whole patches of P x P pixels, as the tokens of a vision transformer are. FILE.npy holds ids (H, W), "
+        "of the size of the photograph "
         "or of the network's input."
     )
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from captum_superpixel._checks import InputError
+from captum_superpixel.attr.first_tensor import reading_first_tensor
+from captum_superpixel.attr.given_layout import GivenLayout, ReshapeTransform
 from captum_superpixel.attr.laid_out import LaidOut
 from captum_superpixel.attr.layouts import Layout, LayoutError
 from captum_superpixel.attr.observing import Observation, observe
@@ -33,13 +35,14 @@ class FoundLayer:
 
     name: str
     module: nn.Module
-    layout: Layout
+    layout: Layout | GivenLayout
     why: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the map."""
-        return self.layout.size
+        height, width = self.layout.size
+        return height, width
 
     def __str__(self) -> str:
         """Name and size, as in ``layer: features.12 (13 x 13), the last that gives a map``."""
@@ -48,11 +51,19 @@ class FoundLayer:
 
     def lay_out(self, method: Attribution) -> Attribution:
         """Make a method of the layer give maps ``(N, C, h, w)``."""
-        is_map = self.layout.rank == 4 and self.layout.channel_axis == 1
-        return method if is_map else LaidOut(method, self.layout)
+        layout = self.layout
+        if isinstance(layout, Layout) and layout.rank == 4 and layout.channel_axis == 1:
+            return reading_first_tensor(method)
+        return LaidOut(method, layout)
 
 
-def find_layer(model: nn.Module, name: str | None, method: str | None, inputs: Tensor) -> FoundLayer:
+def find_layer(
+    model: nn.Module,
+    name: str | None,
+    method: str | None,
+    inputs: Tensor,
+    transform: ReshapeTransform | None = None,
+) -> FoundLayer:
     """Find a layer of a network: by its name, or the last one that gives a map.
 
     A layer that is chosen has at least two rows and columns; is no part of an attention, whose queries, keys and values
@@ -64,10 +75,11 @@ def find_layer(model: nn.Module, name: str | None, method: str | None, inputs: T
         name: The layer's name among ``model.named_modules()``; None if the user named none.
         method: The name of the method that needs it; None where the layers are only listed.
         inputs: ``(1, C, H, W)``.
+        transform: From the output of the layer that the user named to ``(N, C, h, w)``; None to find how it lies.
 
     Raises:
         InputError: If there is no such layer, or it gives no map of at least two places that depends on the image and
-            that the logits depend on.
+            that the logits depend on, or the transform makes none.
     """
     modules = {known: module for known, module in model.named_modules() if known}
     if name is not None and name not in modules:
@@ -76,6 +88,8 @@ def find_layer(model: nn.Module, name: str | None, method: str | None, inputs: T
         hint = f"near names are {', '.join(near[:5])}" if near else f"--layer {LIST} shows all that give a map"
         raise InputError(f"--layer {name} is no module of this network, which has {len(modules)}; {hint}.")
     seen = _observe(model, inputs)
+    if name is not None and transform is not None:
+        return _transformed(seen, name, modules[name], transform)
     usable = _usable(seen)
     if name in usable:
         return usable[name]
@@ -152,6 +166,26 @@ def _usable(seen: Observation) -> dict[str, FoundLayer]:
     return {name: FoundLayer(name, module, layout) for name, module, layout in found}
 
 
+def _transformed(seen: Observation, name: str, module: nn.Module, transform: ReshapeTransform) -> FoundLayer:
+    """The layer that the user named, laid out as the user says."""
+    observed = seen.layers.get(module)
+    if observed is None or observed.shape is None or observed.calls > 1:
+        raise InputError(f"--layer {name} cannot be used: {_reason(seen, module)}.")
+    layout = GivenLayout(transform, shape=observed.shape[1:])
+    try:
+        height, width = layout.size
+    except LayoutError as error:
+        raise InputError(f"--layer {name} with --reshape-transform: {error}.") from error
+    if height * width == 1:
+        raise InputError(f"--layer {name} with --reshape-transform gives a map of a single place: it must return more.")
+    if not seen.depends_on_image(observed.edge) or module not in seen.reached({module: layout}):
+        raise InputError(
+            f"--layer {name} cannot be used: its output does not depend on the image, or the logits not on the {height} "
+            f"x {width} places that --reshape-transform makes of it; --layer {LIST} shows layers that can."
+        )
+    return FoundLayer(name, module, layout, why="as --reshape-transform lays it out")
+
+
 def _reason(seen: Observation, module: nn.Module) -> str:
     """Why a module of the network is none of the usable layers."""
     if module not in seen.layers:
@@ -172,6 +206,8 @@ def _is_fit(layer: FoundLayer, seen: Observation, modules: dict[str, nn.Module])
     parts = layer.name.split(".")
     above = [modules[".".join(parts[:count])] for count in range(1, len(parts))]
     in_attention = any("attention" in type(module).__name__.lower() for module in above)
-    channels = (seen.layers[layer.module].shape or ())[layer.layout.channel_axis]
+    layout = layer.layout
+    shape = seen.layers[layer.module].shape or ()
+    channels = shape[layout.channel_axis] if isinstance(layout, Layout) else 0
     passes_on = isinstance(layer.module, (nn.Identity, _DropoutNd))
     return min(layer.size) > 1 and not in_attention and not passes_on and channels != seen.outcome.shape[-1]

@@ -18,7 +18,7 @@ from captum_superpixel.attr import segment_images
 from captum_superpixel.attr.recipes import Recipe
 from captum_superpixel.datasets.photographs import Report
 from captum_superpixel.datasets.preprocessing import Preprocessing
-from captum_superpixel.masks import GENERATORS, is_counted, multiscale
+from captum_superpixel.masks import GENERATORS, PatchAligned, is_counted, multiscale
 
 __all__ = ["DEFAULT_MASKS", "Segmenter", "parse_masks", "recommended_masks"]
 
@@ -114,37 +114,74 @@ def parse_masks(text: str, preprocessing: Preprocessing) -> Segmenter:
     """Read the text of ``--masks``.
 
     Args:
-        text: A name of ``masks.GENERATORS``, with ``:N`` segments where it is told how many to make (100 by default);
-            or a file ``*.npy`` of ids (H, W).
+        text: A name of ``masks.GENERATORS``, with ``:N`` segments where it is told how many to make (100 by default),
+            and with ``@P`` for segments of whole patches of P x P pixels; or a file ``*.npy`` of ids (H, W).
         preprocessing: How photographs become inputs.
 
     Raises:
-        InputError: If it is none of these, there are more segments than pixels, or the file holds no ids.
+        InputError: If it is none of these, there are more segments than pixels or patches, patches do not divide the
+            network's input, or the file holds no ids.
 
     Examples:
         >>> from captum_superpixel.datasets.preprocessing import CIFAR10
         >>> parse_masks("grid:16", CIFAR10).source
         Grid(n_segments=16, denormalize=((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        >>> parse_masks("slic:20@4", CIFAR10).source.patch_size
+        (4, 4)
     """
     if text.lower().endswith(".npy"):
         return Segmenter(text, _read_ids(text), preprocessing)
-    name, colon, count = text.partition(":")
+    asked, at, side = text.partition("@")
+    name, colon, count = asked.partition(":")
     name = name.lower().replace("-", "_")
     settings = _settings(preprocessing)
     if name not in GENERATORS:
         choices = ", ".join(f"{known}:N" if is_counted(known) else known for known in GENERATORS)
         raise InputError(f"--masks {text} names no mask generator; choose one of {choices}, or a file .npy.")
+    height, width = preprocessing.shape
+    patch = _patch(text, side, height, width) if at else (1, 1)
+    most, what = height // patch[0] * (width // patch[1]), "patches" if at else "pixels"
     if not is_counted(name):
         if colon:
             raise InputError(f"--masks {text}: {name} finds the number of segments itself; write {name}.")
-        return Segmenter(text, GENERATORS[name](**settings), preprocessing)
+        generator = GENERATORS[name](**settings)
+        largest = max((each.n_segments for each in generator), default=0) if isinstance(generator, list) else 0
+        if largest > most:
+            raise InputError(
+                f"--masks {text}: {name} has up to {largest} segments, and the network's input {most} {what}; write "
+                "such as slic:N."
+            )
+        return Segmenter(text, _aligned(generator, patch), preprocessing)
     number = int(count) if count.isdecimal() else 0 if colon else _DEFAULT_COUNT
-    height, width = preprocessing.shape
-    if not 1 <= number <= height * width:
+    if not 1 <= number <= most:
         raise InputError(
-            f"--masks {text}: write {name}:N with N from 1 to {height * width}, the pixels of the network's input."
+            f"--masks {text}: write {name}:N{f'@{side}' if at else ''} with N from 1 to {most}, the {what} of the "
+            "network's input."
         )
-    return Segmenter(text, GENERATORS[name](number, **settings), preprocessing)
+    return Segmenter(text, _aligned(GENERATORS[name](number, **settings), patch), preprocessing)
+
+
+def _patch(text: str, side: str, of_height: int, of_width: int) -> tuple[int, int]:
+    """Height and width of the patches of an input, from what stands behind the @."""
+    sides = side.lower().split("x")
+    if len(sides) > 2 or not all(one.isdecimal() and int(one) for one in sides):
+        raise InputError(f"--masks {text}: write @16 for patches of 16 x 16 pixels, or @16x8 for height x width.")
+    height, width = int(sides[0]), int(sides[-1])
+    if of_height % height or of_width % width:
+        raise InputError(
+            f"--masks {text}: patches of {height} x {width} pixels do not divide the network's input of {of_height} x "
+            f"{of_width}: pass the patch size of the network, or another --size."
+        )
+    return height, width
+
+
+def _aligned(generators: Any, patch: tuple[int, int]) -> Any:
+    """Let a generator, or each of a list, make segments of whole patches."""
+    if patch == (1, 1):
+        return generators
+    if isinstance(generators, list):
+        return [PatchAligned(generator, patch) for generator in generators]
+    return PatchAligned(generators, patch)
 
 
 def recommended_masks(recipe: Recipe, preprocessing: Preprocessing) -> Segmenter:

@@ -27,6 +27,7 @@ from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.network import prepare_network
 from captum_superpixel.explain.outputs import list_failures, save, summarize
 from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
+from captum_superpixel.explain.reshape_option import read_transform
 from captum_superpixel.explain.rules import check_rule_options, choose_rule
 from captum_superpixel.models.device import choose_device
 
@@ -112,6 +113,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     """
     chosen = find_methods(options.method)
     settings = read_settings(options, chosen)
+    transform = read_transform(options, chosen)
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
     network = prepare_network(options, choose_device(options.device), chosen, report)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
@@ -122,7 +124,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     grays = preprocessing.from_uint8(even_grays(preprocessing.shape)).to(inputs.device)
     layered = next((name for name in chosen if METHODS[name].layer), None)
     with guarded(f"--model {options.model} does not show its layers"):
-        layer = None if layered is None else find_layer(model, options.layer, layered, inputs)
+        layer = None if layered is None else find_layer(model, options.layer, layered, inputs, transform)
     methods = tuple(
         _choose(name, model, layer if METHODS[name].layer else None, options, settings, grays, segmenter)
         for name in chosen

@@ -11,6 +11,7 @@ from captum_superpixel.masks.cached import Cached
 from captum_superpixel.masks.felzenszwalb import Felzenszwalb
 from captum_superpixel.masks.grid import Grid
 from captum_superpixel.masks.multiscale import multiscale
+from captum_superpixel.masks.patch_aligned import PatchAligned
 from captum_superpixel.masks.precomputed import Precomputed
 from captum_superpixel.masks.proposals import from_proposals
 from captum_superpixel.masks.quickshift import Quickshift
@@ -23,6 +24,7 @@ __all__ = [
     "Cached",
     "Felzenszwalb",
     "Grid",
+    "PatchAligned",
     "Precomputed",
     "Quickshift",
     "SkimageSlic",

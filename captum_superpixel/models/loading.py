@@ -17,7 +17,7 @@ from captum_superpixel.models.checkpoints import load_weights
 from captum_superpixel.models.programs import PROGRAM_SUFFIXES, Program, is_program, read_program
 from captum_superpixel.models.transformers_classifier import load_transformers
 
-__all__ = ["Function", "load_model"]
+__all__ = ["Function", "import_named", "load_model"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -148,7 +148,7 @@ def _imported(specification: str, option: str) -> nn.Module:
             f"{subject} names no network: write MODULE:FACTORY, for example mynet:load for the function load() in "
             "mynet.py; or a folder of a transformers model; or ORGANIZATION/NAME of one on the hub."
         )
-    named = _named(module_name, factory_name, subject)
+    named = import_named(module_name, factory_name, subject)
     made = named if isinstance(named, nn.Module) or is_program(named) else _called(named, factory_name, subject)
     if is_program(made):
         return Program(made)
@@ -159,8 +159,17 @@ def _imported(specification: str, option: str) -> nn.Module:
     raise InputError(f"{subject}: {factory_name}() returned a {type(made).__name__}, not a torch.nn.Module.")
 
 
-def _named(module_name: str, attributes: str, subject: str) -> object:
-    """Import what has this name in a module of the current folder, or in an installed one."""
+def import_named(module_name: str, attributes: str, subject: str) -> object:
+    """Import what has this name in a module of the current folder, or in an installed one.
+
+    Args:
+        module_name: As in an import statement.
+        attributes: Its name there, with dots for what is inside of something.
+        subject: What asks for it, at the beginning of messages.
+
+    Raises:
+        InputError: If the import fails, or there is no such name.
+    """
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)

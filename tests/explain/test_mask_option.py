@@ -11,7 +11,16 @@ from PIL import Image
 from captum_superpixel._checks import InputError
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.mask_option import parse_masks
-from captum_superpixel.masks import Felzenszwalb, Grid, Quickshift, SkimageSlic, Slic, Watershed, multiscale
+from captum_superpixel.masks import (
+    Felzenszwalb,
+    Grid,
+    PatchAligned,
+    Quickshift,
+    SkimageSlic,
+    Slic,
+    Watershed,
+    multiscale,
+)
 
 CAFFE = Preprocessing(size=16, mean=(104, 117, 123), std=1, scale=1, channel_order="bgr")
 SETTINGS: Any = {"denormalize": CAFFE.denormalize, "channel_order": "bgr"}
@@ -29,6 +38,10 @@ SETTINGS: Any = {"denormalize": CAFFE.denormalize, "channel_order": "bgr"}
         ("felzenszwalb", Felzenszwalb(**SETTINGS)),
         ("quickshift", Quickshift(**SETTINGS)),
         ("multiscale", multiscale(**SETTINGS)),
+        ("slic:9@4", PatchAligned(Slic(9, **SETTINGS), (4, 4))),
+        ("grid:4@4X8", PatchAligned(Grid(4, **SETTINGS), (4, 8))),
+        ("quickshift@2", PatchAligned(Quickshift(**SETTINGS), (2, 2))),
+        ("multiscale@2", [PatchAligned(each, (2, 2)) for each in multiscale(**SETTINGS)]),
     ],
 )
 def test_generators_know_the_preprocessing(text: str, expected: object) -> None:
@@ -44,6 +57,14 @@ def test_generators_know_the_preprocessing(text: str, expected: object) -> None:
         ("slic:0", "--masks slic:0: write slic:N"),
         ("grid:257", "--masks grid:257: write grid:N with N from 1 to 256"),
         ("slic:-3", "--masks slic:-3: write slic:N"),
+        ("slic@4", "--masks slic@4: write slic:N@4 with N from 1 to 16, the patches of the network's input"),
+        ("multiscale@4", "--masks multiscale@4: multiscale has up to 64 segments, and the network's input 16 patches"),
+        ("slic:9@5", "--masks slic:9@5: patches of 5 x 5 pixels do not divide the network's input of 16 x 16"),
+        ("slic:9@4x3", "slic:9@4x3: patches of 4 x 3 pixels do not"),
+        ("slic:9@", "--masks slic:9@: write @16 for patches"),
+        ("slic:9@0x4", "--masks slic:9@0x4: write @16 for patches"),
+        ("slic:9@1x2x3", "--masks slic:9@1x2x3: write @16 for patches"),
+        ("slik@4", "--masks slik@4 names no mask generator"),
         ("none.npy", "--masks none.npy does not exist"),
         ("text.npy", r"text.npy cannot be read \(\w+: no array, or one of Python objects\); write it by np.save"),
         ("objects.npy", r"objects.npy cannot be read \(\w+: no array, or one of Python objects\); write it"),
