@@ -180,8 +180,8 @@ def _transformed(seen: Observation, name: str, module: nn.Module, transform: Res
         raise InputError(f"--layer {name} with --reshape-transform gives a map of a single place: it must return more.")
     if not seen.depends_on_image(observed.edge) or module not in seen.reached({module: layout}):
         raise InputError(
-            f"--layer {name} cannot be used: its output does not depend on the image, or the logits not on the {height} "
-            f"x {width} places that --reshape-transform makes of it; --layer {LIST} shows layers that can."
+            f"--layer {name} cannot be used: its output does not depend on the image, or the logits not on the "
+            f"{height} x {width} places that --reshape-transform makes of it; --layer {LIST} shows layers that can."
         )
     return FoundLayer(name, module, layout, why="as --reshape-transform lays it out")
 

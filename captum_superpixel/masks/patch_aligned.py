@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class PatchAligned:
                 [0, 0, 0, 0, 1, 1]])
     """
 
-    generator: Callable[..., Tensor] = Slic()
+    generator: Callable[..., Tensor] = field(default_factory=Slic)
     patch_size: int | tuple[int, ...] = 16
 
     def __post_init__(self) -> None:

@@ -118,7 +118,7 @@ def test_it_can_be_cached_compared_and_copied(tmp_path: Path, photographs: Photo
             Slic(9),
             16,
             (1, 3, 32, 32),
-            r"Slic\(n_segments=9\), patch_size=16\) .* have 2 x 2: n_segments=9, but .* 4 pix",
+            r"PatchAligned\(.*Slic\(n_segments=9\).* have 2 x 2: n_segments=9, but .* 4 pix",
         ),
         (Slic(9), 16, (3, 32, 32), r"segments inputs of .*, but these have shape \(3, 32, 2\): add the batch"),
         (Slic(9), 16, (0, 3, 32, 32), r"but these have shape \(0, 3, 32, 32\)"),

@@ -1,0 +1,54 @@
+"""Layouts by a function of the user: masks of the map come back to the layer."""
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from captum_superpixel.attr.given_layout import GivenLayout
+from captum_superpixel.attr.layouts import LayoutError
+
+
+def of_tokens(tokens: Tensor) -> Tensor:
+    return tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 3))
+
+
+def test_map_and_size() -> None:
+    layout = GivenLayout(of_tokens, shape=(7, 4))
+    tokens = torch.rand(2, 7, 4)
+    assert torch.equal(layout(tokens)[1, 3], tokens[1, 1:, 3].view(2, 3))
+    assert layout.size == (2, 3)
+
+
+def test_a_mask_comes_back_to_the_layer() -> None:
+    """The class token is none of the places, and gets an id of its own."""
+    mask = torch.tensor([[[[0, 1, 1], [2, 2, 5]]]])
+    found = GivenLayout(of_tokens, shape=(7, 4)).to_layer(mask)
+    assert found.shape == (1, 7, 4)
+    assert found[0].tolist() == [[number] * 4 for number in (6, 0, 1, 1, 2, 2, 5)]
+    turned = GivenLayout(lambda output: output.permute(0, 3, 2, 1), shape=(3, 2, 4))
+    assert turned.to_layer(mask)[0, :, :, 0].tolist() == [[0, 2], [1, 2], [1, 5]]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda output: of_tokens(output) / 2,
+        lambda output: of_tokens(output[:, :1].expand(-1, 7, -1)),
+        lambda output: of_tokens(output) + 3,
+    ],
+    ids=["halved", "repeated", "shifted"],
+)
+def test_functions_that_do_more_than_move(transform: Any) -> None:
+    layout = GivenLayout(transform, shape=(7, 4))
+    with pytest.raises(
+        LayoutError, match=re.escape("does more than move the elements of the layer's output of shape (1, 7, 4)")
+    ):
+        layout.to_layer(torch.zeros(1, 1, 2, 3, dtype=torch.int64))
+
+
+def test_maps_of_volumes() -> None:
+    with pytest.raises(LayoutError, match=r"it must return \(N, C, h, w, d\), for as many"):
+        GivenLayout(of_tokens, dimensions=3)(torch.rand(2, 7, 4))
