@@ -104,9 +104,10 @@ def find_layer(
     fitting = [layer for layer in usable.values() if _is_fit(layer, seen, modules)] or list(usable.values())
     if name is not None:
         others = ", ".join(layer.name for layer in fitting[-3:])
+        told = ", or say by --reshape-transform how its output is a map" if _could_be_told(seen, modules[name]) else ""
         raise InputError(
             f"--layer {name} cannot be used: {_reason(seen, modules[name])}; use such as {others} "
-            f"(--layer {LIST} shows all)."
+            f"(--layer {LIST} shows all){told}."
         )
     # LayerLRP has rules for single layers alone, and for few kinds of them.
     simple = [layer for layer in fitting if isinstance(layer.module, nn.Conv2d)] if method == "LayerLRP" else []
@@ -199,6 +200,18 @@ def _reason(seen: Observation, module: nn.Module) -> str:
     if layout.size == (1, 1):
         return f"its output {seen.layers[module].shape} has a single place, and is no map"
     return f"the logits do not depend on the {layout.size[0]} x {layout.size[1]} places of its output"
+
+
+def _could_be_told(seen: Observation, module: nn.Module) -> bool:
+    """Whether a module may give a map that only the user knows the layout of."""
+    observed = seen.layers.get(module)
+    if observed is None or observed.calls > 1 or observed.shape is None or len(observed.shape) < 3:
+        return False
+    try:
+        seen.layout(module)
+    except LayoutError:
+        return seen.depends_on_image(observed.edge)
+    return False
 
 
 def _is_fit(layer: FoundLayer, seen: Observation, modules: dict[str, nn.Module]) -> bool:

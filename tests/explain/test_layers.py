@@ -152,6 +152,17 @@ def test_layers_that_cannot_be_used(name: str, reason: str) -> None:
         find_layer(odd(), name, "LayerGradCam", INPUTS)
 
 
+def test_tokens_that_are_no_grid() -> None:
+    """The message names their number, and what to pass."""
+    torch.manual_seed(0)
+    odd_number = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.Flatten(2), nn.Linear(16, 15), nn.Flatten(), nn.Linear(90, 2))
+    message = (
+        r"its output \(1, 6, 15\) neither 6 nor 15 tokens are a grid of images of 16 x 16, .* how its output is a map"
+    )
+    with pytest.raises(InputError, match=message):
+        find_layer(odd_number.eval(), "2", "LayerGradCam", INPUTS)
+
+
 def test_networks_without_maps() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
     with pytest.raises(InputError, match=r"--method LayerGradCam needs .* no module of this network gives one that"):
