@@ -24,6 +24,8 @@ class FirstTensor(Module):
         layer: The layer, which is left as it is.
     """
 
+    layer: Module
+
     def __init__(self, layer: Module) -> None:
         super().__init__()
         # Not as a part of this module, or names and parameters of the layer would change.

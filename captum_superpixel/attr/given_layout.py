@@ -77,7 +77,11 @@ class GivenLayout:
         # Float64 holds all numbers of elements, and is what functions of values take.
         where = self(torch.arange(count, dtype=torch.float64).view(1, *shape))
         moved = where.round().long()
-        if not torch.equal(moved.double(), where) or len(moved.unique()) < moved.numel() or int(moved.max()) >= count:
+        if (
+            not torch.equal(moved.double(), where)
+            or len(torch.unique(moved)) < moved.numel()
+            or int(moved.max()) >= count
+        ):
             raise LayoutError(
                 f"reshape_transform={self._name} does more than move the elements of the layer's output of shape "
                 f"{(1, *shape)}, so that no mask of its map says which elements belong together",

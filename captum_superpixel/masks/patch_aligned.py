@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,8 +67,8 @@ class PatchAligned:
         if isinstance(self.generator, type) or not callable(self.generator):
             shown = f"the class {self.generator!r}" if isinstance(self.generator, type) else repr(self.generator)
             raise TypeError(f"generator must be a mask generator, such as Slic(), but {shown} was passed")
-        size = self.patch_size
-        if isinstance(size, Sequence) and not isinstance(size, str):
+        size: Any = self.patch_size
+        if isinstance(size, (tuple, list)):
             sides = tuple(checked_integer(f"patch_size[{index}]", side) for index, side in enumerate(size))
             object.__setattr__(self, "patch_size", sides)
         else:
@@ -146,9 +147,10 @@ class PatchAligned:
         return patch
 
 
-def _means(values: Tensor, patch: Sequence[int]) -> Tensor:
+def _means(values: Tensor, patch: tuple[int, ...]) -> Tensor:
     """Average over patches, each by itself, so that an image has the same means in any batch."""
-    means: Tensor = _MEANS[len(patch)](values, patch, stride=patch)
+    average: Any = _MEANS[len(patch)]
+    means: Tensor = average(values, patch, stride=patch)
     return means
 
 

@@ -30,15 +30,16 @@ from captum_superpixel.metrics import deletion_auc, road
 
 
 class Block(nn.Module):
-    """Returns a pair, of which the second is nothing."""
+    """Returns two tensors, and nothing."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
         self.relu = nn.ReLU()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        return self.relu(self.conv(x)), None
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, None]:
+        output = self.conv(x)
+        return self.relu(output), output, None
 
 
 class Net(nn.Module):
@@ -97,7 +98,7 @@ def test_a_network_of_an_inference_mode(images) -> None:
 @pytest.mark.parametrize("method", [LayerGradCam, LayerActivation, GuidedGradCam])
 def test_layers_that_return_no_tensor(blocks, images, method) -> None:
     options = {} if method is LayerActivation else {"target": 1}
-    message = r"the layer Block returns a tuple \(Tensor, NoneType\), no tensor: .*, such as layer.relu"
+    message = r"the layer Block returns a tuple \(Tensor, Tensor, NoneType\), no tensor: .*, such as layer.relu"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
         with pytest.raises(ValueError, match=message):

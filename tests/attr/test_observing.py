@@ -115,17 +115,21 @@ def test_deep_networks() -> None:
 
 def test_what_is_noted_of_a_layer() -> None:
     network = Net(
-        lambda net, images: (net.one((net.twice(net.twice(images)),))[0] + net.two(images)[0]).mean((2, 3)),
+        lambda net, images: (
+            net.one((net.twice(net.twice(images)),))[0] + net.two(images)[0] + net.pair(images)[1]
+        ).mean((2, 3)),
         twice=nn.ReLU(),
         one=nn.Identity(),
         two=Net(lambda net, images: (images, 3)),
+        pair=Net(lambda net, images: (images, images)),
         never=nn.ReLU(),
     )
     noted = {layer.name: (layer.shape, layer.calls, layer.output) for layer in seen_in(network).layers.values()}
     assert noted == {
         "twice": ((2, 3, 16, 16), 2, "a tensor"),
         "one": ((2, 3, 16, 16), 1, "a tensor"),  # alone in its tuple, as Captum takes it
-        "two": (None, 1, "a tuple (Tensor, int)"),
+        "two": ((2, 3, 16, 16), 1, "a tensor"),  # the only one in its tuple
+        "pair": (None, 1, "a tuple (Tensor, Tensor)"),
     }
 
 
