@@ -21,7 +21,7 @@ from captum.attr import (
 )
 from torch import Tensor, nn
 
-from captum_superpixel import SuperpixelGrouped
+from captum_superpixel import SuperpixelGrouped, ViewTunnel, perturbed_attributions
 from captum_superpixel.attr.first_tensor import FirstTensor, first_tensor, reading_first_tensor
 
 OWN = torch.arange(64).view(1, 1, 8, 8)
@@ -101,6 +101,19 @@ def test_in_a_noise_tunnel_and_two_tensors() -> None:
     network = make("two")
     with pytest.raises(ValueError, match=r"returned maps of 2 layers or outputs: group one output"):
         SuperpixelGrouped(LayerActivation(network, network.block), None).attribute(images, feature_mask=OWN)
+
+
+@pytest.mark.parametrize("method", [LayerGradCam, LayerGradientXActivation])
+def test_views_and_perturbed_networks(method: Any) -> None:
+    images, views, perturbed = torch.rand(2, 2, 8, 8), [], []
+    for kind in ("alone", "tuple"):
+        network = make(kind)
+        wrapped, seed = method(network, network.block), torch.Generator().manual_seed(1)
+        views.append(ViewTunnel(wrapped).attribute(images, target=1, n_views=2).detach())
+        draws = perturbed_attributions(wrapped, network, images, target=1, n_draws=2, strength=0.05, generator=seed)
+        perturbed.append(draws.attributions)
+    torch.testing.assert_close(views[1], views[0])
+    torch.testing.assert_close(perturbed[1], perturbed[0])
 
 
 def test_what_is_read() -> None:
