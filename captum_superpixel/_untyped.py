@@ -7,8 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.ndimage
+import scipy.optimize
 import scipy.sparse
 import scipy.sparse.linalg
+import scipy.special
 import scipy.stats
 import skimage.color
 import skimage.filters
@@ -60,6 +62,8 @@ diags_array: Callable[..., Sparse] = scipy.sparse.diags_array
 splu: Callable[..., Any] = scipy.sparse.linalg.splu
 
 bootstrap: Callable[..., Any] = stats.bootstrap
+expit: Callable[..., Floats] = scipy.special.expit
+minimize: Callable[..., Any] = scipy.optimize.minimize
 rankdata: Callable[..., Floats] = stats.rankdata
 
 

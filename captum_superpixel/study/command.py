@@ -24,6 +24,8 @@ from captum_superpixel.study.training import RECIPES
 
 __all__ = ["add_study"]
 
+_CONFIDENCE_IMAGES, _MEAN_MAP_IMAGES = 100, 25
+
 _DESCRIPTION = """\
 How stable are explanations over training runs, how faithful, and what does grouping pixels change?
 
@@ -36,6 +38,7 @@ _EXAMPLES = """\
 examples:
   captum-superpixel study --quick
   captum-superpixel study --models 5 --out study-5
+  captum-superpixel study --models 4 --confidence --out sure
   captum-superpixel study --dataset cifar10 --root cifar10
   captum-superpixel study --dataset cifar10 --root cifar10 \\
       --checkpoint captum_superpixel.models.networks:resnet20 --weights resnet20.safetensors \\
@@ -211,6 +214,27 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         dest="folds",
         metavar="FOLDS",
         help="train a network without each of so many parts of the images, for MeGe and ReCo (4 without a number)",
+    )
+    measures.add_argument(
+        "--confidence",
+        type=int,
+        nargs="?",
+        const=_CONFIDENCE_IMAGES,
+        dest="confidence_images",
+        metavar="N",
+        help="on so many images, how often regions stay among the top k of another network, against the probability "
+        "that region_table gives: 25 maps by each network and method "
+        f"({_CONFIDENCE_IMAGES} without a number; two networks or more, better four)",
+    )
+    measures.add_argument(
+        "--mean-maps",
+        type=int,
+        nargs="?",
+        const=_MEAN_MAP_IMAGES,
+        dest="mean_map_images",
+        metavar="N",
+        help="on so many of these, in whole chunks, the mean map of the draws beside maps of as many passes: 74 maps "
+        f"by each network and method ({_MEAN_MAP_IMAGES} without a number)",
     )
     measures.add_argument(
         "--roar", action="store_true", help="retrain on images without their most relevant pixels: an hour on two cores"

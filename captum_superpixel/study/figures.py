@@ -15,6 +15,7 @@ from captum_superpixel.attr.pixel_maps import attribute_views
 from captum_superpixel.study.context import Study
 from captum_superpixel.study.headline import Finding, find_headline
 from captum_superpixel.study.metric_table import METRICS, RANDOM_NETWORK
+from captum_superpixel.study.reliability import describe_reliability
 from captum_superpixel.study.results import NULL_MAP, Record, Report
 from captum_superpixel.study.rows import Row
 from captum_superpixel.study.smoothing import Segmented
@@ -40,7 +41,8 @@ def alt_texts(result: Report) -> dict[str, str]:
         result: What ``report.json`` holds.
     """
     methods = joined(dict.fromkeys(record["method"] for record in result["records"]) or ["each method"])
-    return {
+    confidence = result.get("confidence")
+    return ({"reliability.png": describe_reliability(confidence)} if confidence else {}) | {
         "maps.png": f"The first explained images and beside them, in a block for {methods}, the first network's "
         "maps: magnitudes, pixel by pixel and averaged over groups, and last the recommended map, of evidence its "
         "positive part.",

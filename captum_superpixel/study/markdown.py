@@ -5,6 +5,7 @@ from typing import Any
 
 from captum_superpixel._texts import joined
 from captum_superpixel.study.claim_tables import claim_tables
+from captum_superpixel.study.confidence_tables import confidence_tables
 from captum_superpixel.study.explanations import how_to_read, introduction, on_localization
 from captum_superpixel.study.headline import in_short
 from captum_superpixel.study.metric_table import MAX_NULL, METRICS, PERMUTATION, RANDOM_NETWORK, Metric
@@ -49,6 +50,7 @@ def to_markdown(result: Report, pictures: Mapping[str, str] | None = None) -> st
     for family, note in (_FAMILIES | {"localization": on_localization(result)}).items():
         lines += _family(result["records"], kinds, family, note)
     lines += pair_tables(result)
+    lines += confidence_tables(result.get("confidence"), _picture(shown, "reliability.png"))
     lines += _complexity(result["records"], result["groupings"])
     lines += _variance(result["variance_by_size"], _picture(shown, "sizes.png"))
     lines += _mege_reco(result.get("mege_reco") or [])

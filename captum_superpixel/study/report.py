@@ -3,12 +3,13 @@
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from torch import nn
 
 import captum_superpixel
@@ -22,6 +23,7 @@ from captum_superpixel.study.markdown import to_markdown
 from captum_superpixel.study.measurement import Measurement
 from captum_superpixel.study.mosaics import Mosaics
 from captum_superpixel.study.pairs import pairs
+from captum_superpixel.study.reliability import draw_reliability
 from captum_superpixel.study.results import (
     NULL_MAP,
     SCHEMA_VERSION,
@@ -124,7 +126,13 @@ def write_report(study: Study, result: Report, out: Path, network: nn.Module, ch
     """
     out.mkdir(parents=True, exist_ok=True)
     figures = {"maps.png": draw_maps(study, network, chosen)}
-    drawn = {"stability.png": draw_stability, "differences.png": draw_differences, "sizes.png": draw_sizes}
+    drawn: dict[str, Callable[[Report], Figure | None]] = {
+        "stability.png": draw_stability,
+        "differences.png": draw_differences,
+        "sizes.png": draw_sizes,
+    }
+    if confidence := result.get("confidence"):
+        drawn["reliability.png"] = lambda _: draw_reliability(confidence["records"])
     figures |= {name: figure for name, draw in drawn.items() if (figure := draw(result)) is not None}
     for name, figure in figures.items():
         with replacing(out / name) as temporary:

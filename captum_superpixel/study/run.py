@@ -25,6 +25,7 @@ from captum_superpixel.study.acquiring import (
     make_twins,
     train_networks,
 )
+from captum_superpixel.study.confidence import measure_confidence
 from captum_superpixel.study.context import Reporter, Study
 from captum_superpixel.study.data import StudyData, disjoint_parts, load_data
 from captum_superpixel.study.jobs import join_world
@@ -91,10 +92,14 @@ def run_study(
         if settings.mosaics:
             mosaics = measure_mosaics(study, modules[0])
             timer.lap("mosaics")
+        confidence = None
+        if settings.confidence_images:
+            confidence = measure_confidence(study, modules, twins, chosen)
+            timer.lap("how sure regions are")
         retrained = _retrain(study, modules[0], timer)
         if not world.first:
             return None
-        result = make_report(study, networks, chosen, measurement, mosaics) | retrained
+        result = make_report(study, networks, chosen, measurement, mosaics) | {"confidence": confidence} | retrained
         timer.lap("intervals")
         result["seconds"] = {
             "stages": timer.laps,

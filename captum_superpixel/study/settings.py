@@ -8,7 +8,15 @@ from captum_superpixel._checks import checked_choice, checked_integer, checked_n
 from captum_superpixel.study.choice import N_VIEWS
 from captum_superpixel.study.training import RECIPES
 
-__all__ = ["DATASETS", "METHOD_NAMES", "MOSAIC_LAYOUTS", "POSSIBLE_METHODS", "StudySettings", "describe_default"]
+__all__ = [
+    "DATASETS",
+    "METHOD_NAMES",
+    "MOSAIC_LAYOUTS",
+    "POSSIBLE_METHODS",
+    "TOPS",
+    "StudySettings",
+    "describe_default",
+]
 
 METHOD_NAMES = ("Saliency", "IntegratedGradients", "SmoothGrad")
 """The methods that are measured unless the study says otherwise."""
@@ -19,6 +27,10 @@ Dataset = Literal["digits", "cifar10", "imagefolder"]
 DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
 
 MOSAIC_LAYOUTS = ("full", "scaled")
+
+TOPS = (3, 5)
+"""How many regions are on top where it is asked how sure a region is: of a single one the probability is overconfident,
+and is not given."""
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {
@@ -69,6 +81,8 @@ _AT_LEAST = {
     "mosaics": 0,
     "seed": 0,
     "folds": 0,
+    "confidence_images": 0,
+    "mean_map_images": 0,
 }
 
 
@@ -110,6 +124,10 @@ class StudySettings:
         mosaic_layout: Whether the images of a mosaic keep their size (``"full"``), or are scaled to its cells
             (``"scaled"``), so that it is no larger than an image.
         folds: Folds for MeGe and ReCo, at least 3; 0 leaves them out.
+        confidence_images: On how many of the images the probability that a region stays among the top k of another
+            network is held against what the other networks show; 0 leaves it out.
+        mean_map_images: On how many of these, in whole chunks, the mean map of the draws is compared with maps of as
+            many passes; 0 leaves it out.
         roar: Whether networks are retrained on images without their most relevant pixels.
         quick: Whether defaults are chosen for a first look, not for figures to rely on.
         size: Height and width that images are brought to; None for the data set's or the checkpoint's.
@@ -151,6 +169,8 @@ class StudySettings:
     mosaics: int = 0
     mosaic_layout: Literal["full", "scaled"] = "full"
     folds: int = 0
+    confidence_images: int = 0
+    mean_map_images: int = 0
     roar: bool = False
     quick: bool = False
     size: int | None = None
@@ -194,8 +214,29 @@ class StudySettings:
                 raise ValueError("MeGe and ROAR train networks of their own: leave out the checkpoints")
         if self.folds in (1, 2):
             raise ValueError(f"folds={self.folds}: MeGe compares networks trained on at least 3 folds; 0 leaves it out")
+        self._check_confidence()
         if (self.mean is None) != (self.std is None):
             raise ValueError("mean without std, or std without mean: give both, one value per channel")
+
+    def _check_confidence(self) -> None:
+        if self.mean_map_images and not self.confidence_images:
+            raise ValueError(
+                f"mean_map_images={self.mean_map_images}, but the draws whose mean is meant are those of "
+                "confidence_images, which is 0: ask for both"
+            )
+        if not self.confidence_images:
+            return
+        if (len(self.checkpoints) or self.models) < 2:
+            raise ValueError(
+                f"confidence_images={self.confidence_images} with one network: what is said of its regions is held "
+                "against other networks; train at least 2, better 4, or give as many checkpoints, or leave the "
+                "confidence out"
+            )
+        if self.n_segments is not None and self.n_segments <= max(TOPS):
+            raise ValueError(
+                f"n_segments={self.n_segments}, but which {max(TOPS)} regions are on top is asked for "
+                f"confidence_images: take at least {max(TOPS) + 1} segments"
+            )
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -217,6 +258,7 @@ class StudySettings:
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         filled = dataclasses.replace(self, **missing)
         images = filled.images or 0
+        confidence_images = min(filled.confidence_images, images)
         fidelity_images = min(filled.fidelity_images or 0, images)
         wanted = fidelity_images if filled.mean_color_images is None else filled.mean_color_images
         return dataclasses.replace(
@@ -226,6 +268,8 @@ class StudySettings:
             fidelity_images=fidelity_images,
             mean_color_images=min(wanted, fidelity_images),
             road_images=min(filled.road_images or 0, images),
+            confidence_images=confidence_images,
+            mean_map_images=min(filled.mean_map_images, confidence_images),
         )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -171,8 +172,10 @@ def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     options += " --images 4 --chunk 2 --fidelity-images 3 --road-images 1 --segments 8 --steps 2 --samples 2 --draws 1"
     options += " --views 2 --auc-steps 4 --method Saliency --method SmoothGrad"
-    arguments = ("study", *options.split())
-    out = tmp_path_factory.mktemp("tiny-study") / "out"
+    return _run(("study", *options.split()), tmp_path_factory.mktemp("tiny-study") / "out")
+
+
+def _run(arguments: tuple[str, ...], out: Path) -> TinyStudy:
     printed: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.print", lambda *values, **_: printed.append(" ".join(map(str, values))))
@@ -180,6 +183,14 @@ def tiny_study(squares_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     if status:
         raise RuntimeError("\n".join(printed))
     return TinyStudy(out, arguments, tuple(printed))
+
+
+@pytest.fixture(scope="session")
+def sure_study(tiny_study: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """The same study with its parts at hand, asked for how sure regions are, and for mean maps on the first chunk."""
+    out = tmp_path_factory.mktemp("sure-study") / "out"
+    shutil.copytree(tiny_study.out / "parts", out / "parts")
+    return _run((*tiny_study.arguments, "--confidence", "4", "--mean-maps", "2"), out)
 
 
 @pytest.fixture(scope="session")
