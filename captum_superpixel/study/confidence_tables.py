@@ -36,8 +36,8 @@ def confidence_tables(found: Record | None, picture: Sequence[str] = ()) -> list
     if not found:
         return []
     lines = ["## How sure a region is", "", *_introduction(found), *_summary(found), *picture]
-    lines += _said(found, OWN_TOP, "Of the regions of the own top k, how many *stayed* there in the other network:")
-    lines += _said(found, ALL, "Of all regions, how many were among the top k of the other network:")
+    lines += _said(found, OWN_TOP, "Of the regions of the own top k, how many *stayed* there in another network:")
+    lines += _said(found, ALL, "Of all regions, how many were among the top k of another network:")
     lines += _asked(found) + _coverage(found) + _mean_maps(found) + _top_regions(found)
     return lines
 
@@ -63,6 +63,11 @@ def _introduction(found: Record) -> list[str]:
         f"fitted to other networks. The strengths that keep {found['keep']:.0%} of a network's predictions are "
         f"{strengths}. Regions are segments of Slic, and those of the ensemble's own map."
     )
+    if any(record["sign"] == "signed" for record in found["records"]):
+        text += (
+            " For signed scores `region_table` gives no probability, as it is not calibrated everywhere; they stand "
+            "here to be compared."
+        )
     figures = (
         "*AUROC*: how well what was said tells the regions that stay from the others; .5 is chance, and all that the "
         "base rate reaches. *Brier skill*: the share of the base rate's squared error that is taken away; 0 is no "
@@ -138,11 +143,12 @@ def _asked(found: Record) -> list[str]:
         for asked in [record["predictor"]]
     ]
     note = (
-        f"What else could be asked about the own top k, in {first}; the other regions are in report.json. What orders "
-        "regions but gives no probability has no skill and no error; *fitted*: by a logistic regression on other "
-        "images, and so are the skill and the error of one more network."
+        f"About the own top k, in {first}; other regions are in report.json. What orders regions but gives no "
+        "probability has no skill and no error. *Fitted*: by a logistic regression on other images, as the skill and "
+        "the error of one more network are, too."
     )
-    return [note, "", *table(["method", "k", "asked", *_FIGURES.values()], rows)] if rows else []
+    header = ["method", "k", "asked", *_FIGURES.values()]
+    return ["### What else could be asked", "", note, "", *table(header, rows)] if rows else []
 
 
 def _coverage(found: Record) -> list[str]:
@@ -151,7 +157,8 @@ def _coverage(found: Record) -> list[str]:
         "How often 95 % intervals of a region's score (in z-scores within the image, ± 1.96 √2 standard deviations of "
         "the draws) held its score in another network:"
     )
-    return [note, "", *table(["method", "regions", "draws", "held"], rows)] if rows else []
+    header = ["method", "regions", "draws", "held"]
+    return ["### Intervals that say 95 %", "", note, "", *table(header, rows)] if rows else []
 
 
 def _mean_maps(found: Record) -> list[str]:
@@ -177,7 +184,7 @@ def _mean_maps(found: Record) -> list[str]:
         "images:"
     )
     header = ["method", "map", "smoothing", "SSIM", "top-10 % IoU", "insertion", "deletion", "difference"]
-    return [note, "", *table(header, rows)]
+    return ["### The mean map of the draws", "", note, "", *table(header, rows)]
 
 
 def _top_regions(found: Record) -> list[str]:

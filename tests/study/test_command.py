@@ -80,6 +80,9 @@ SUPPLIED = ("--dataset", "imagefolder", "--size", "16", "--root")
         (["--mosaics", "1"], "mosaics=1: each is held against another one's map"),
         (["--views", "0"], "n_views must be at least 1, but 0"),
         (["--method", "Saliency", "--method", "GradCam"], "method='GradCam' is unknown: choose one of 'Saliency'"),
+        (["--models", "1", "--confidence"], "confidence_images=100 with one network: what is said of its regions is"),
+        (["--checkpoint", "study_nets:three", "--confidence", "5"], "confidence_images=5 with one network"),
+        (["--mean-maps"], "mean_map_images=25, but the draws"),
         (["--seed", "-1"], "seed must be at least 0, but -1"),
         (["--mege", "2"], "folds=2: MeGe compares networks trained on at least 3 folds"),
         (["--device", "gpu"], "device 'gpu' cannot be used"),
@@ -190,6 +193,7 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
     trained += " --steps 6 --samples 8 --noise 0.3 --draws 4"
     trained += " --chunk 2 --mege --roar --quick --seed 5 --size 64 --mean 1 2 3 --std 4 5 6 --scale 1"
     trained += " --views 6 --auc-steps 9 --method SmoothGrad --method Saliency --rows claimed"
+    trained += " --confidence 5 --mean-maps 3"
     trained += " --channel-order bgr --on-unreadable skip --out o --device cpu"
     assert main(["study", *trained.split()]) == 0
     assert calls.pop() == (
@@ -216,6 +220,8 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
             draws=4,
             chunk_size=2,
             folds=4,
+            confidence_images=5,
+            mean_map_images=3,
             roar=True,
             quick=True,
             seed=5,
@@ -229,6 +235,8 @@ def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None
         Path("o"),
         "cpu",
     )
+    assert main(["study", "--confidence", "--mean-maps"]) == 0
+    assert calls.pop()[0] == StudySettings(confidence_images=100, mean_map_images=25)
     supplied = ["--checkpoint", "folder", "--checkpoint", "m:f", "--weights", "-", "--weights", "w.pt"]
     assert main(["study", *supplied]) == 0
     settings, _, _ = calls.pop()

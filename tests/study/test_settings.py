@@ -40,6 +40,13 @@ FILES = {"dataset": "imagefolder", "root": "images"}
         ({"methods": ()}, r"methods=\(\) must name at least one method"),
         ({"methods": ("SmoothGrad",) * 2}, r"methods=\('SmoothGrad', 'SmoothGrad'\) must name .* each once"),
         ({"seed": -1}, "seed must be at least 0, but -1"),
+        ({"confidence_images": -1}, "confidence_images must be at least 0, but -1"),
+        ({"confidence_images": 2.5}, r"confidence_images must be an integer, but 2\.5"),
+        ({"confidence_images": 9, "models": 1}, "confidence_images=9 with one network: .* train at least 2"),
+        ({"confidence_images": 9, "checkpoints": ("a:b",)}, "confidence_images=9 with one network"),
+        ({"confidence_images": 9, "n_segments": 5}, "n_segments=5, but which 5 regions are on top .* at least 6 segm"),
+        ({"mean_map_images": 4}, "mean_map_images=4, but the draws whose mean is meant are those of confidence_images"),
+        ({"mean_map_images": -1, "confidence_images": 3}, "mean_map_images must be at least 0, but -1"),
         ({"folds": 2}, "folds=2: MeGe compares networks trained on at least 3 folds"),
         ({"folds": -1}, "folds must be at least 0, but -1"),
         ({"noise": 0.0}, r"noise must be finite and above 0, but 0\.0"),
@@ -124,6 +131,15 @@ def test_sparsified_smooth_grad_is_measured_where_it_is_asked_for() -> None:
 def test_dear_metrics_are_not_measured_on_more_images_than_are_explained() -> None:
     settings = StudySettings(images=10, fidelity_images=40).resolved()
     assert (settings.fidelity_images, settings.mean_color_images, settings.road_images) == (10, 10, 10)
+
+
+def test_no_more_regions_are_looked_at_than_images_are_explained() -> None:
+    wanted = {"confidence_images": 100, "mean_map_images": 60}
+    settings = StudySettings(images=70, **wanted).resolved()
+    assert (settings.confidence_images, settings.mean_map_images) == (70, 60)
+    settings = StudySettings(images=10, models=2, n_segments=6, **wanted).resolved()
+    assert (settings.confidence_images, settings.mean_map_images) == (10, 10)
+    assert StudySettings().resolved().confidence_images == 0
 
 
 def test_the_mean_color_is_measured_on_all_images_of_the_curves_unless_told() -> None:
