@@ -14,7 +14,7 @@ from captum_superpixel.study.mean_maps import (
     shared_tops,
     top_region_records,
 )
-from captum_superpixel.study.predictors import coverage_records, gather_scores, top_records
+from captum_superpixel.study.predictors import chunk_scores, coverage_records, join_scores, top_records
 from captum_superpixel.study.redrawing import Plan, Redrawing
 from captum_superpixel.study.region_scores import ENSEMBLE
 from captum_superpixel.study.results import Record
@@ -93,7 +93,7 @@ def confidence_of_method(
         ``records``, ``coverage``, ``mean_maps`` and ``top_regions``, all empty at other processes than the first.
     """
     study, seed = redrawing.study, redrawing.study.settings.seed
-    chunks, maps, shared = [], [], []
+    scores, maps, shared = [], [], []
     for start, stop in redrawing.bounds:
         compared = start < mean_maps
         chunk = redrawing.explain(method, start, stop, twins=compared)
@@ -103,16 +103,17 @@ def confidence_of_method(
             of_twins = redrawing.draw(chunk, COMPARED, twin=True, share=True)
             maps.append(measure_mean_maps(redrawing, chunk, drawn, of_twins))
         if study.world.first:
-            chunks.append((chunk, {kind: drawn[kind] for kind in kinds}))
+            looked_at = {kind: drawn[kind] for kind in kinds}
+            scores.append(chunk_scores(chunk, looked_at, redrawing.plan.draws, seed))
             shared += [shared_tops(chunk, drawn)] if compared else []
         study.report(f"perturbed {method} on {stop} of {len(redrawing.plan.images)} images")
     found: dict[str, list[Record]] = {"records": [], "coverage": [], "mean_maps": [], "top_regions": []}
     if not study.world.first:
         return found
-    for scored, scores in gather_scores(chunks, redrawing.plan.draws, seed).items():
+    for scored, of_regions in join_scores(scores).items():
         place: dict[str, Any] = {"method": method, **scored._asdict()}
-        found["records"] += [place | record for k in tops for record in top_records(scores, k, seed)]
-        found["coverage"] += [place | record for record in coverage_records(scores, seed)]
+        found["records"] += [place | record for k in tops for record in top_records(of_regions, k, seed)]
+        found["coverage"] += [place | record for record in coverage_records(of_regions, seed)]
     if maps:
         found["mean_maps"] = [{"method": method, **record} for record in mean_map_records(maps)]
         found["top_regions"] = [{"method": method, **record} for record in top_region_records(shared)]

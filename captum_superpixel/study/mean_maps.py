@@ -74,7 +74,7 @@ def mean_map_records(chunks: Sequence[Content]) -> list[Record]:
         columns = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         columns["insertion_minus_deletion"] = columns["insertion"] - columns["deletion"]
         table = torch.stack(list(columns.values()), dim=1)
-        resampled = dict(zip(columns, resampled_means(table).T, strict=True))
+        resampled: dict[str, Tensor] = dict(zip(columns, resampled_means(table).T, strict=True))
         record: Record = {"map": kind, "smoothing": way, "n": len(table)}
         for metric in _SIMILARITIES:
             value, null = (float(columns[name].mean()) for name in (metric, f"{metric} null"))

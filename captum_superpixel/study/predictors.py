@@ -1,6 +1,5 @@
 """What could tell from one network which regions stay on top in another, and how well each of these does."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,9 +33,10 @@ __all__ = [
     "OWN_RANK",
     "OWN_TOP",
     "RegionScores",
+    "chunk_scores",
     "coverage_records",
     "draw_from_errors",
-    "gather_scores",
+    "join_scores",
     "top_records",
 ]
 
@@ -72,37 +72,47 @@ class RegionScores:
     draws: dict[str, Tensor]
 
 
-def gather_scores(
-    chunks: Sequence[tuple[ChunkMaps, Mapping[str, Sequence[Content]]]], n_draws: int, seed: int
+def chunk_scores(
+    chunk: ChunkMaps, drawn: Mapping[str, Sequence[Content]], n_draws: int, seed: int
 ) -> dict[Scored, RegionScores]:
-    """Put the scores of all chunks together, and draws from standard errors beside those of perturbed networks.
+    """Score every network's regions in all maps, and draw from standard errors beside the perturbed networks.
 
     Args:
-        chunks: Each with what :meth:`~captum_superpixel.study.redrawing.Redrawing.draw` gave.
+        chunk: Images with the maps of all networks.
+        drawn: What :meth:`~captum_superpixel.study.redrawing.Redrawing.draw` gave of them.
         n_draws: How many are drawn from standard errors.
         seed: Of these.
     """
-    others: dict[Scored, list[Tensor]] = defaultdict(list)
-    draws: dict[Scored, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
-    for chunk, drawn in chunks:
-        numbers = range(len(chunk.maps))
-        averaged = [chunk.grouped(maps) for maps in chunk.maps]
-        table = [[chunk.scores(i, chunk.maps[j], averaged[j]) for j in numbers] for i in numbers]
-        for key in table[0][0]:
-            others[key].append(_stack([_stack([table[i][j][key] for j in numbers]) for i in numbers]))
-            for kind, contents in drawn.items():
-                draws[key][kind].append(_stack([content["scores"][" ".join(key)] for content in contents]))
-            # The map of an ensemble has no pixels that its regions would be means of.
-            if key.regions != ENSEMBLE:
-                seeds = [derive_seed(seed, "errors", chunk.start, i) for i in numbers]
-                simulated = [draw_from_errors(chunk, i, key, n_draws, seeds[i]) for i in numbers]
-                draws[key]["errors"].append(_stack(simulated))
+    numbers = range(len(chunk.maps))
+    averaged = [chunk.grouped(maps) for maps in chunk.maps]
+    table = [[chunk.scores(i, chunk.maps[j], averaged[j]) for j in numbers] for i in numbers]
     found = {}
-    for key, parts in others.items():
-        joined = _join(parts)
-        own = joined[torch.arange(len(joined)), torch.arange(len(joined))]
-        found[key] = RegionScores(own, joined, {kind: _join(each) for kind, each in draws[key].items()})
+    for key in table[0][0]:
+        draws = {kind: _stack([each["scores"][" ".join(key)] for each in contents]) for kind, contents in drawn.items()}
+        # The map of an ensemble has no pixels that its regions would be means of.
+        if key.regions != ENSEMBLE:
+            seeds = [derive_seed(seed, "errors", chunk.start, i) for i in numbers]
+            draws["errors"] = _stack([draw_from_errors(chunk, i, key, n_draws, seeds[i]) for i in numbers])
+        own = _stack([table[i][i][key] for i in numbers])
+        others = _stack([_stack([table[i][j][key] for j in numbers]) for i in numbers])
+        found[key] = RegionScores(own, others, draws)
     return found
+
+
+def join_scores(chunks: Sequence[Mapping[Scored, RegionScores]]) -> dict[Scored, RegionScores]:
+    """Put the scores of chunks of images one behind the other.
+
+    Args:
+        chunks: What :func:`chunk_scores` gave of each.
+    """
+    return {
+        key: RegionScores(
+            _join([chunk[key].own for chunk in chunks]),
+            _join([chunk[key].others for chunk in chunks]),
+            {kind: _join([chunk[key].draws[kind] for chunk in chunks]) for kind in first.draws},
+        )
+        for key, first in chunks[0].items()
+    }
 
 
 def draw_from_errors(chunk: ChunkMaps, number: int, scored: Scored, n_draws: int, seed: int) -> Tensor:

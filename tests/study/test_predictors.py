@@ -17,9 +17,10 @@ from captum_superpixel.study.predictors import (
     OWN_RANK,
     OWN_TOP,
     RegionScores,
+    chunk_scores,
     coverage_records,
     draw_from_errors,
-    gather_scores,
+    join_scores,
     top_records,
 )
 from captum_superpixel.study.region_scores import ChunkMaps, Scored
@@ -174,8 +175,8 @@ def test_scores_of_chunks_with_other_numbers_of_regions_are_padded() -> None:
             {" ".join(name): values.expand(12, -1, -1) for name, values in chunk.scores(i, maps[i]).items()}
             for i in range(2)
         ]
-        chunks.append((chunk, {"joint": [{"scores": each} for each in scores]}))
-    found = gather_scores(chunks, n_draws=12, seed=0)[key]
+        chunks.append(chunk_scores(chunk, {"joint": [{"scores": each} for each in scores]}, n_draws=12, seed=0))
+    found = join_scores(chunks)[key]
     assert found.own.shape == (2, 4, 4)
     assert found.others.shape == (2, 2, 4, 4)
     assert {kind: tuple(drawn.shape) for kind, drawn in found.draws.items()} == {
