@@ -1,9 +1,12 @@
 """A study that is asked how sure regions are: what it leaves, against its own parts, and how it is taken up again."""
 
+import dataclasses
 import io
 import math
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,14 +20,18 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from captum_superpixel._files import read_signed
+from captum_superpixel._seeds import derive_seed
+from captum_superpixel._store import Store
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import image_folder
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
-from captum_superpixel.masks import Slic
+from captum_superpixel.masks import Grid, Slic
+from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study import confidence, run
 from captum_superpixel.study import report as report_module
-from captum_superpixel.study.confidence import measure_confidence
+from captum_superpixel.study.confidence import confidence_of_method, measure_confidence
 from captum_superpixel.study.context import Study
+from captum_superpixel.study.jobs import World
 from captum_superpixel.study.predictors import DRAWN, OWN_TOP
 from captum_superpixel.study.redrawing import Plan, Redrawing
 from captum_superpixel.study.settings import StudySettings
@@ -81,7 +88,7 @@ def test_figures_are_those_of_the_kept_maps_and_draws(sure_study: Any, squares_r
     preprocessing = Preprocessing(16, IMAGENET.mean, IMAGENET.std)
     images = image_folder(squares_root / "val", preprocessing=preprocessing)
     order = part(sure_study, "confidence-strength-0")["made_with"]["images"]
-    shuffled = torch.randperm(24, generator=torch.Generator().manual_seed(confidence_order())).tolist()
+    shuffled = torch.randperm(24, generator=torch.Generator().manual_seed(derive_seed(0, "order"))).tolist()
     masks = Slic(8, denormalize=preprocessing.denormalize)(images.batch([shuffled[place] for place in order]))
     maps = [
         torch.cat([part(sure_study, f"confidence-maps-Saliency-{i}-{start}")["content"]["maps"] for start in (0, 2)])
@@ -124,13 +131,6 @@ def test_figures_are_those_of_the_kept_maps_and_draws(sure_study: Any, squares_r
     assert record["calibration_error"]["value"] == pytest.approx(np.abs(gaps).sum() / len(said), abs=1e-6)
     (coverage,) = (r for r in found["coverage"] if (r["regions"], r["predictor"]) == ("Slic(8)", DRAWN["joint"]))
     assert coverage["held"]["value"] == pytest.approx(np.mean(held))
-
-
-def confidence_order() -> int:
-    """The seed of the order of an image folder."""
-    from captum_superpixel._seeds import derive_seed
-
-    return derive_seed(0, "order")
 
 
 def test_the_report_tells_it(sure_study: Any) -> None:
@@ -182,6 +182,57 @@ def test_taken_up_again_it_is_the_same(
     assert made == ["joint-1-2"]
     expected = sure_study.report["confidence"]
     assert report_module._finite(found[0]) == expected
+
+
+class Side(World):
+    """One of two processes that are threads here, and tell one another what they tell over a network elsewhere."""
+
+    def __init__(self, rank: int, slots: list[Any], barrier: threading.Barrier) -> None:
+        super().__init__(rank, 2, rank)
+        self.__dict__.update(slots=slots, barrier=barrier)
+
+    def exchange(self, value: Any) -> list[Any]:
+        self.__dict__["slots"][self.rank] = value
+        self.__dict__["barrier"].wait(timeout=120)
+        told = list(self.__dict__["slots"])
+        self.__dict__["barrier"].wait(timeout=120)
+        return told
+
+    def broadcast(self, value: Any, source: int = 0) -> Any:
+        return self.exchange(value)[source]
+
+    def gather(self, value: Any) -> list[Any]:
+        told = self.exchange(value)
+        return told if self.first else []
+
+
+def test_two_processes_find_what_one_finds(
+    settings_of: Callable[..., StudySettings],
+    study_of: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """They share the parts, and the first of them alone has the figures."""
+    monkeypatch.setattr(Redrawing, "_find_strengths", lambda redrawing: [0.1] * len(redrawing.networks))
+    study = study_of(settings_of())
+    plan = Plan(range(4), range(4), segments=(8,), members=(Grid(4), Grid(9)), chunk_size=2, draws=2)
+
+    def measured(world: World, folder: str) -> dict[str, Any]:
+        networks: list[nn.Module] = [
+            small_cnn(3, generator=torch.Generator().manual_seed(seed)).eval().requires_grad_(False) for seed in (0, 1)
+        ]
+        of = dataclasses.replace(study, world=world, store=Store(tmp_path / folder))
+        return confidence_of_method(Redrawing(of, networks, networks, plan), "Saliency", ("joint",), mean_maps=2)
+
+    alone = measured(World(), "alone")
+    slots, barrier = [None, None], threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        sides = [pool.submit(measured, Side(rank, slots, barrier), "shared") for rank in (0, 1)]
+        first, second = (side.result() for side in sides)
+    assert second == {"records": [], "coverage": [], "mean_maps": [], "top_regions": []}
+    assert len(first["mean_maps"]) == 12
+    # Parts that a process made are those of the other, up to the places that numbers are kept at.
+    assert report_module.to_json(first) == report_module.to_json(alone)
 
 
 def test_the_plan_of_a_study(
