@@ -53,6 +53,9 @@ def draw_reliability(records: Sequence[Record]) -> Figure | None:
             axis.set_title(f"{method}\n{sign}, {regions}", fontsize=9, parse_math=False)
             _draw_panel(axis, found)
         axes[row, 0].set_ylabel("share that stayed", fontsize=9)
+    for column in axes.T:
+        # Shared axes have their numbers at the bottom alone, where a column may have no panel.
+        [axis for axis in column if axis.get_visible()][-1].tick_params(labelbottom=True)
     handles = [
         Line2D([], [], color=_COLORS.get(k, _OTHER), marker="o", markersize=4, label=f"top {k}")
         for k in dict.fromkeys(record["k"] for record in shown)

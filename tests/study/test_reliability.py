@@ -45,6 +45,10 @@ def test_panels_lines_and_points() -> None:
             assert np.argmax(points.get_sizes()) == 6
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
+    # Each column has its numbers, also the one whose last panel is missing.
+    for column, last in zip(figure.axes[:3], (3, 1, 5), strict=True):
+        below = figure.axes[last] if last != 1 else column
+        assert [label.get_text() for label in below.get_xticklabels() if label.get_visible()] == ["0.0", "0.5", "1.0"]
     ticks = {label for axis in figure.axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())}
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text() and text not in ticks]
     texts = [text for text in texts if text.axes is None or text.axes.get_visible()]
