@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from captum_superpixel._checks import InputError, checked_choice, checked_integer
 from captum_superpixel.models.targets.boxes import Box, check_boxes, checked_box, overlaps
 
-__all__ = ["Detection", "DetectionActivation", "DetectionTarget", "list_detections"]
+__all__ = ["Detection", "DetectionActivation", "DetectionTarget", "count_categories", "list_detections"]
 
 DetectionActivation = Literal["auto", "softmax", "sigmoid"]
 
@@ -150,6 +150,22 @@ def list_detections(
     return [
         _listed(one, images.shape[2:]) for one in _read(network(images), images, _known_activation(network, activation))
     ]
+
+
+@torch.no_grad()
+def count_categories(network: nn.Module, images: Tensor, *, activation: DetectionActivation = "auto") -> int | None:
+    """Count the categories of a network for detection; None where its output has labels, and so does not say.
+
+    Args:
+        network: As :class:`DetectionTarget` takes it.
+        images: ``(N, C, H, W)``.
+        activation: As there.
+
+    Raises:
+        InputError: If the network returns no boxes.
+    """
+    first = _read(network(images), images, _known_activation(network, activation))[0]
+    return None if first.labels is not None else first.probabilities.shape[1]
 
 
 @dataclass(frozen=True)
