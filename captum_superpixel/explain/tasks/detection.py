@@ -69,11 +69,13 @@ class DetectionTask(Task):
             remarks = (f"the box is the network's surest, {_write(best)}",)
         else:
             box, remarks = fit_box(self._box, self._preprocessing, photograph_size)
-            match = [overlap * one.score for overlap, one in zip(_overlaps(found, box), found, strict=True)]
+            match = [share * one.score for share, one in zip(_overlaps(found, box), found, strict=True)]
             if not any(match):
-                raise InputError(self._nothing("no box of the network overlaps with --box for", all_found))
+                raise InputError(self._nothing("--box overlaps with no box of the network for an", all_found))
             best = found[max(range(len(found)), key=match.__getitem__)]
-            remarks += (f"the network's best match is {_write(best)} and an overlap of {_overlaps([best], box)[0]:.2f}",)
+            remarks += (
+                f"the network's best match is {_write(best)} and an overlap of {_overlaps([best], box)[0]:.2f}",
+            )
         name = self._name(best.category)
         region = box_mask(box, self._preprocessing.shape)
         held = {"category": best.category, "box": torch.tensor(box, device=inputs.device)}
@@ -84,7 +86,7 @@ class DetectionTask(Task):
         return class_name(category, self._names if known else None)
 
     def _nothing(self, what: str, found: Sequence[Detection]) -> str:
-        wanted = "object" if self._category is None else self._name(self._category)
+        wanted = "object" if self._category is None else f"object of category {self._name(self._category)}"
         others = list(dict.fromkeys(self._name(one.category) for one in found))
         return f"{what} {wanted}; what it finds is {listed(others) or 'nothing'}."
 
