@@ -156,32 +156,26 @@ def _confidence() -> str:
 
 def _tasks() -> str:
     """Say what each task explains."""
-    return "\n".join(
-        (
-            _fill(
-                "segmentation: the mean of the logits of --target, by default of the category that most pixels show, over "
-                "the region in which the network sees it in the photograph as it is, or over a --box or --region. The "
-                "network returns logits (N, categories, h, w), also in an object with logits or a dictionary with out.",
-                hanging="  ",
-            ),
-            _fill(
-                "detection: the probability of the object times the overlap with the box, of the detection that matches "
-                "best; the object and its box are those of the surest detection, of --target if that is given, or of the "
-                "best match with --box. The network returns what those of torchvision return (boxes, labels, scores), or "
-                "DETR and YOLOS of transformers (logits, pred_boxes).",
-                hanging="  ",
-            ),
-            _fill(
-                "similarity: the cosine similarity of the embedding with that of --reference, or with a --text for CLIP "
-                "and its like, a folder or name of a transformers model with its tokenizer.",
-                hanging="  ",
-            ),
-            _fill(
-                "Pictures and pages outline the region or box, and arrays hold it as target_region. Boxes are in pixels "
-                "of the photograph; --resize stretch shows the network all of it."
-            ),
-        )
+    segmentation = (
+        "segmentation: the mean of the logits of --target, by default of the category that most pixels show, over the "
+        "region in which the network sees it in the photograph as it is, or over a --box or --region. The network "
+        "returns logits (N, categories, h, w), also in an object with logits or a dictionary with out."
     )
+    detection = (
+        "detection: the probability of the object times the overlap with the box, of the detection that matches best; "
+        "the object and its box are those of the surest detection, of --target if that is given, or of the best match "
+        "with --box. The network returns what those of torchvision return (boxes, labels, scores), or DETR and YOLOS "
+        "of transformers (logits, pred_boxes)."
+    )
+    similarity = (
+        "similarity: the cosine similarity of the embedding with that of --reference, or with a --text for CLIP and "
+        "its like, a folder or name of a transformers model with its tokenizer."
+    )
+    shown = (
+        "Pictures and pages outline the region or box, and arrays hold it as target_region. Boxes are in pixels of the "
+        "photograph; --resize stretch shows the network all of it."
+    )
+    return "\n".join((*(_fill(each, hanging="  ") for each in (segmentation, detection, similarity)), _fill(shown)))
 
 
 def _baselines() -> str:
