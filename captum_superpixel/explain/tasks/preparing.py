@@ -62,7 +62,7 @@ def prepare_target(
     inputs = make_probes(preprocessing, device)[:1]
     with guarded(f"--model {options.model} fails on a picture of noise"):
         task = _CLASSES[options.task](network, preprocessing, options, labels, inputs)
-    target = task.target.eval().to(device)
+    target = task.target.to(device)
     as_logits(target)
     check_classifies(target, inputs, differentiable=any(map(needs_gradient, methods)))
     return Network(target, preprocessing, source, inputs, Outputs(1, "none", "value"), task)
