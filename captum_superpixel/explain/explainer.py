@@ -151,8 +151,6 @@ class Explainer:
     a network takes one at a time or treats the photographs of a batch differently, each is done by itself. No more than
     a batch is held in memory.
 
-    What is explained in place of a class is set up in the model for each photograph, so that each is done by itself.
-
     Attributes:
         model: From inputs ``(N, 3, H, W)`` to logits ``(N, classes)``, or the target of the task.
         preprocessing: From photographs to inputs.
@@ -164,7 +162,7 @@ class Explainer:
         seed: Of everything random, for each photograph anew.
         batch_size: How many photographs are worked on together.
         confidence: Says how sure the regions are; None if nobody asked.
-        task: Says what is explained of each photograph in place of a class; None for a class.
+        task: Sets the target up for each photograph, which is then done by itself; None for a class.
     """
 
     model: nn.Module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -46,14 +48,15 @@ def outlined(picture: Tensor, region: Tensor | None) -> Tensor:
     return drawn
 
 
-def draw_outline(axis: Axes, region: Tensor | None) -> None:
-    """Draw the outline of a region ``(H, W)`` bool over a picture in an axis; of all of the picture, none."""
+def draw_outline(axes: Iterable[Axes], region: Tensor | None) -> None:
+    """Draw the outline of a region ``(H, W)`` bool over pictures in axes; of all of a picture, none."""
     if region is None or region.all():
         return
-    limits = axis.get_xlim(), axis.get_ylim()
     # What is around the picture is outside, so that outlines close at its borders.
     padded = np.pad(region.cpu().numpy().astype(float), 1)
     rows, columns = (np.arange(-1, side + 1) for side in region.shape)
-    contours = axis.contour(columns, rows, padded, levels=[0.5], colors=[tuple(part / 255 for part in _COLOR)])
-    contours.set(linewidth=2, path_effects=[withStroke(linewidth=4, foreground="black")])
-    axis.set(xlim=limits[0], ylim=limits[1])
+    for axis in axes:
+        limits = axis.get_xlim(), axis.get_ylim()
+        contours = axis.contour(columns, rows, padded, levels=[0.5], colors=[tuple(part / 255 for part in _COLOR)])
+        contours.set(linewidth=2, path_effects=[withStroke(linewidth=4, foreground="black")])
+        axis.set(xlim=limits[0], ylim=limits[1])

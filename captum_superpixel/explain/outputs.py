@@ -167,8 +167,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     count = min(top, len(speaking_regions(explanation)))
     enough: dict[str, Any] = {"k": count} if count else {"fraction": 0, "title": describe_none(explanation)}
     visualize_top_regions(picture, shown, mask, **enough, confidence=sure, plt_fig_axis=(figure, axes[2]))
-    for axis in axes[:2]:
-        draw_outline(axis, explanation.region)
+    draw_outline(axes[:2], explanation.region)
     # A letter takes about a twelfth of an inch.
     letters = int(12 * min(4.2, side * width / height))
     second = f"evidence for {class_of(explanation)}, and regions" if evidence else "map and regions"
@@ -285,10 +284,8 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
     }
     if holds_evidence(explanation):
         arrays["negative_weight"] = np.array(explanation.rule.negative_weight)
-    if explanation.region is not None:
-        arrays["target_region"] = explanation.region.numpy()
-    if explanation.pixels is not None:
-        arrays["pixel_map"] = explanation.pixels.numpy()
+    optional = {"target_region": explanation.region, "pixel_map": explanation.pixels}
+    arrays |= {name: tensor.numpy() for name, tensor in optional.items() if tensor is not None}
     if len(explanation.masks) > 1:
         arrays["ensemble_masks"] = explanation.masks.numpy()
     records = explanation.table.to_records()
