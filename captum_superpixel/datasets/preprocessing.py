@@ -214,6 +214,27 @@ class Preprocessing:
             return ImageOps.fit(image, (width, height), method=resample)
         return image.resize((width, height), resample=resample)
 
+    def fit_box(self, box: Sequence[float], size: Sequence[int]) -> tuple[float, float, float, float]:
+        """Say where a box of a photograph is in the input.
+
+        Args:
+            box: ``(left, top, right, bottom)`` in pixels of the photograph.
+            size: Height and width of the photograph.
+
+        Returns:
+            The same in pixels of the input; what was cropped away lies outside of the input.
+
+        Examples:
+            >>> Preprocessing(100, 0, 1).fit_box((50, 0, 150, 200), (200, 300))
+            (0.0, 0.0, 50.0, 100.0)
+        """
+        height, width = self.shape
+        down, across = height / size[0], width / size[1]
+        if self.resize == "crop":
+            down = across = max(down, across)
+        top, left = (down * size[0] - height) / 2, (across * size[1] - width) / 2
+        return box[0] * across - left, box[1] * down - top, box[2] * across - left, box[3] * down - top
+
     def from_uint8(self, pixels: Tensor) -> Tensor:
         """Normalize pixels; their size stays.
 

@@ -27,7 +27,8 @@ class Prediction:
         probability: From 0 to 1; None where the network's outputs are no matter of probability.
         value: What the network returned for it; None where that is not known.
         role: What the first of them is: ``"predicted"``, the class that the network decides for; ``"likeliest"``, where
-            each class has a probability of its own; ``"output"`` or ``"largest"``, where there is none.
+            each class has a probability of its own; ``"output"`` or ``"largest"``, where there is none; ``"target"``,
+            the number that a task other than classification explains.
     """
 
     index: int

@@ -17,6 +17,7 @@ from captum_superpixel.explain.help import DEMO, DEMO_EXAMPLES, EXPLAIN, explain
 from captum_superpixel.explain.mask_option import DEFAULT_MASKS
 from captum_superpixel.explain.photographs import FORMATS
 from captum_superpixel.explain.rules import NEGATIVE_WEIGHT
+from captum_superpixel.explain.tasks.task import TASKS
 
 __all__ = ["add_demo", "add_explain"]
 
@@ -51,6 +52,7 @@ def add_explain(commands: Any) -> None:
         help="explain the photographs in the folders of a folder too, into folders of the same names in --out",
     )
     _add_network(parser)
+    _add_task(parser)
     _add_explanation(parser)
     _add_preprocessing(parser)
     _add_output(parser)
@@ -85,6 +87,32 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument(
         "--device", help="where to work, such as cuda:1 (default: the GPU if there is one, else the CPU)"
+    )
+
+
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    task = parser.add_argument_group("task", "what is explained, if it is no class of the whole photograph; see below")
+    task.add_argument("--task", choices=TASKS, default="classification", help="of the network (default: %(default)s)")
+    task.add_argument(
+        "--box",
+        type=_box,
+        metavar="L,T,R,B",
+        help="left, top, right and bottom in pixels of the photograph: the region of a segmentation, or the box in "
+        "which an object is to be detected (default: where the network sees it)",
+    )
+    task.add_argument(
+        "--region",
+        type=Path,
+        metavar="FILE",
+        help="the region of a segmentation, as a picture that is black elsewhere, or .npy (H, W)",
+    )
+    task.add_argument("--reference", type=Path, metavar="PHOTO", help="what each photograph is similar to")
+    task.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        help="what each photograph is similar to, for networks such as CLIP; given again, what speaks for the first "
+        "text rather than for the others is explained",
     )
 
 
@@ -256,6 +284,16 @@ def _size(text: str) -> int | tuple[int, int]:
     if match is None or not int(match[1]) or not int(match[2] or 1):
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write 224, or 240x320 for height x width")
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
+
+
+def _box(text: str) -> tuple[float, ...]:
+    try:
+        box = tuple(map(float, text.split(",")))
+    except ValueError:
+        box = ()
+    if len(box) != 4 or not all(map(math.isfinite, box)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no box: write left,top,right,bottom, such as 10,20,110,90")
+    return box
 
 
 def _weight(text: str) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError, one_line
+from captum_superpixel._networks import guarded
 from captum_superpixel._threads import available_cores, call_each
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.attributing import Attributed, ChosenMethod
@@ -22,6 +23,7 @@ from captum_superpixel.explain.confidence import Confidence
 from captum_superpixel.explain.listing import list_regions, show
 from captum_superpixel.explain.photographs import open_photograph
 from captum_superpixel.explain.rules import Rule
+from captum_superpixel.explain.tasks.task import Aim, Task
 from captum_superpixel.models.activation import Outputs
 from captum_superpixel.models.classifying import classify
 from captum_superpixel.regions import RegionTable, ensemble_regions
@@ -54,6 +56,7 @@ class Explanation:
         warnings: What to know before the scores are believed; mostly none.
         layer: Name of the layer that the method looks at; empty without one.
         confidence: How the networks were perturbed that say how sure the regions are, in words; empty without that.
+        region: ``(H, W)`` bool, the part of the picture that the target is about; None for the whole.
     """
 
     photograph: Path
@@ -73,6 +76,7 @@ class Explanation:
     warnings: tuple[str, ...] = ()
     layer: str = ""
     confidence: str = ""
+    region: Tensor | None = None
 
     @property
     def how(self) -> str:
@@ -132,6 +136,7 @@ class _Seen:
     predictions: list[Prediction]
     masks: dict[str, list[Tensor]]
     remarks: tuple[str, ...]
+    aim: Aim | None
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ class Explainer:
     a batch is held in memory.
 
     Attributes:
-        model: From inputs ``(N, 3, H, W)`` to logits ``(N, classes)``.
+        model: From inputs ``(N, 3, H, W)`` to logits ``(N, classes)``, or the target of the task.
         preprocessing: From photographs to inputs.
         outputs: What the network's outputs are.
         methods: What explains them.
@@ -157,6 +162,7 @@ class Explainer:
         seed: Of everything random, for each photograph anew.
         batch_size: How many photographs are worked on together.
         confidence: Says how sure the regions are; None if nobody asked.
+        task: Sets the target up for each photograph, which is then done by itself; None for a class.
     """
 
     model: nn.Module
@@ -169,6 +175,7 @@ class Explainer:
     seed: int
     batch_size: int = 1
     confidence: Confidence | None = None
+    task: Task | None = None
 
     def __call__(self, path: Path) -> tuple[Explanation, ...]:
         """Explain one photograph by each of the methods.
@@ -220,6 +227,8 @@ class Explainer:
     @cached_property
     def _takes_batches(self) -> bool:
         """Whether the network gives each picture of a batch what it gives it alone; asked where there is a batch."""
+        if self.task is not None:
+            return False
         generator = torch.Generator().manual_seed(0)
         pixels = torch.randint(0, 256, (2, 3, *self.preprocessing.shape), generator=generator).to(torch.uint8)
         inputs = self.preprocessing.from_uint8(pixels).to(self.device)
@@ -233,6 +242,7 @@ class Explainer:
     def _look(self, opened: Sequence[_Opened]) -> list[_Seen]:
         """Let the network see photographs, and segment them."""
         inputs = self.preprocessing.from_uint8(torch.stack([each.picture for each in opened])).to(self.device)
+        aim = None if self.task is None else self._aim(self.task, inputs, opened)
         logits = classify(self.model, inputs, differentiable=False)
         remarks: list[list[str]] = [list(each.remarks) for each in opened]
         sizes, reports = [each.size for each in opened], [each.append for each in remarks]
@@ -244,15 +254,32 @@ class Explainer:
             _Seen(
                 each,
                 inputs[n : n + 1],
-                rank_classes(logits[n : n + 1], self.names, self.outputs),
+                self._rank(logits[n : n + 1], aim),
                 {text: [mask[n : n + 1] for mask in members] for text, members in masks.items()},
-                tuple(remarks[n]),
+                tuple(remarks[n]) + (() if aim is None else aim.remarks),
+                aim,
             )
             for n, each in enumerate(opened)
         ]
 
+    def _aim(self, task: Task, inputs: Tensor, opened: Sequence[_Opened]) -> Aim:
+        """Settle what is explained of a photograph, and set the target up for it."""
+        (only,) = opened
+        with guarded("The network fails on this photograph"):
+            aim = task.aim(inputs, only.size)
+        task.hold(aim)
+        return aim
+
+    def _rank(self, logits: Tensor, aim: Aim | None) -> list[Prediction]:
+        if aim is None:
+            return rank_classes(logits, self.names, self.outputs)
+        return [replace(each, role="target") for each in rank_classes(logits, [aim.name], self.outputs)]
+
     def _attribute(self, method: ChosenMethod, seen: Sequence[_Seen]) -> list[Explanation | InputError]:
         """Explain photographs by a method; one whose map has no scores is an error, the others are not."""
+        for each in seen:
+            if self.task is not None and each.aim is not None:  # others were looked at in between
+                self.task.hold(each.aim)
         targets = [each.predictions[0].index if self.target is None else self.target for each in seen]
         members = zip(*(each.masks[method.segmenter.text] for each in seen), strict=True)
         masks = [torch.cat(of_member) for of_member in members]
@@ -300,6 +327,7 @@ class Explainer:
             warnings=(*attributed.warnings, *unsure),
             layer=method.layer,
             confidence=self.confidence.describe() if self.confidence is not None and table.k is not None else "",
+            region=None if seen.aim is None else seen.aim.region,
         )
 
 

@@ -21,6 +21,7 @@ from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explainer import Explanation, Outcome
 from captum_superpixel.explain.meaning import class_of, describe_methods, describe_none, find_roles, speaking_regions
+from captum_superpixel.explain.outlines import outlined
 from captum_superpixel.explain.photographs import PER_PAGE, Plan
 
 __all__ = ["Gallery"]
@@ -134,7 +135,7 @@ def _describe_methods(explanations: Sequence[Explanation]) -> str:
 def _card(name: str, outcome: Outcome, written: Sequence[Path], folder: Path, top: int) -> str:
     """Describe one photograph, in HTML."""
     first = next((each for each in outcome.explanations if class_of(each)), outcome.explanations[0])
-    figures = [_figure(first.picture, f"{name} as the network saw it", "photograph")]
+    figures = [_figure(outlined(first.picture, first.region), f"{name} as the network saw it", "photograph")]
     for each in outcome.explanations:
         shown, what = _top_regions(each, top)
         figures.append(_figure(shown, f"{name}: {what} by {each.method}, the rest dimmed", f"{each.method}: {what}"))

@@ -40,6 +40,8 @@ examples:
   captum-superpixel explain cat.jpg --model mynet:load --method Saliency --method IntegratedGradients --out cat.html
   captum-superpixel explain cat.jpg --model mynet:load --method IntegratedGradients --baseline blur --steps 200
   captum-superpixel explain cat.jpg --model mynet:load --method Saliency --recommended
+  captum-superpixel explain cat.jpg --model my-segformer/ --task segmentation --target sofa
+  captum-superpixel explain cat.jpg --model my-clip/ --task similarity --text "a cat" --text "a dog"
   captum-superpixel explain cat.jpg --model caffenet:load --size 227 --scale 1 --mean 104 117 123 --std 1 1 1 \\
       --channel-order bgr
 
@@ -71,6 +73,9 @@ evidence and recommended:
 confidence:
 {confidence}
 
+tasks:
+{tasks}
+
 baselines:
 {baselines}
 
@@ -90,7 +95,12 @@ transformers keeps what it downloads."""
 def explain_examples() -> str:
     """Examples of ``explain``, and what its options can be: networks, methods, baselines, masks, files."""
     return _EXPLAIN_EXAMPLES.format(
-        masks=_masks(), settings=_settings(), baselines=_baselines(), evidence=_evidence(), confidence=_confidence()
+        masks=_masks(),
+        settings=_settings(),
+        baselines=_baselines(),
+        evidence=_evidence(),
+        confidence=_confidence(),
+        tasks=_tasks(),
     )
 
 
@@ -142,6 +152,30 @@ def _confidence() -> str:
         "pooled, and for magnitudes: Saliency and SmoothGrad as they are, others with --reduction abs_mean. --strength "
         "S sets the standard deviation of the factors; found on a single photograph, it depends on that one."
     )
+
+
+def _tasks() -> str:
+    """Say what each task explains."""
+    segmentation = (
+        "segmentation: the mean of the logits of --target, by default of the category that most pixels show, over the "
+        "region in which the network sees it in the photograph as it is, or over a --box or --region. The network "
+        "returns logits (N, categories, h, w), also in an object with logits or a dictionary with out."
+    )
+    detection = (
+        "detection: the probability of the object times the overlap with the box, of the detection that matches best; "
+        "the object and its box are those of the surest detection, of --target if that is given, or of the best match "
+        "with --box. The network returns what those of torchvision return (boxes, labels, scores), or DETR and YOLOS "
+        "of transformers (logits, pred_boxes)."
+    )
+    similarity = (
+        "similarity: the cosine similarity of the embedding with that of --reference, or with a --text for CLIP and "
+        "its like, a folder or name of a transformers model with its tokenizer."
+    )
+    shown = (
+        "Pictures and pages outline the region or box, and arrays hold it as target_region. Boxes are in pixels of the "
+        "photograph; --resize stretch shows the network all of it."
+    )
+    return "\n".join((*(_fill(each, hanging="  ") for each in (segmentation, detection, similarity)), _fill(shown)))
 
 
 def _baselines() -> str:

@@ -79,7 +79,7 @@ def find_roles(explanation: Explanation) -> dict[str, Prediction]:
     target, first = explanation.target, explanation.predictions[0]
     if not class_of(explanation):
         return {first.role: first}
-    if first.role == "output":
+    if first.role in ("output", "target"):
         return {"explained": target}
     if target.index == first.index:
         return {f"{first.role} and explained": target}

@@ -17,12 +17,22 @@ from captum_superpixel._networks import guarded
 from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
+from captum_superpixel.explain.tasks.task import Task
 from captum_superpixel.models.activation import Outputs, read_outputs
 from captum_superpixel.models.classifying import classify
 from captum_superpixel.models.loading import load_model
 from captum_superpixel.models.programs import Program
 
-__all__ = ["Network", "check_method", "choose_preprocessing", "needs_gradient", "prepare_network"]
+__all__ = [
+    "Network",
+    "check_classifies",
+    "check_method",
+    "choose_preprocessing",
+    "make_probes",
+    "make_ready",
+    "needs_gradient",
+    "prepare_network",
+]
 
 _HOOKS = {"DeepLift", "DeepLiftShap", "GuidedBackprop", "Deconvolution", "LRP", "GuidedGradCam"}
 """The methods without an option for a layer that hook the network's layers, or that name one."""
@@ -38,6 +48,7 @@ class Network:
         source: Whose preprocessing it is, in words.
         inputs: ``(1, C, H, W)``, a picture of noise, for whatever needs an example.
         outputs: What the network's outputs are.
+        task: What is explained in place of a class, of which the model is the target; None for a class.
     """
 
     model: nn.Module
@@ -45,6 +56,7 @@ class Network:
     source: str
     inputs: Tensor
     outputs: Outputs
+    task: Task | None = None
 
     @property
     def classes(self) -> int:
@@ -53,10 +65,9 @@ class Network:
 
     def describe(self) -> str:
         """Say what is done to photographs, and what the outputs are where that is not the usual, in a few lines."""
-        outputs = self.outputs.describe()
-        return f"preprocessing: {self.source}\n{self.preprocessing.describe()}" + (
-            f"\noutputs: {outputs}" if outputs else ""
-        )
+        outputs = f"outputs: {self.outputs.describe()}" if self.outputs.describe() else ""
+        last = outputs if self.task is None else f"explained: {self.task.what}"
+        return f"preprocessing: {self.source}\n{self.preprocessing.describe()}" + (f"\n{last}" if last else "")
 
 
 def prepare_network(
@@ -77,22 +88,29 @@ def prepare_network(
     for name in methods:
         check_method(name, model)
     with guarded(f"--model {options.model} cannot be made ready"):
-        for module in model.modules():
-            # Captum's hooks fail on operations in place, by which torchvision's networks save memory.
-            if "inplace" in vars(module):
-                vars(module)["inplace"] = False
-        model = model.requires_grad_(False).to(device)
+        model = make_ready(model, device)
         preprocessing, source = choose_preprocessing(model, options)
     differentiable = any(needs_gradient(name) for name in methods)
     preprocessing, source = _fit_channels(model, preprocessing, source, options, device)
-    probes = _probes(preprocessing, device)
-    _classify(model, probes[:1], differentiable=differentiable)
+    probes = make_probes(preprocessing, device)
+    check_classifies(model, probes[:1], differentiable=differentiable)
     with guarded(f"--model {options.model} fails on a picture of noise"):
         outputs = read_outputs(model, probes, None if options.activation == "auto" else options.activation)
         steady = torch.equal(model(probes[:1]), model(probes[:1]))
     if not steady:
         report("note: this network's outputs differ from call to call, as in training mode; so do their explanations")
     return Network(model, preprocessing, source, probes[:1], outputs)
+
+
+def make_ready(model: nn.Module, device: torch.device) -> nn.Module:
+    """Bring a network to its device, without gradients of parameters and operations in place.
+
+    Captum's hooks fail on operations in place, by which torchvision's networks save memory.
+    """
+    for module in model.modules():
+        if "inplace" in vars(module):
+            vars(module)["inplace"] = False
+    return model.requires_grad_(False).to(device)
 
 
 def needs_gradient(name: str) -> bool:
@@ -153,12 +171,12 @@ def _fit_channels(
     """
     own = isinstance(getattr(model, "preprocessing", None), Preprocessing)
     try:
-        _classify(model, _probes(preprocessing, device)[:1], differentiable=False)
+        check_classifies(model, make_probes(preprocessing, device)[:1], differentiable=False)
     except InputError as error:
         if options.channel_order is None and not own and preprocessing.channels == 3:
             gray = preprocessing.replaced(channel_order="gray")
             try:
-                _classify(model, _probes(gray, device)[:1], differentiable=False)
+                check_classifies(model, make_probes(gray, device)[:1], differentiable=False)
             except InputError:
                 pass
             else:
@@ -186,14 +204,15 @@ def _channels_of_first_layer(model: nn.Module) -> int | None:
     return None
 
 
-def _classify(model: nn.Module, inputs: Tensor, *, differentiable: bool) -> Tensor:
+def check_classifies(model: nn.Module, inputs: Tensor, *, differentiable: bool) -> Tensor:
+    """Return logits ``(N, classes)``, as :func:`.classify` does; errors advise in words of the command line."""
     without = [name for name, method in METHODS.items() if not method.layer and not needs_gradient(name)]
     instead = f"use a method that needs no gradient: {listed(without)}"
     hint = "--size sets their height and width"
     return classify(model, inputs, differentiable=differentiable, hint=hint, instead=instead)
 
 
-def _probes(preprocessing: Preprocessing, device: torch.device) -> Tensor:
+def make_probes(preprocessing: Preprocessing, device: torch.device) -> Tensor:
     """Pictures as different as can be ``(P, C, H, W)``: noise first; black, white; and colors of few large spots."""
     generator = torch.Generator().manual_seed(0)
     height, width = preprocessing.shape

@@ -31,6 +31,7 @@ from captum_superpixel.explain.meaning import (
     write_chance,
     write_name,
 )
+from captum_superpixel.explain.outlines import draw_outline, outlined
 from captum_superpixel.regions import RegionTable
 from captum_superpixel.regions.confidence import describe_stays_top, write_probability
 from captum_superpixel.regions.table import (
@@ -88,7 +89,7 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
     ]
     save_html(
         path,
-        first.picture,
+        outlined(first.picture, first.region),
         {each.method: each.shown for each in explanations},
         {each.method: each.mask for each in explanations},
         pixel_attributions=pixels or None,
@@ -166,6 +167,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     count = min(top, len(speaking_regions(explanation)))
     enough: dict[str, Any] = {"k": count} if count else {"fraction": 0, "title": describe_none(explanation)}
     visualize_top_regions(picture, shown, mask, **enough, confidence=sure, plt_fig_axis=(figure, axes[2]))
+    draw_outline(axes[:2], explanation.region)
     # A letter takes about a twelfth of an inch.
     letters = int(12 * min(4.2, side * width / height))
     second = f"evidence for {class_of(explanation)}, and regions" if evidence else "map and regions"
@@ -282,8 +284,8 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
     }
     if holds_evidence(explanation):
         arrays["negative_weight"] = np.array(explanation.rule.negative_weight)
-    if explanation.pixels is not None:
-        arrays["pixel_map"] = explanation.pixels.numpy()
+    optional = {"target_region": explanation.region, "pixel_map": explanation.pixels}
+    arrays |= {name: tensor.numpy() for name, tensor in optional.items() if tensor is not None}
     if len(explanation.masks) > 1:
         arrays["ensemble_masks"] = explanation.masks.numpy()
     records = explanation.table.to_records()
@@ -298,6 +300,8 @@ def _arrays(explanation: Explanation) -> dict[str, Any]:
 
 def _describe(prediction: Prediction) -> str:
     chance = f"{prediction.figure:>8}  " if prediction.figure else ""
+    if prediction.role == "target":
+        return f"{chance}{readable(prediction.name)}"
     number = f"{'output' if prediction.role in ('output', 'largest') else 'class'} {prediction.index}"
     return f"{chance}{number if prediction.name == number else f'{number}, {readable(prediction.name)}'}"
 

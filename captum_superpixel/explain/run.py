@@ -24,11 +24,13 @@ from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_layers
 from captum_superpixel.explain.mask_option import DEFAULT_MASKS, Segmenter, parse_masks, recommended_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
-from captum_superpixel.explain.network import prepare_network
+from captum_superpixel.explain.network import Network, prepare_network
 from captum_superpixel.explain.outputs import list_failures, save, summarize
 from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
 from captum_superpixel.explain.reshape_option import read_transform
 from captum_superpixel.explain.rules import check_rule_options, choose_rule
+from captum_superpixel.explain.tasks.preparing import prepare_target
+from captum_superpixel.explain.tasks.task import check_task_options
 from captum_superpixel.models.device import choose_device
 
 __all__ = ["make_explainer", "run"]
@@ -47,7 +49,7 @@ def run(options: Namespace) -> int:
         InputError: If an option cannot be used; nothing was written then.
     """
     if options.layer == LIST:
-        network = prepare_network(options, choose_device(options.device), [], tqdm.write)
+        network = _prepare(options, [], None, tqdm.write)
         with guarded(f"--model {options.model} does not show its layers"):
             sys.stdout.write(f"{list_layers(network.model, network.inputs)}\n")
         return 0
@@ -115,12 +117,14 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     settings = read_settings(options, chosen)
     transform = read_transform(options, chosen)
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
-    network = prepare_network(options, choose_device(options.device), chosen, report)
+    network = _prepare(options, chosen, labels, report)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
     check_rule_options(options, preprocessing.shape)
     segmenter = parse_masks(DEFAULT_MASKS if options.masks is None else options.masks, preprocessing)
-    with guarded(f"--model {options.model} does not name its classes"):
-        names = choose_names(model, network.classes, labels, options.labels)
+    names = None
+    if network.task is None:
+        with guarded(f"--model {options.model} does not name its classes"):
+            names = choose_names(model, network.classes, labels, options.labels)
     grays = preprocessing.from_uint8(even_grays(preprocessing.shape)).to(inputs.device)
     layered = next((name for name in chosen if METHODS[name].layer), None)
     with guarded(f"--model {options.model} does not show its layers"):
@@ -134,7 +138,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     if options.confidence:
         for method in methods:
             check_confidence(method)
-    target = find_target(options.target, names, network.classes)
+    target = find_target(options.target, names, network.classes) if network.task is None else 0
     report(network.describe())
     if layer is not None:
         report(str(layer))
@@ -149,7 +153,19 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         seed=options.seed,
         batch_size=options.batch_size,
         confidence=Confidence(model, options.seed, options.strength) if options.confidence else None,
+        task=network.task,
     )
+
+
+def _prepare(
+    options: Namespace, methods: list[str], labels: list[str] | None, report: Callable[[str], object]
+) -> Network:
+    """Load the network, and put the target around it where a task explains something else than a class."""
+    check_task_options(options)
+    device = choose_device(options.device)
+    if options.task == "classification":
+        return prepare_network(options, device, methods, report)
+    return prepare_target(options, device, methods, labels, report)
 
 
 def _choose(

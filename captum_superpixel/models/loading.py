@@ -15,9 +15,9 @@ from captum_superpixel._checks import InputError
 from captum_superpixel._networks import acts_as_in_training, describe_error, guarded, logits_of_images
 from captum_superpixel.models.checkpoints import load_weights
 from captum_superpixel.models.programs import PROGRAM_SUFFIXES, Program, is_program, read_program
-from captum_superpixel.models.transformers_classifier import load_transformers
+from captum_superpixel.models.transformers_classifier import Task, load_transformers, load_transformers_for
 
-__all__ = ["Function", "import_named", "load_model"]
+__all__ = ["Function", "as_logits", "import_named", "load_model"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -26,6 +26,7 @@ def load_model(
     specification: str,
     weights: str | Path | None = None,
     *,
+    task: Task = "classification",
     option: str = "--model",
     report: Callable[[str], object] | None = None,
 ) -> nn.Module:
@@ -44,6 +45,7 @@ def load_model(
         weights: For ``MODULE:FACTORY``, a file with its state dict: ``.safetensors``, or what ``torch.save`` wrote,
             read with ``weights_only=True``, also from a checkpoint that holds it among other things, and with other
             prefixes of its keys; see :func:`.load_weights`. None leaves the network as the factory made it.
+        task: What the network does. Of other tasks than classification it returns what it returns, in whatever form.
         option: What to call the option that the user named the network with, in messages.
         report: Called with a line about whatever may surprise, such as parts of the weights that are not used; None
             for warnings.
@@ -71,6 +73,8 @@ def load_model(
                 f"{option} {specification} is a model of transformers, which comes with its weights; leave out the "
                 f"weights {weights}, or name the network as MODULE:FACTORY."
             )
+        if task != "classification":
+            return load_transformers_for(task, specification, option=option)
         return load_transformers(specification, option=option)
     subject = f"{option} {specification}"
     say = report or (lambda text: warnings.warn(text, UserWarning, stacklevel=3))
@@ -80,7 +84,7 @@ def load_model(
             raise InputError(f"{subject} comes with its weights; leave out the weights {weights}.")
         model: nn.Module = read_program(path, subject=subject)
     else:
-        model = _imported(specification, option)
+        model = _imported(specification, option, task)
     with guarded(f"{subject} cannot be brought to the CPU and float32"):
         model = model.to(device="cpu", dtype=torch.float32)
     if weights is not None:
@@ -88,9 +92,15 @@ def load_model(
     with guarded(f"{subject} cannot be put into evaluation mode"):
         _evaluate(model, say)
     with guarded(f"{subject} takes no hook"):
-        if not isinstance(model, (Program, Function)) and _logits_of not in model._forward_hooks.values():
-            model.register_forward_hook(_logits_of)
+        if task == "classification" and not isinstance(model, (Program, Function)):
+            as_logits(model)
     return model
+
+
+def as_logits(model: nn.Module) -> None:
+    """Let a network return logits ``(N, classes)`` where it returns objects with them, or ``(N,)``; its layers stay."""
+    if _logits_of not in model._forward_hooks.values():
+        model.register_forward_hook(_logits_of)
 
 
 class Function(nn.Module):
@@ -98,15 +108,18 @@ class Function(nn.Module):
 
     Args:
         function: From images (N, C, H, W).
+        task: Of other tasks than classification, what the function returns is left as it is.
     """
 
-    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+    def __init__(self, function: Callable[[Tensor], Any], task: Task = "classification") -> None:
         super().__init__()
         self.function = function
+        self.task = task
 
     def forward(self, images: Tensor) -> Any:
         """Logits (N, classes) of images (N, C, H, W)."""
-        return logits_of_images(self.function(images), len(images))
+        output = self.function(images)
+        return logits_of_images(output, len(images)) if self.task == "classification" else output
 
 
 def _evaluate(model: nn.Module, say: Callable[[str], object]) -> None:
@@ -134,7 +147,7 @@ def _is_hub_name(specification: str) -> bool:
     return _HUB_NAME.fullmatch(specification) is not None and not Path(specification).exists()
 
 
-def _imported(specification: str, option: str) -> nn.Module:
+def _imported(specification: str, option: str, task: Task) -> nn.Module:
     """The network ``MODULE:FACTORY``, as it was made."""
     module_name, _, factory_name = specification.partition(":")
     subject = f"{option} {specification}"
@@ -155,7 +168,7 @@ def _imported(specification: str, option: str) -> nn.Module:
     if isinstance(made, nn.Module):
         return made
     if callable(made) and not isinstance(made, type):
-        return Function(made)
+        return Function(made, task)
     raise InputError(f"{subject}: {factory_name}() returned a {type(made).__name__}, not a torch.nn.Module.")
 
 

@@ -1,10 +1,10 @@
-"""Image classifiers of the ``transformers`` library, from a folder or from the hub, as networks that return logits."""
+"""Networks of the ``transformers`` library, from a folder or the hub: image classifiers, and those of other tasks."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -12,9 +12,28 @@ from captum_superpixel._checks import InputError, one_line
 from captum_superpixel._networks import describe_error
 from captum_superpixel.datasets.preprocessing import Preprocessing
 
-__all__ = ["TransformersClassifier", "load_transformers"]
+__all__ = ["Task", "TransformersClassifier", "load_transformers", "load_transformers_for", "tokenize"]
+
+Task = Literal["classification", "segmentation", "detection", "similarity"]
+"""What a network does: categories of images, of pixels, of boxes; or embeddings, which are compared."""
 
 _PREPROCESSING_FILE = "preprocessor_config.json"
+
+
+class _Kind(NamedTuple):
+    """The class of ``transformers`` that loads networks of a task, what these are, and what they were trained to do."""
+
+    loader: str
+    what: str
+    does: str
+
+
+_KINDS: dict[Task, _Kind] = {
+    "classification": _Kind("AutoModelForImageClassification", "image classifier", "classify images"),
+    "segmentation": _Kind("AutoModelForSemanticSegmentation", "network for semantic segmentation", "segment images"),
+    "detection": _Kind("AutoModelForObjectDetection", "detector", "find objects"),
+    "similarity": _Kind("AutoModel", "network of images", "embed images"),
+}
 
 
 class TransformersClassifier(nn.Module):
@@ -61,6 +80,71 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
         A processor that resizes to more than it then cuts out of the middle (``shortest_edge`` 256, ``crop_size`` 224)
         becomes a :class:`Preprocessing` that resizes to what is cut out: a little more of the photograph is seen.
     """
+    network, preprocessing = _load(name, option, "classification")
+    model = TransformersClassifier(network.float(), _labels(network.config.id2label), preprocessing)
+    return model.to("cpu").eval()
+
+
+def load_transformers_for(task: Task, name: str, *, option: str = "--model") -> nn.Module:
+    """Load a network of another task than classification, as :func:`load_transformers` loads a classifier.
+
+    Args:
+        task: What it does.
+        name: A folder, or a name on the hub.
+        option: What to call the option that the user named the model with, in messages.
+
+    Returns:
+        The network as ``transformers`` makes it, in evaluation mode, float32, on the CPU, with the attributes
+        ``labels`` and ``preprocessing`` that a :class:`TransformersClassifier` has.
+
+    Raises:
+        InputError: If ``transformers`` is missing, the model cannot be loaded or has no trained weights for the task,
+            or its preprocessing cannot be used.
+    """
+    network, preprocessing = _load(name, option, task)
+    vars(network).update(labels=_labels(network.config.id2label), preprocessing=preprocessing)
+    evaluated: nn.Module = network.float().to("cpu").eval()
+    return evaluated
+
+
+def tokenize(name: str, texts: Sequence[str], *, option: str = "--model") -> dict[str, Tensor]:
+    """Turn texts into the tokens of a model.
+
+    Args:
+        name: The model, as :func:`load_transformers` takes it.
+        texts: K of them.
+        option: What to call the option that the user named the model with, in messages.
+
+    Returns:
+        ``input_ids`` ``(K, length)`` int64, and for most models ``attention_mask``.
+
+    Raises:
+        InputError: If the model has no tokenizer, or a text is too long for it.
+    """
+    transformers, local = _transformers(f"{option} {name}"), Path(name).is_dir()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+        # SigLIP was trained on texts that all have the same length, and reads the last token.
+        padding = "max_length" if "siglip" in config.model_type else True
+        tokens = tokenizer(list(texts), padding=padding, return_tensors="pt")
+    except Exception as error:  # formats and versions fail in as many ways as there are bytes
+        raise InputError(
+            f"{option} {name} has no tokenizer that can be used ({describe_error(error)}), and so takes no text: pass "
+            "a model of images and texts, with its tokenizer, or compare with another photograph."
+        ) from error
+    most = getattr(getattr(config, "text_config", None), "max_position_embeddings", None)
+    if most is not None and tokens["input_ids"].shape[1] > most:
+        raise InputError(
+            f"{option} {name} takes texts of {most} tokens, and the longest has {tokens['input_ids'].shape[1]}: "
+            "shorten it."
+        )
+    return {key: tokens[key] for key in ("input_ids", "attention_mask") if key in tokens}
+
+
+def _load(name: str, option: str, task: Task) -> tuple[Any, Preprocessing | None]:
+    """The network of a task with its weights, and its preprocessing."""
+    kind = _KINDS[task]
     local = Path(name).is_dir()
     if local and not (Path(name) / "config.json").is_file():
         raise InputError(
@@ -70,29 +154,28 @@ def load_transformers(name: str, *, option: str = "--model") -> TransformersClas
     transformers = _transformers(f"{option} {name}")
     # Formats, versions, the hub and the network fail in as many ways as there are bytes.
     try:
-        network, report = transformers.AutoModelForImageClassification.from_pretrained(
+        network, report = getattr(transformers, kind.loader).from_pretrained(
             name, local_files_only=local, output_loading_info=True, trust_remote_code=False
         )
     except Exception as error:
         cause = (
-            "the folder holds no image classifier that transformers can load"
+            f"the folder holds no {kind.what} that transformers can load"
             if local
-            else "there is no such folder, and no such image classifier could be had from the hub"
+            else f"there is no such folder, and no such {kind.what} could be had from the hub"
         )
         raise InputError(f"{option} {name}: {cause} ({describe_error(error)}).") from error
     if report["missing_keys"]:
         keys = sorted(report["missing_keys"])
         raise InputError(
             f"{option} {name} has no weights for {len(keys)} parameters, such as {keys[0]}: it was not trained to "
-            "classify images, and its predictions would be random; pass one that was."
+            f"{kind.does}, and its predictions would be random; pass one that was."
         )
     settings = _settings(transformers, name, option, local=local)
     try:
         preprocessing = _preprocessing(settings, getattr(network.config, "num_channels", None))
     except (TypeError, ValueError) as error:
         raise InputError(f"{option} {name}: {_PREPROCESSING_FILE} cannot be used ({error}); correct it.") from error
-    model = TransformersClassifier(network.float(), _labels(network.config.id2label), preprocessing)
-    return model.to("cpu").eval()
+    return network, preprocessing
 
 
 def _transformers(subject: str) -> Any:

@@ -1,6 +1,7 @@
 """Preprocessing: the arithmetic and its inverse, sizes, corrections, and what the errors say."""
 
 from dataclasses import asdict
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -63,6 +64,19 @@ def test_denormalize_in_zero_to_one() -> None:
     assert CAFFE.denormalize[0] == pytest.approx((104 / 255, 117 / 255, 123 / 255))
     assert CAFFE.denormalize[1] == pytest.approx((1 / 255,) * 3)
     Grid(4, denormalize=CAFFE.denormalize)
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+@pytest.mark.parametrize("size", [(200, 300), (300, 200), (60, 80)])
+def test_boxes_go_where_their_pixels_go(resize: Literal["crop", "stretch"], size: tuple[int, int]) -> None:
+    preprocessing = Preprocessing((48, 40), mean=0, std=1, resize=resize)
+    box = (0.4 * size[1], 0.45 * size[0], 0.6 * size[1], 0.7 * size[0])
+    left, top, right, bottom = (round(side) for side in box)
+    drawn = np.zeros(size, dtype=np.uint8)
+    drawn[top:bottom, left:right] = 255
+    rows, columns = np.nonzero(np.asarray(preprocessing.resized(Image.fromarray(drawn), Image.Resampling.NEAREST)))
+    found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert preprocessing.fit_box((left, top, right, bottom), size) == pytest.approx(found, abs=1)
 
 
 def test_crop_takes_the_middle_and_stretch_everything() -> None:

@@ -1,0 +1,62 @@
+"""The outline of the part of a picture that a target is about: in a picture's pixels, and in a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from captum_superpixel._untyped import binary_dilation, find_boundaries
+
+__all__ = ["draw_outline", "outlined"]
+
+_COLOR = (255, 230, 26)
+_LINES = 150
+"""The outline in a picture is one pixel wide for each so many of its longer side, and so is its dark edge."""
+
+
+def outlined(picture: Tensor, region: Tensor | None) -> Tensor:
+    """Draw the outline of a region into a picture, yellow with a dark edge, at the inner side of its border.
+
+    Args:
+        picture: ``(3, H, W)`` uint8.
+        region: ``(H, W)`` bool; None, or all of the picture, for no outline.
+
+    Returns:
+        ``(3, H, W)`` uint8, another one where something is drawn.
+
+    Examples:
+        >>> region = torch.zeros(5, 5, dtype=torch.bool)
+        >>> region[1:4, 1:4] = True
+        >>> (outlined(torch.full((3, 5, 5), 9, dtype=torch.uint8), region)[0] == 255).int().tolist()[1:4]
+        [[0, 1, 1, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 1, 0]]
+    """
+    if region is None or region.all():
+        return picture
+    inside = region.cpu().numpy()
+    line = find_boundaries(inside, mode="thick") & inside
+    width = max(1, max(inside.shape) // _LINES)
+    line = binary_dilation(line, iterations=width - 1) & inside if width > 1 else line
+    edge = binary_dilation(line, iterations=width)
+    drawn = picture.clone()
+    drawn[:, torch.from_numpy(edge)] = 0
+    drawn[:, torch.from_numpy(line)] = torch.tensor(_COLOR, dtype=torch.uint8)[:, None]
+    return drawn
+
+
+def draw_outline(axes: Iterable[Axes], region: Tensor | None) -> None:
+    """Draw the outline of a region ``(H, W)`` bool over pictures in axes; of all of a picture, none."""
+    if region is None or region.all():
+        return
+    # What is around the picture is outside, so that outlines close at its borders.
+    padded = np.pad(region.cpu().numpy().astype(float), 1)
+    rows, columns = (np.arange(-1, side + 1) for side in region.shape)
+    for axis in axes:
+        limits = axis.get_xlim(), axis.get_ylim()
+        contours = axis.contour(columns, rows, padded, levels=[0.5], colors=[tuple(part / 255 for part in _COLOR)])
+        contours.set(linewidth=2, path_effects=[withStroke(linewidth=4, foreground="black")])
+        axis.set(xlim=limits[0], ylim=limits[1])

@@ -1,0 +1,1 @@
+"""``--task``: what of a photograph is explained where that is no class of the whole."""
