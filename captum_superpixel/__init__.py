@@ -2,6 +2,7 @@
 
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.attr.owen import OwenValues
 from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.attr.recommended import recommended
 from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
@@ -13,6 +14,7 @@ from captum_superpixel.regions import ensemble_regions, region_table, top_region
 __all__ = [
     "XRAI",
     "Contributions",
+    "OwenValues",
     "PerturbedAttributions",
     "SparsifiedSmoothGrad",
     "SuperpixelGrouped",

@@ -3,6 +3,7 @@
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.grouping import group_maps, lay_over, segment_images
+from captum_superpixel.attr.owen import OwenValues
 from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.attr.recommended import recommended
 from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
@@ -12,6 +13,7 @@ from captum_superpixel.attr.xrai import XRAI
 __all__ = [
     "XRAI",
     "Contributions",
+    "OwenValues",
     "PerturbedAttributions",
     "SparsifiedSmoothGrad",
     "SuperpixelGrouped",

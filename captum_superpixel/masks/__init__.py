@@ -10,6 +10,7 @@ from captum_superpixel.masks.base import CountedMaskGenerator
 from captum_superpixel.masks.cached import Cached
 from captum_superpixel.masks.felzenszwalb import Felzenszwalb
 from captum_superpixel.masks.grid import Grid
+from captum_superpixel.masks.hierarchy import SegmentTree, hierarchy, segment_trees
 from captum_superpixel.masks.multiscale import multiscale
 from captum_superpixel.masks.patch_aligned import PatchAligned
 from captum_superpixel.masks.precomputed import Precomputed
@@ -27,12 +28,15 @@ __all__ = [
     "PatchAligned",
     "Precomputed",
     "Quickshift",
+    "SegmentTree",
     "SkimageSlic",
     "Slic",
     "Watershed",
     "from_proposals",
+    "hierarchy",
     "is_counted",
     "multiscale",
+    "segment_trees",
 ]
 
 GENERATORS: dict[str, Callable[..., Any]] = {

@@ -1,0 +1,151 @@
+"""The recursion of Owen values over a binary tree: which coalitions to evaluate next, and what the leaves are worth."""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_superpixel.masks import SegmentTree
+
+__all__ = ["Coalition", "OwenRecursion", "count_evaluations"]
+
+Coalition = NDArray[np.bool_]
+"""Which leaves are present, ``(K,)``."""
+
+_AT_ONCE = 8
+"""How many nodes are split before it is looked again which are worth most: 16 evaluations per image fill a batch."""
+
+
+class _Context(NamedTuple):
+    """A node beside some of the others, and what the network says without it and with it.
+
+    Args:
+        node: Its number in the tree.
+        others: The leaves that are present beside it.
+        without: The output with these alone.
+        complete: The output with the node's leaves too.
+        is_first: Whether no others are present.
+        is_last: Whether all others are.
+    """
+
+    node: int
+    others: Coalition
+    without: float
+    complete: float
+    is_first: bool
+    is_last: bool
+
+
+class _Splits:
+    """What the contexts in which a node was split say: how many, the first child's part in them, and the node's."""
+
+    def __init__(self) -> None:
+        self.count, self.first_child, self.node = 0, 0.0, 0.0
+
+
+class OwenRecursion:
+    """Owen values of one image, with a budget of evaluations.
+
+    What is evaluated is asked for by ``ask``, and answered by ``tell``, in turns, until nothing more is asked.
+
+    Args:
+        tree: The coalition structure.
+        n_evaluations: How many coalitions may be evaluated, at least 2.
+    """
+
+    def __init__(self, tree: SegmentTree, n_evaluations: int) -> None:
+        self._leaves, self._merges = tree.n_leaves, tree.merges
+        self._members: NDArray[np.bool_] = tree.members.numpy()
+        self._sizes: list[int] = tree.sizes.tolist()
+        self._weights = [0.5**depth for depth in _depths(tree)]
+        self._splits = [_Splits() for _ in tree.merges]
+        self._waiting: list[tuple[float, int, _Context]] = []
+        self._asked: list[_Context] = []
+        self._pushed = 0
+        self._left = n_evaluations
+        self._change: float | None = None
+
+    def ask(self) -> list[Coalition]:
+        """List the coalitions to evaluate next: first that of no leaf and that of all, then pairs; none at the end."""
+        if self._change is None:
+            self._left -= 2
+            return [np.zeros(self._leaves, dtype=bool), np.ones(self._leaves, dtype=bool)]
+        count = min(_AT_ONCE, self._left // 2, len(self._waiting))
+        self._asked = [heapq.heappop(self._waiting)[-1] for _ in range(count)]
+        self._left -= 2 * count
+        return [
+            context.others | self._members[child] for context in self._asked for child in self._children(context.node)
+        ]
+
+    def tell(self, outputs: list[float]) -> None:
+        """Take in the output for each coalition that was asked for."""
+        if self._change is None:
+            nothing, everything = outputs
+            self._change = everything - nothing
+            root = 2 * self._leaves - 2
+            self._push(_Context(root, np.zeros(self._leaves, dtype=bool), nothing, everything, True, True))
+            return
+        for context, of_first, of_second in zip(self._asked, outputs[::2], outputs[1::2], strict=True):
+            node, others, without, complete, is_first, is_last = context
+            splits = self._splits[node - self._leaves]
+            splits.count += 1
+            splits.first_child += ((of_first - without) + (complete - of_second)) / 2
+            splits.node += complete - without
+            children = self._children(node)
+            for child, sibling, of_child, of_sibling in zip(
+                children, children[::-1], (of_first, of_second), (of_second, of_first), strict=True
+            ):
+                self._push(_Context(child, others, without, of_child, is_first, False))
+                beside = others | self._members[sibling]
+                self._push(_Context(child, beside, of_sibling, complete, False, is_last))
+
+    def values(self) -> NDArray[np.float64]:
+        """Give the value of each leaf, ``(K,)``; they add up to the change of the output."""
+        values = np.zeros(2 * self._leaves - 1)
+        values[-1] = self._change
+        for node in range(2 * self._leaves - 2, self._leaves - 1, -1):
+            first, second = self._children(node)
+            splits = self._splits[node - self._leaves]
+            share = self._sizes[first] / self._sizes[node]
+            contrast = (splits.first_child - share * splits.node) / splits.count if splits.count else 0.0
+            values[first] = share * values[node] + contrast
+            values[second] = values[node] - values[first]
+        return values[: self._leaves]
+
+    def _children(self, node: int) -> tuple[int, int]:
+        return self._merges[node - self._leaves]
+
+    def _push(self, context: _Context) -> None:
+        if context.node < self._leaves:
+            return
+        # Until others are evaluated, the two extreme contexts stand for all of a node's.
+        weight = 1 / 2 if context.is_first or context.is_last else self._weights[context.node]
+        stake = weight * abs(context.complete - context.without)
+        self._pushed += 1
+        heapq.heappush(self._waiting, (-stake, self._pushed, context))
+
+
+def count_evaluations(tree: SegmentTree) -> int:
+    """Count the coalitions whose outputs give exact Owen values.
+
+    These are none and all leaves and, for each node that has children, two in each of its contexts, of which there are
+    2 to the power of its depth: all combinations of its siblings and those of its ancestors.
+
+    Examples:
+        >>> import torch
+        >>> count_evaluations(SegmentTree(torch.arange(4), ((0, 1), (2, 3), (4, 5))))
+        12
+    """
+    return 2 + sum(2 ** (1 + depth) for depth in _depths(tree)[tree.n_leaves :])
+
+
+def _depths(tree: SegmentTree) -> list[int]:
+    """Count the nodes above each node, ``(2K - 1,)``."""
+    depths = [0] * (2 * tree.n_leaves - 1)
+    for index in range(len(tree.merges) - 1, -1, -1):
+        for child in tree.merges[index]:
+            depths[child] = depths[tree.n_leaves + index] + 1
+    return depths

@@ -1,0 +1,283 @@
+"""OwenValues: what each superpixel is worth, with a tree of superpixels as the coalition structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from captum.attr import PerturbationAttribution
+from torch import Tensor
+
+from captum_superpixel._checks import checked_integer
+from captum_superpixel._untyped import progress_bar
+from captum_superpixel.attr._captum import log_usage, run_forward
+from captum_superpixel.attr._owen_recursion import Coalition, OwenRecursion, count_evaluations
+from captum_superpixel.feature_masks import MaskLike
+from captum_superpixel.masks import SegmentTree, Slic, segment_trees
+from captum_superpixel.masks.base import ImageMaskGenerator
+
+__all__ = ["OwenValues", "count_evaluations"]
+
+Baselines: TypeAlias = float | Tensor | Callable[[Tensor], Tensor] | None
+
+
+class OwenValues(PerturbationAttribution):
+    """Owen values of superpixels: Shapley values for players who come and go in groups, and groups of groups.
+
+    A tree merges the superpixels of an image two at a time (:func:`~captum_superpixel.masks.segment_trees`). Of all
+    orders in which the superpixels can be added to the baseline, those count in which the members of every node of the
+    tree stand together; the Owen value of a superpixel is the mean of what it adds over these. So a node is valued as
+    one player first, and what it is worth is then divided among its two children: one coalition with each of them, in
+    each of the node's contexts, which are the combinations of present and absent siblings on the way to the root.
+
+    For a node of depth d there are 2**d contexts. Where the budget does not cover all of them, the contexts at stake
+    for most are evaluated first, those in which all siblings are absent or all are present before the others (to split
+    every node of K leaves in these two takes 4K - 4 evaluations). A node's value is then divided by the contexts that
+    were evaluated: each child gets the mean of its part in them, and what the node is worth beside the mean of these
+    contexts is shared by the children's numbers of pixels. So is the value of a node that was not split at all.
+
+    Args:
+        forward_func: The network, or any function that returns one number for each image (or several, with a target).
+        mask_generator: Makes the superpixels, and says by its ``denormalize`` and ``channel_order`` what the colors are
+            by which they are merged; None for ``Slic()``.
+
+    Raises:
+        TypeError: If the mask generator is none of this package.
+
+    Notes:
+        The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
+        defines, from :func:`count_evaluations` of the tree on, about K² of them for a balanced tree of K leaves; then
+        nothing is shared by size. A function to which each superpixel adds its own part, whatever the others do, is
+        found exactly as soon as every node has been split once.
+
+        SHAP's PartitionExplainer and ShapBPT divide the budget likewise by what is at stake. They weigh all contexts
+        alike, and share what is at stake in each context that they did not evaluate by the number of pixels.
+
+    References:
+        Owen, "Values of Games with a Priori Unions", Mathematical Economics and Game Theory, 1977,
+        https://doi.org/10.1007/978-3-642-45494-3_7.
+        Winter, "A Value for Cooperative Games with Levels Structure of Cooperation", International Journal of Game
+        Theory 18, 1989, https://doi.org/10.1007/BF01268161.
+        Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, arXiv:1705.07874 (SHAP).
+        Rashid, Amparore, Ferrari, Verda, "ShapBPT: Image Feature Attributions Using Data-Aware Binary Partition Trees",
+        AAAI 2026, arXiv:2602.07047.
+
+    Examples:
+        >>> def model(images):
+        ...     return images[:, 0, 0, 0] * images[:, 0, 0, 1] + images[:, 0, 0, 2]
+        >>> images = torch.tensor([[[[3.0, 2.0, 1.0, 5.0]]]])
+        >>> mask = torch.arange(4).view(1, 1, 1, 4)
+        >>> OwenValues(model).attribute(images, feature_mask=mask)
+        tensor([[[[3., 3., 1., 0.]]]])
+    """
+
+    def __init__(self, forward_func: Callable[..., Any], mask_generator: ImageMaskGenerator | None = None) -> None:
+        if not isinstance(mask_generator, ImageMaskGenerator | None):
+            raise TypeError(
+                f"mask_generator must be one of captum_superpixel.masks, such as Slic(), but {mask_generator!r} was "
+                "passed; masks that exist already go to attribute(…, feature_mask=…)"
+            )
+        super().__init__(forward_func)
+        self.mask_generator = Slic() if mask_generator is None else mask_generator
+
+    @log_usage
+    @torch.no_grad()
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor],
+        baselines: Baselines = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: MaskLike | tuple[MaskLike] | None = None,
+        n_evaluations: int = 400,
+        trees: Sequence[SegmentTree] | None = None,
+        per_pixel: bool = False,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+    ) -> Any:
+        """Compute the Owen value of every superpixel.
+
+        Args:
+            inputs: Images ``(N, C, *spatial)``, floating-point; or a tuple of one such tensor.
+            baselines: What absent superpixels are replaced by: a number, a tensor that broadcasts to the images, or a
+                function of the images that returns one, such as a blur; None for 0.
+            target: Which output is explained, as for ``captum.attr.FeatureAblation``.
+            additional_forward_args: Further arguments of the network, likewise; tensors of N rows go with their images.
+            feature_mask: Superpixels in place of the generator's, ids ``(1 or N, 1, *spatial)``, which are merged by
+                the colors of the images.
+            n_evaluations: How often the network may be evaluated for each image, at least 2, the image and the baseline
+                among them. With fewer than superpixels, what is worth little stays undivided.
+            trees: The tree of each image, or one for all, in place of those that are made of the superpixels.
+            per_pixel: Whether to divide each value by its superpixel's number of pixels and channels, so that the map
+                adds up to f(x) - f(baseline), and pixels are ranked by what they are worth for their size.
+            perturbations_per_eval: How many evaluations of each image the network is given at once; the values do not
+                depend on it.
+            show_progress: Whether to show a bar.
+
+        Returns:
+            Maps of the shape of the images, of the dtype of the network's outputs. Each element of a superpixel holds
+            its whole value, as Captum's perturbation methods have it (but for ``per_pixel``); in a tuple where the
+            inputs came in one.
+
+        Raises:
+            TypeError: If an argument is of the wrong type.
+            ValueError: If there are several inputs, a mask, tree or baseline does not fit them, the network does not
+                return one number for each image, or a number is out of its range.
+        """
+        images = _one_tensor(inputs, "inputs")
+        if not images.is_floating_point():
+            raise TypeError(f"inputs have dtype {images.dtype}: pass inputs.float()")
+        n_evaluations = checked_integer("n_evaluations", n_evaluations, minimum=2)
+        at_once = len(images) * checked_integer("perturbations_per_eval", perturbations_per_eval)
+        trees = self._trees(images, feature_mask, trees)
+        game = _Game(self.forward_func, images, _replacement(baselines, images), target, additional_forward_args, trees)
+        recursions = [OwenRecursion(tree, n_evaluations) for tree in trees]
+        expected = sum(min(n_evaluations, count_evaluations(tree)) for tree in trees)
+        with progress_bar(total=expected, desc=self.get_name(), disable=not show_progress) as bar:
+            while any(asked := [recursion.ask() for recursion in recursions]):
+                rows = [(index, row) for index, coalitions in enumerate(asked) for row in coalitions]
+                outputs: list[float] = []
+                for first in range(0, len(rows), at_once):
+                    outputs += game.play(rows[first : first + at_once])
+                    bar.update(len(rows[first : first + at_once]))
+                for recursion, coalitions in zip(recursions, asked, strict=True):
+                    if coalitions:
+                        recursion.tell(outputs[: len(coalitions)])
+                        outputs = outputs[len(coalitions) :]
+        maps = game.lay_out([torch.from_numpy(recursion.values()) for recursion in recursions], per_pixel)
+        return (maps,) if isinstance(inputs, tuple) else maps
+
+    @classmethod
+    def get_name(cls) -> str:
+        """Readable name of the class, as Captum's progress bars show it."""
+        return "Owen Values"
+
+    def _trees(self, images: Tensor, feature_mask: object, trees: Sequence[SegmentTree] | None) -> list[SegmentTree]:
+        """The tree of each image."""
+        mask: Any = None if feature_mask is None else _one(feature_mask, "feature_mask")
+        if trees is None:
+            return segment_trees(images, mask_generator=self.mask_generator, feature_mask=mask)
+        if mask is not None:
+            raise ValueError("feature_mask and trees were passed, but a tree brings its own superpixels: pass one")
+        given = list(trees)
+        if wrong := [tree for tree in given if not isinstance(tree, SegmentTree)]:
+            raise TypeError(f"trees must hold SegmentTrees, but {type(wrong[0]).__name__} is among them")
+        if len(given) not in (1, len(images)):
+            raise ValueError(f"{len(given)} trees for {len(images)} images: pass one for each, or one for all")
+        for tree in given:
+            if tree.segments.shape != images.shape[2:]:
+                raise ValueError(
+                    f"a tree over segments of shape {tuple(tree.segments.shape)} does not fit images of shape "
+                    f"{tuple(images.shape)}"
+                )
+        return given * (len(images) // len(given))
+
+
+class _Game:
+    """A network as a function of which leaves of each image are present.
+
+    Args:
+        forward_func: The network.
+        images: ``(N, C, *spatial)``.
+        replacement: What absent leaves are replaced by, of the shape of the images.
+        target: Which output is the value.
+        additional: Further arguments of the network.
+        trees: The tree of each image.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        images: Tensor,
+        replacement: Tensor,
+        target: Any,
+        additional: Any,
+        trees: Sequence[SegmentTree],
+    ) -> None:
+        self._forward, self._images, self._replacement = forward_func, images, replacement
+        self._target, self._additional = target, additional
+        self._segments = torch.stack([tree.segments for tree in trees]).to(images.device)
+        self._sizes = [tree.sizes[: tree.n_leaves] for tree in trees]
+        self._most = max(tree.n_leaves for tree in trees)
+        self._dtype = images.dtype
+
+    def play(self, rows: Sequence[tuple[int, Coalition]]) -> list[float]:
+        """Evaluate coalitions, each of the image of that index."""
+        index = torch.tensor([image for image, _ in rows], device=self._images.device)
+        present = torch.zeros(len(rows), self._most, dtype=torch.bool)
+        for place, (_, coalition) in enumerate(rows):
+            present[place, : len(coalition)] = torch.from_numpy(coalition)
+        segments = self._segments[index]
+        shown = present.to(segments.device).gather(1, segments.flatten(1)).view(segments.shape)[:, None]
+        perturbed = torch.where(shown, self._images[index], self._replacement[index])
+        further = self._additional if isinstance(self._additional, tuple) else (self._additional,)
+        chosen = None if self._additional is None else tuple(self._of_rows(each, index) for each in further)
+        output = run_forward(self._forward, (perturbed,), self._target_of(index), chosen, 1)
+        if not isinstance(output, Tensor) or output.numel() != len(rows):
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"the network returned {shape} for {len(rows)} images, but OwenValues needs one number for each: pass "
+                "the target that is to be explained"
+            )
+        self._dtype = output.dtype if output.is_floating_point() else torch.float32
+        numbers: list[float] = output.detach().cpu().double().flatten().tolist()
+        return numbers
+
+    def lay_out(self, values: Sequence[Tensor], per_pixel: bool) -> Tensor:
+        """Write the values ``(K,)`` of each image's leaves, float64, into maps ``(N, C, *spatial)``."""
+        channels = self._images.shape[1]
+        maps = []
+        for of_leaves, sizes, segments in zip(values, self._sizes, self._segments, strict=True):
+            shown = of_leaves / (sizes * channels) if per_pixel else of_leaves
+            maps.append(shown.to(self._dtype).to(segments.device)[segments])
+        return torch.stack(maps)[:, None].expand_as(self._images).contiguous()
+
+    def _of_rows(self, argument: Any, index: Tensor) -> Any:
+        """The entries of an argument of N rows that belong to these images; any other argument as it is."""
+        has_rows = isinstance(argument, Tensor) and argument.ndim > 0 and len(argument) == len(self._images)
+        return argument[index.to(argument.device)] if has_rows else argument
+
+    def _target_of(self, index: Tensor) -> Any:
+        if isinstance(self._target, list) and len(self._target) == len(self._images):
+            return [self._target[image] for image in index.tolist()]
+        return self._of_rows(self._target, index)
+
+
+def _one(given: object, name: str) -> object:
+    """The one member of a tuple, or what is none as it is."""
+    if not isinstance(given, tuple):
+        return given
+    if len(given) != 1:
+        raise ValueError(
+            f"OwenValues explains one tensor of images, but {name} is a tuple of {len(given)}: pass further inputs of "
+            "the network as additional_forward_args"
+        )
+    return given[0]
+
+
+def _one_tensor(given: object, name: str) -> Tensor:
+    tensor = _one(given, name)
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (N, C, *spatial), but a {type(tensor).__name__} was passed")
+    return tensor
+
+
+def _replacement(baselines: Any, images: Tensor) -> Tensor:
+    """What absent leaves are replaced by, of the shape of the images."""
+    given = _one(baselines, "baselines")
+    if callable(given):
+        given = given(images)
+    if not isinstance(given, (Tensor, float, int, type(None))):
+        raise TypeError(
+            f"baselines must be a number, a tensor, a function that returns one, or None, but a {type(given).__name__} "
+            "was passed"
+        )
+    values = torch.as_tensor(0 if given is None else given, dtype=images.dtype, device=images.device)
+    try:
+        return values.expand_as(images)
+    except RuntimeError:
+        raise ValueError(
+            f"baselines of shape {tuple(values.shape)} do not fit images of shape {tuple(images.shape)}: pass a "
+            f"number, or a tensor that broadcasts to them"
+        ) from None

@@ -1,0 +1,268 @@
+"""A hierarchy of segments: a binary tree for each image that merges its segments by color and border, two at a time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_superpixel._checks import checked_integer
+from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
+from captum_superpixel.masks.base import ImageMaskGenerator
+from captum_superpixel.masks.slic import Slic
+from captum_superpixel.masks.slic._color import rgb_to_lab
+
+__all__ = ["SegmentTree", "hierarchy", "segment_trees"]
+
+_UNSEEN = 2.3**2
+"""The square of the difference in CIELAB that is just noticeable: below it sizes and borders decide what merges."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentTree:
+    """A binary tree over the K segments of one image, which are its leaves.
+
+    Nodes have numbers: the leaves 0 to K-1, as in the mask, and what the i-th merge makes K + i, so that the last one,
+    2K - 2, is the whole image.
+
+    Args:
+        segments: The leaves, int64 ``(*spatial)``, numbered from 0 without gaps.
+        merges: The two nodes that each of the K-1 merges joins, of which the lower stands first.
+
+    Raises:
+        ValueError: If the merges are not those of a binary tree over these segments.
+
+    Examples:
+        >>> tree = SegmentTree(torch.tensor([[0, 1, 2]]), ((1, 2), (0, 3)))
+        >>> [tree.cut(count).tolist() for count in (1, 2, 3)]
+        [[[0, 0, 0]], [[0, 1, 1]], [[0, 1, 2]]]
+        >>> tree.members.int().tolist()
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1]]
+    """
+
+    segments: Tensor
+    merges: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        nodes = sorted(node for pair in self.merges for node in pair)
+        early = all(max(pair) < self.n_leaves + index for index, pair in enumerate(self.merges))
+        if nodes != list(range(2 * self.n_leaves - 2)) or not early:
+            raise ValueError(
+                f"{len(self.merges)} merges of {self.n_leaves} segments do not make a binary tree: {self.n_leaves - 1} "
+                "are needed, in which each node but the last stands once, after the merge that made it"
+            )
+
+    @cached_property
+    def n_leaves(self) -> int:
+        """K, the number of segments."""
+        return int(self.segments.max()) + 1
+
+    @cached_property
+    def members(self) -> Tensor:
+        """Which leaves each node holds, ``(2K - 1, K)`` bool, on the CPU."""
+        rows = torch.eye(2 * self.n_leaves - 1, self.n_leaves, dtype=torch.bool)
+        for index, (first, second) in enumerate(self.merges):
+            rows[self.n_leaves + index] = rows[first] | rows[second]
+        return rows
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """How many pixels each node holds, ``(2K - 1,)`` int64, on the CPU."""
+        of_leaves = torch.bincount(self.segments.flatten().cpu(), minlength=self.n_leaves)
+        return (self.members * of_leaves).sum(dim=1)
+
+    def cut(self, n_segments: int) -> Tensor:
+        """Undo the last merges, until there are ``n_segments`` nodes or the leaves are left.
+
+        Args:
+            n_segments: How many nodes, at least 1.
+
+        Returns:
+            int64 ``(*spatial)``, numbered from 0 in the order of each node's first leaf. What a smaller number gives
+            is a union of these.
+        """
+        count = min(checked_integer("n_segments", n_segments), self.n_leaves)
+        node_of = list(range(self.n_leaves))
+        for index, (first, second) in enumerate(self.merges[: self.n_leaves - count]):
+            node_of = [self.n_leaves + index if node in (first, second) else node for node in node_of]
+        numbers = {node: number for number, node in enumerate(dict.fromkeys(node_of))}
+        return self.segments.new_tensor([numbers[node] for node in node_of])[self.segments]
+
+
+def hierarchy(
+    inputs: Tensor,
+    n_segments: Sequence[int] = (8, 16, 32, 64),
+    *,
+    mask_generator: ImageMaskGenerator | None = None,
+    feature_mask: MaskLike | None = None,
+) -> list[Tensor]:
+    """Segment images at several levels, of which the coarser ones merge whole segments of the finer ones.
+
+    The list can be passed on as it is, for example as ``feature_mask=`` of ``SuperpixelGrouped``, which averages over
+    the levels. Unlike the members of :func:`~captum_superpixel.masks.multiscale`, the levels share their borders.
+
+    Args:
+        inputs: Images ``(N, C, *spatial)``.
+        n_segments: How many segments each level has, where the leaves are as many.
+        mask_generator: Makes the leaves, as for :func:`segment_trees`.
+        feature_mask: The leaves, likewise.
+
+    Returns:
+        A mask ``(N, 1, *spatial)`` int64 for each level, on the device of the inputs.
+
+    Raises:
+        TypeError: If ``n_segments`` is not a sequence of integers, or the inputs or the mask are no tensors.
+        ValueError: If there is no level, one is below 1, or the images cannot be segmented.
+
+    Examples:
+        >>> images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        >>> coarse, fine = hierarchy(images, (4, 16))
+        >>> [[len(mask.unique()) for mask in level] for level in (coarse, fine)]
+        [[4, 4], [16, 16]]
+        >>> [len(torch.unique(coarse[0][fine[0] == segment])) for segment in range(16)] == [1] * 16
+        True
+    """
+    if isinstance(n_segments, str) or not isinstance(n_segments, Sequence):
+        raise TypeError(f"n_segments must be a sequence of integers, but {n_segments!r} was passed: write (8, 32)")
+    if not n_segments:
+        raise ValueError("n_segments is empty: name at least one level")
+    trees = segment_trees(inputs, mask_generator=mask_generator, feature_mask=feature_mask)
+    return [torch.stack([tree.cut(count) for tree in trees])[:, None] for count in n_segments]
+
+
+@torch.no_grad()
+def segment_trees(
+    inputs: Tensor,
+    *,
+    mask_generator: ImageMaskGenerator | None = None,
+    feature_mask: MaskLike | None = None,
+) -> list[SegmentTree]:
+    r"""Merge the segments of each image into one, two at a time, and note in which order.
+
+    Of all pairs that touch, the one is merged next for which
+
+        \|A\| \|B\| / (\|A\| + \|B\|) * (\|a - b\|² + 2.3²) / border
+
+    is smallest, where \|A\| and \|B\| are their numbers of pixels, a and b their mean colors in CIELAB, and border is
+    the number of pairs of pixels in which they touch. The first factors are what the merge adds to the sum of squared
+    differences from the means (Ward's criterion), which also keeps the tree balanced: small segments join first. A long
+    common border says that two segments are parts of one thing. The constant, the square of the least difference that
+    is seen, lets sizes and borders decide among equal colors.
+
+    Args:
+        inputs: Images ``(N, C, *spatial)``, real and finite.
+        mask_generator: Makes the leaves, and says by its ``denormalize`` and ``channel_order`` what the colors are;
+            None for ``Slic()``, about 100 leaves.
+        feature_mask: The leaves, ids ``(1 or N, 1, *spatial)`` in place of the generator's; they need not be connected.
+
+    Returns:
+        A tree for each image, the same as for that image alone. Its leaves are numbered in the order of their ids.
+        Parts of an image that do not touch are joined last, the smallest first.
+
+    Raises:
+        TypeError: If the inputs are not a tensor of real numbers, or the mask is none of integers.
+        ValueError: If the images cannot be segmented, or the mask does not fit them.
+
+    References:
+        Ward, "Hierarchical Grouping to Optimize an Objective Function", Journal of the American Statistical
+        Association 58(301), 1963, https://doi.org/10.1080/01621459.1963.10500845.
+        Salembier, Garrido, "Binary Partition Tree as an Efficient Representation for Image Processing, Segmentation,
+        and Information Retrieval", IEEE TIP 9(4), 2000, https://doi.org/10.1109/83.841934.
+
+    Examples:
+        >>> images = torch.tensor([[[[0.0, 0.0, 0.9, 1.0]]]])
+        >>> segment_trees(images, feature_mask=torch.arange(4).view(1, 1, 1, 4))[0].merges
+        ((0, 1), (2, 3), (4, 5))
+    """
+    generator = Slic() if mask_generator is None else mask_generator
+    if feature_mask is None:
+        mask = generator(inputs)
+    else:
+        # Not the generator's own check, which also asks for as many pixels as it would make segments.
+        ImageMaskGenerator.check_inputs(generator, inputs)
+        mask = check_feature_mask(feature_mask, inputs.shape)
+        if mask.shape[1] != 1:
+            raise ValueError(
+                f"feature_mask of shape {tuple(mask.shape)} tells channels apart, but the segments of a tree are of "
+                f"pixels: pass a mask of shape (1 or N, 1, {', '.join(map(str, inputs.shape[2:]))})"
+            )
+        mask = repeat_for_batch(mask, len(inputs)).to(inputs.device).expand(len(inputs), *mask.shape[1:])
+        mask = rank_rows(mask.flatten(1)).view(mask.shape)
+    colors = _colors(generator.scale_pixels(inputs)[0])
+    return [SegmentTree(one[0], _merge_all(one[0].cpu().numpy(), color)) for one, color in zip(mask, colors, strict=True)]
+
+
+def _colors(images: Tensor) -> list[NDArray[np.float32]]:
+    """Bring each image of ``(N, C, *spatial)`` in [0, 1] to CIELAB, other channels to the range of its lightness."""
+    values = rgb_to_lab(images) if images.shape[1] == 3 else images * 100
+    return list(values.cpu().numpy())
+
+
+def _merge_all(segments: NDArray[np.int64], colors: NDArray[np.float32]) -> tuple[tuple[int, int], ...]:
+    """List the merges of the segments ``(*spatial)`` of one image, by its colors ``(C, *spatial)``."""
+    flat = segments.ravel()
+    sizes: list[float] = np.bincount(flat).astype(float).tolist()
+    sums = [np.bincount(flat, weights=channel.ravel().astype(float)) for channel in colors]
+    means = (np.stack(sums, axis=1) / np.asarray(sizes)[:, None]).tolist()
+    borders = _borders(segments)
+
+    def cost(first: int, second: int) -> float:
+        squares = sum((one - other) ** 2 for one, other in zip(means[first], means[second], strict=True))
+        together = sizes[first] * sizes[second] / (sizes[first] + sizes[second])
+        return float(together * (squares + _UNSEEN) / borders[first][second])
+
+    waiting = [(cost(first, second), first, second) for first in borders for second in borders[first] if first < second]
+    heapq.heapify(waiting)
+    merges: list[tuple[int, int]] = []
+    roots = set(range(len(sizes)))
+    while len(roots) > 1:
+        first, second = _next_pair(waiting, roots, sizes)
+        made, total = len(sizes), sizes[first] + sizes[second]
+        merges.append((first, second))
+        roots -= {first, second}
+        means.append(
+            [(sizes[first] * a + sizes[second] * b) / total for a, b in zip(means[first], means[second], strict=True)]
+        )
+        sizes.append(total)
+        borders[made] = {}
+        # In ascending order, so that the sums do not depend on how dictionaries happen to be ordered.
+        for other in sorted((borders[first].keys() | borders[second].keys()) & roots):
+            length = borders[first].get(other, 0) + borders[second].get(other, 0)
+            borders[made][other] = borders[other][made] = length
+            heapq.heappush(waiting, (cost(other, made), other, made))
+        roots.add(made)
+    return tuple(merges)
+
+
+def _next_pair(waiting: list[tuple[float, int, int]], roots: set[int], sizes: list[float]) -> tuple[int, int]:
+    """Take the cheapest pair whose nodes are not merged yet; of nodes that do not touch, the two smallest."""
+    while waiting:
+        _, first, second = heapq.heappop(waiting)
+        if first in roots and second in roots:
+            return first, second
+    first, second = sorted(heapq.nsmallest(2, roots, key=lambda node: (sizes[node], node)))
+    return first, second
+
+
+def _borders(segments: NDArray[np.int64]) -> dict[int, dict[int, int]]:
+    """Count the pairs of neighboring pixels in which each two segments ``(*spatial)`` touch."""
+    count = int(segments.max()) + 1
+    codes = []
+    for axis in range(segments.ndim):
+        along = np.moveaxis(segments, axis, 0)
+        here, there = along[:-1].ravel(), along[1:].ravel()
+        apart = here != there
+        here, there = here[apart], there[apart]
+        codes.append(np.minimum(here, there) * count + np.maximum(here, there))
+    pairs, lengths = np.unique(np.concatenate(codes), return_counts=True)
+    borders: dict[int, dict[int, int]] = {segment: {} for segment in range(count)}
+    for pair, length in zip(pairs.tolist(), lengths.tolist(), strict=True):
+        first, second = divmod(pair, count)
+        borders[first][second] = borders[second][first] = length
+    return borders
