@@ -40,10 +40,30 @@ class _Context(NamedTuple):
 
 
 class _Splits:
-    """What the contexts in which a node was split say: how many, the first child's part in them, and the node's."""
+    """What is known of a node from the contexts in which it was split.
 
-    def __init__(self) -> None:
-        self.count, self.first_child, self.node = 0, 0.0, 0.0
+    Args:
+        share: Its first child's share of its pixels.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.count, self.contrasts = 0, 0.0
+        self.extremes: list[float] = []
+        self.held: list[_Context] = []
+
+    def add(self, of_first_child: float, of_node: float, is_extreme: bool) -> None:
+        """Note by how much the first child's part in a context differs from its share by size."""
+        contrast = of_first_child - self.share * of_node
+        self.count += 1
+        self.contrasts += contrast
+        if is_extreme:
+            self.extremes.append(contrast)
+
+    @property
+    def contrast(self) -> float:
+        """The mean over the contexts; 0 without one."""
+        return self.contrasts / self.count if self.count else 0.0
 
 
 class OwenRecursion:
@@ -61,7 +81,10 @@ class OwenRecursion:
         self._members: NDArray[np.bool_] = tree.members.numpy()
         self._sizes: list[int] = tree.sizes.tolist()
         self._weights = [0.5**depth for depth in _depths(tree)]
-        self._splits = [_Splits() for _ in tree.merges]
+        self._splits = [
+            _Splits(self._sizes[first] / self._sizes[tree.n_leaves + index])
+            for index, (first, _) in enumerate(tree.merges)
+        ]
         self._waiting: list[tuple[float, int, _Context]] = []
         self._asked: list[_Context] = []
         self._pushed = 0
@@ -90,10 +113,9 @@ class OwenRecursion:
             return
         for context, of_first, of_second in zip(self._asked, outputs[::2], outputs[1::2], strict=True):
             node, others, without, complete, is_first, is_last = context
-            splits = self._splits[node - self._leaves]
-            splits.count += 1
-            splits.first_child += ((of_first - without) + (complete - of_second)) / 2
-            splits.node += complete - without
+            part = ((of_first - without) + (complete - of_second)) / 2
+            self._splits[node - self._leaves].add(part, complete - without, is_first or is_last)
+            self._release(node)
             children = self._children(node)
             for child, sibling, of_child, of_sibling in zip(
                 children, children[::-1], (of_first, of_second), (of_second, of_first), strict=True
@@ -109,9 +131,7 @@ class OwenRecursion:
         for node in range(2 * self._leaves - 2, self._leaves - 1, -1):
             first, second = self._children(node)
             splits = self._splits[node - self._leaves]
-            share = self._sizes[first] / self._sizes[node]
-            contrast = (splits.first_child - share * splits.node) / splits.count if splits.count else 0.0
-            values[first] = share * values[node] + contrast
+            values[first] = splits.share * values[node] + splits.contrast
             values[second] = values[node] - values[first]
         return values[: self._leaves]
 
@@ -119,11 +139,25 @@ class OwenRecursion:
         return self._merges[node - self._leaves]
 
     def _push(self, context: _Context) -> None:
+        """Let a context wait for its turn; those between the two extremes only once these are evaluated."""
         if context.node < self._leaves:
             return
-        # Until others are evaluated, the two extreme contexts stand for all of a node's.
-        weight = 1 / 2 if context.is_first or context.is_last else self._weights[context.node]
-        stake = weight * abs(context.complete - context.without)
+        if context.is_first or context.is_last:
+            self._wait(context, abs(context.complete - context.without) / 2)
+        else:
+            self._splits[context.node - self._leaves].held.append(context)
+            self._release(context.node)
+
+    def _release(self, node: int) -> None:
+        """Let what was held back wait, at a stake of what the extremes differ by, which is 0 without interactions."""
+        splits = self._splits[node - self._leaves]
+        if len(splits.extremes) == 2:
+            first, last = splits.extremes
+            for context in splits.held:
+                self._wait(context, self._weights[node] * abs(first - last))
+            splits.held.clear()
+
+    def _wait(self, context: _Context, stake: float) -> None:
         self._pushed += 1
         heapq.heappush(self._waiting, (-stake, self._pushed, context))
 

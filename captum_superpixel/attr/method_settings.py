@@ -14,8 +14,8 @@ class MethodSettings:
     Args:
         n_steps: Steps of IntegratedGradients and of what else follows a path.
         n_samples: Noisy copies of each image for SmoothGrad and SparsifiedSmoothGrad, samples for GradientShap, orders
-            of the segments for ShapleyValueSampling, coalitions for Lime and KernelShap; None for 25, 25, 10, and five
-            per segment, but no fewer than 500.
+            of the segments for ShapleyValueSampling, coalitions for Lime and KernelShap, evaluations for OwenValues;
+            None for 25, 25, 10, five per segment, but no fewer than 500, and four per segment, but no fewer than 400.
         noise: Standard deviation of the noise of SmoothGrad and SparsifiedSmoothGrad, in units of the network's input;
             None for 15 % of the range of the inputs, as the authors of SmoothGrad advise.
         baseline: What all pixels of IntegratedGradients' baseline are, in units of the network's input.

@@ -18,6 +18,7 @@ from captum_superpixel.attr._captum import fits_one_model_an_image, has_layer_ou
 from captum_superpixel.attr._lasso import ScaledLasso
 from captum_superpixel.attr._perturbation import SAMPLES_PER_FEATURE, too_few_samples
 from captum_superpixel.attr.method_settings import MethodSettings
+from captum_superpixel.attr.owen import OwenValues
 from captum_superpixel.attr.shapley import ExactShapleyValues
 from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad, relative_noise
 from captum_superpixel.attr.xrai import XRAI
@@ -184,6 +185,11 @@ def _coalitions(scene: Scene) -> dict[str, Any]:
     return {"n_samples": samples, **_ablations(scene)}
 
 
+def _owen(scene: Scene) -> dict[str, Any]:
+    """Evaluations that split every node of a tree over the segments in two contexts, and no fewer than 400."""
+    return {"n_evaluations": scene.settings.n_samples or max(400, 4 * scene.segments), **_ablations(scene)}
+
+
 def _all_coalitions(scene: Scene) -> dict[str, Any]:
     if scene.segments > COALITIONS_OF:
         raise InputError(
@@ -235,6 +241,7 @@ METHODS: Mapping[str, Method] = {
     "FeatureAblation": _effect(_ablations, takes=_FROM, alone=True),
     "ShapleyValueSampling": _effect(_permutations, takes=_SAMPLES_FROM, alone=True),
     "ShapleyValues": _effect(_all_coalitions, make=ExactShapleyValues, takes=_FROM, alone=True),
+    "OwenValues": _effect(_owen, make=OwenValues, takes=_SAMPLES_FROM, alone=True),
     "Lime": _effect(_coalitions, make=_make_lime, takes=_SAMPLES_FROM, alone=True),
     "KernelShap": _effect(_coalitions, takes=_SAMPLES_FROM, alone=True),
     "GuidedGradCam": _of_layer(reduction="abs_mean"),
@@ -252,7 +259,8 @@ METHODS: Mapping[str, Method] = {
 }
 """Every method that can be used by its name.
 
-It is that of a class of ``captum.attr``, or SmoothGrad (NoiseTunnel of Saliency), SparsifiedSmoothGrad or XRAI.
+It is that of a class of ``captum.attr``, or SmoothGrad (NoiseTunnel of Saliency), SparsifiedSmoothGrad, OwenValues or
+XRAI.
 """
 
 

@@ -31,11 +31,14 @@ class OwenValues(PerturbationAttribution):
     one player first, and what it is worth is then divided among its two children: one coalition with each of them, in
     each of the node's contexts, which are the combinations of present and absent siblings on the way to the root.
 
-    For a node of depth d there are 2**d contexts. Where the budget does not cover all of them, the contexts at stake
-    for most are evaluated first, those in which all siblings are absent or all are present before the others (to split
-    every node of K leaves in these two takes 4K - 4 evaluations). A node's value is then divided by the contexts that
-    were evaluated: each child gets the mean of its part in them, and what the node is worth beside the mean of these
-    contexts is shared by the children's numbers of pixels. So is the value of a node that was not split at all.
+    A node of depth d has 2**d contexts. Where the budget does not cover all, each node is first split in two of them, in
+    which all others are absent and all are present, the nodes that change the output most before the others; all nodes
+    of K leaves are split so by 4K - 4 evaluations. The contexts between follow where these two disagree most about the
+    node's children, which they do where the children interact with others.
+
+    What a node is worth is divided among its two children by the contexts that were evaluated: each child gets the mean
+    of its part in them, and the rest, by which the node is worth more or less than the mean of these contexts, is
+    shared by the children's numbers of pixels. So is all that a node is worth that was not split.
 
     Args:
         forward_func: The network, or any function that returns one number for each image (or several, with a target).
@@ -48,8 +51,8 @@ class OwenValues(PerturbationAttribution):
     Notes:
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
         defines, from :func:`count_evaluations` of the tree on, about K² of them for a balanced tree of K leaves; then
-        nothing is shared by size. A function to which each superpixel adds its own part, whatever the others do, is
-        found exactly as soon as every node has been split once.
+        nothing is shared by size. Of a function to which each superpixel adds its own part, whatever the others do,
+        4K - 4 evaluations give the exact values.
 
         SHAP's PartitionExplainer and ShapBPT divide the budget likewise by what is at stake. They weigh all contexts
         alike, and share what is at stake in each context that they did not evaluate by the number of pixels.

@@ -194,7 +194,7 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="noisy copies for SmoothGrad and SparsifiedSmoothGrad, draws for GradientShap and LayerGradientShap "
         "(default: 25 each), orders of the superpixels for ShapleyValueSampling (10), coalitions of them for Lime and "
-        "KernelShap (5 for each superpixel, at least 500)",
+        "KernelShap (5 for each superpixel, at least 500) and OwenValues (4 for each, at least 400)",
     )
     explained.add_argument(
         "--baseline",

@@ -53,8 +53,8 @@ probabilities, the explanation says so; if this is wrong, say what it returns by
 methods:
   without a layer: Saliency, SmoothGrad (NoiseTunnel of Saliency), SparsifiedSmoothGrad, IntegratedGradients,
     InputXGradient, DeepLift, DeepLiftShap, GradientShap, GuidedBackprop, Deconvolution, LRP, XRAI, Occlusion
-  that perturb superpixels: FeatureAblation, Lime, KernelShap, ShapleyValueSampling, ShapleyValues (12 superpixels
-    at most)
+  that perturb superpixels: FeatureAblation, Lime, KernelShap, OwenValues, ShapleyValueSampling, ShapleyValues (12
+    superpixels at most)
   of a layer: GuidedGradCam, LayerGradCam, LayerActivation, LayerGradientXActivation, LayerIntegratedGradients,
     LayerConductance, InternalInfluence, LayerDeepLift, LayerDeepLiftShap, LayerGradientShap, LayerLRP,
     LayerFeatureAblation

@@ -120,8 +120,8 @@ def needs_gradient(name: str) -> bool:
         >>> needs_gradient("Saliency"), needs_gradient("KernelShap"), needs_gradient("LayerFeatureAblation")
         (True, False, False)
     """
-    method: Any = getattr(captum.attr, name, None)
-    return method is None or not issubclass(method, (PerturbationAttribution, LayerActivation))
+    method: Any = getattr(captum.attr, name, METHODS[name].make)
+    return not (isinstance(method, type) and issubclass(method, (PerturbationAttribution, LayerActivation)))
 
 
 def check_method(name: str, model: nn.Module) -> None:

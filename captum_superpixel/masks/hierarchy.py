@@ -163,7 +163,6 @@ def segment_trees(
 
     Returns:
         A tree for each image, the same as for that image alone. Its leaves are numbered in the order of their ids.
-        Parts of an image that do not touch are joined last, the smallest first.
 
     Raises:
         TypeError: If the inputs are not a tensor of real numbers, or the mask is none of integers.
@@ -222,7 +221,10 @@ def _merge_all(segments: NDArray[np.int64], colors: NDArray[np.float32]) -> tupl
     merges: list[tuple[int, int]] = []
     roots = set(range(len(sizes)))
     while len(roots) > 1:
-        first, second = _next_pair(waiting, roots, sizes)
+        # The pixels of an image are connected, so a pair that touches is always left.
+        _, first, second = heapq.heappop(waiting)
+        if not {first, second} <= roots:
+            continue
         made, total = len(sizes), sizes[first] + sizes[second]
         merges.append((first, second))
         roots -= {first, second}
@@ -238,16 +240,6 @@ def _merge_all(segments: NDArray[np.int64], colors: NDArray[np.float32]) -> tupl
             heapq.heappush(waiting, (cost(other, made), other, made))
         roots.add(made)
     return tuple(merges)
-
-
-def _next_pair(waiting: list[tuple[float, int, int]], roots: set[int], sizes: list[float]) -> tuple[int, int]:
-    """Take the cheapest pair whose nodes are not merged yet; of nodes that do not touch, the two smallest."""
-    while waiting:
-        _, first, second = heapq.heappop(waiting)
-        if first in roots and second in roots:
-            return first, second
-    first, second = sorted(heapq.nsmallest(2, roots, key=lambda node: (sizes[node], node)))
-    return first, second
 
 
 def _borders(segments: NDArray[np.int64]) -> dict[int, dict[int, int]]:

@@ -26,7 +26,7 @@ from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import region_table
 
-PERTURBING = {"FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
+PERTURBING = {"FeatureAblation", "OwenValues", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"}
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

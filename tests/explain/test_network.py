@@ -18,7 +18,15 @@ from captum_superpixel.models.loading import load_model
 NETWORKS = Path(__file__).with_name("networks_of_users.py").read_text()
 
 Captured = pytest.CaptureFixture[str]
-WITHOUT_GRADIENT = ["FeatureAblation", "Lime", "KernelShap", "ShapleyValueSampling", "ShapleyValues", "Occlusion"]
+WITHOUT_GRADIENT = [
+    "FeatureAblation",
+    "Lime",
+    "KernelShap",
+    "OwenValues",
+    "ShapleyValueSampling",
+    "ShapleyValues",
+    "Occlusion",
+]
 PROGRAMS = ["script", "trace", "program", "module"]
 
 
