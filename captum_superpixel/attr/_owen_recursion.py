@@ -16,7 +16,10 @@ Coalition = NDArray[np.bool_]
 """Which leaves are present, ``(K,)``."""
 
 _AT_ONCE = 8
-"""How many nodes are split before it is looked again which are worth most: 16 evaluations per image fill a batch."""
+"""How many nodes are split at most before it is looked again which are worth most: 16 evaluations fill a batch."""
+
+_WORTH = 0.25
+"""What part of the most that is at stake has to be at stake in the others, lest a batch is filled with what is not."""
 
 
 class _Context(NamedTuple):
@@ -48,22 +51,30 @@ class _Splits:
 
     def __init__(self, share: float) -> None:
         self.share = share
-        self.count, self.contrasts = 0, 0.0
-        self.extremes: list[float] = []
+        self.parts: list[tuple[float, float]] = []
+        self.extremes: list[tuple[float, float]] = []
         self.held: list[_Context] = []
 
-    def add(self, of_first_child: float, of_node: float, is_extreme: bool) -> None:
-        """Note by how much the first child's part in a context differs from its share by size."""
-        contrast = of_first_child - self.share * of_node
-        self.count += 1
-        self.contrasts += contrast
+    def add(self, parts: tuple[float, float], is_extreme: bool) -> None:
+        """Note what the two children have of what the node is worth in a context."""
+        self.parts.append(parts)
         if is_extreme:
-            self.extremes.append(contrast)
+            self.extremes.append(parts)
+
+    def of_first_child(self, value: float) -> float:
+        """Divide what the node is worth: the first child's value, of which the second has the rest."""
+        if not self.parts:
+            return self.share * value
+        first, second = (sum(each) / len(self.parts) for each in zip(*self.parts, strict=True))
+        of_one, of_other = (sum(map(abs, each)) for each in zip(*self.parts, strict=True))
+        return first + (value - first - second) * (of_one / (of_one + of_other) if of_one + of_other else self.share)
 
     @property
-    def contrast(self) -> float:
-        """The mean over the contexts; 0 without one."""
-        return self.contrasts / self.count if self.count else 0.0
+    def disagreement(self) -> float:
+        """By how much the parts in the two extreme contexts are out of proportion, in units of the output."""
+        (first, second), (other_first, other_second) = self.extremes
+        total = abs(first) + abs(second) + abs(other_first) + abs(other_second)
+        return abs(first * other_second - second * other_first) / total if total else 0.0
 
 
 class OwenRecursion:
@@ -96,9 +107,11 @@ class OwenRecursion:
         if self._change is None:
             self._left -= 2
             return [np.zeros(self._leaves, dtype=bool), np.ones(self._leaves, dtype=bool)]
-        count = min(_AT_ONCE, self._left // 2, len(self._waiting))
-        self._asked = [heapq.heappop(self._waiting)[-1] for _ in range(count)]
-        self._left -= 2 * count
+        self._asked = []
+        least = _WORTH * self._waiting[0][0] if self._waiting else 0.0
+        while self._waiting and self._waiting[0][0] <= least and len(self._asked) < min(_AT_ONCE, self._left // 2):
+            self._asked.append(heapq.heappop(self._waiting)[-1])
+        self._left -= 2 * len(self._asked)
         return [
             context.others | self._members[child] for context in self._asked for child in self._children(context.node)
         ]
@@ -113,8 +126,11 @@ class OwenRecursion:
             return
         for context, of_first, of_second in zip(self._asked, outputs[::2], outputs[1::2], strict=True):
             node, others, without, complete, is_first, is_last = context
-            part = ((of_first - without) + (complete - of_second)) / 2
-            self._splits[node - self._leaves].add(part, complete - without, is_first or is_last)
+            parts = tuple(
+                ((of_child - without) + (complete - of_sibling)) / 2
+                for of_child, of_sibling in ((of_first, of_second), (of_second, of_first))
+            )
+            self._splits[node - self._leaves].add((parts[0], parts[1]), is_first or is_last)
             self._release(node)
             children = self._children(node)
             for child, sibling, of_child, of_sibling in zip(
@@ -130,8 +146,7 @@ class OwenRecursion:
         values[-1] = self._change
         for node in range(2 * self._leaves - 2, self._leaves - 1, -1):
             first, second = self._children(node)
-            splits = self._splits[node - self._leaves]
-            values[first] = splits.share * values[node] + splits.contrast
+            values[first] = self._splits[node - self._leaves].of_first_child(values[node])
             values[second] = values[node] - values[first]
         return values[: self._leaves]
 
@@ -149,12 +164,11 @@ class OwenRecursion:
             self._release(context.node)
 
     def _release(self, node: int) -> None:
-        """Let what was held back wait, at a stake of what the extremes differ by, which is 0 without interactions."""
+        """Let what was held back wait, at a stake of how much the extremes disagree: not without interactions."""
         splits = self._splits[node - self._leaves]
         if len(splits.extremes) == 2:
-            first, last = splits.extremes
             for context in splits.held:
-                self._wait(context, self._weights[node] * abs(first - last))
+                self._wait(context, self._weights[node] * splits.disagreement)
             splits.held.clear()
 
     def _wait(self, context: _Context, stake: float) -> None:

@@ -37,8 +37,9 @@ class OwenValues(PerturbationAttribution):
     node's children, which they do where the children interact with others.
 
     What a node is worth is divided among its two children by the contexts that were evaluated: each child gets the mean
-    of its part in them, and the rest, by which the node is worth more or less than the mean of these contexts, is
-    shared by the children's numbers of pixels. So is all that a node is worth that was not split.
+    of its part in them. The rest, by which the node is worth more or less than the mean of these contexts, is shared in
+    proportion to the magnitudes of the parts, so that a child without any has no share of it. Nodes that were not split
+    are shared by their children's numbers of pixels.
 
     Args:
         forward_func: The network, or any function that returns one number for each image (or several, with a target).
@@ -51,7 +52,7 @@ class OwenValues(PerturbationAttribution):
     Notes:
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
         defines, from :func:`count_evaluations` of the tree on, about K² of them for a balanced tree of K leaves; then
-        nothing is shared by size. Of a function to which each superpixel adds its own part, whatever the others do,
+        no rest is left to share. Of a function to which each superpixel adds its own part, whatever the others do,
         4K - 4 evaluations give the exact values.
 
         SHAP's PartitionExplainer and ShapBPT divide the budget likewise by what is at stake. They weigh all contexts

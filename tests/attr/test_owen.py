@@ -123,6 +123,18 @@ def test_an_interaction_is_split_evenly_and_who_adds_nothing_has_nothing() -> No
     torch.testing.assert_close(found, expected)
 
 
+def test_interactions_of_few_are_found_before_all_contexts_are_evaluated() -> None:
+    """Contexts that follow those of the two extremes are the ones in which they disagree, and nothing is shared out."""
+    image = torch.full((1, 1, 4, 4), 2.0)
+
+    def three(images: Tensor) -> Tensor:
+        return torch.sin(images[:, 0, 0, 1] * (1 + images[:, 0, 1, 1]) + images[:, 0, 3, 2] ** 2)
+
+    exact = OwenValues(three).attribute(image, trees=[BALANCED], n_evaluations=172)
+    assert int((exact != 0).sum()) == 3
+    torch.testing.assert_close(OwenValues(three).attribute(image, trees=[BALANCED], n_evaluations=40), exact)
+
+
 def test_the_nodes_that_are_worth_most_are_split_first() -> None:
     """Seven splits lead to the one pixel that matters; level by level they would end above it."""
     image = torch.ones(1, 1, 4, 4)
