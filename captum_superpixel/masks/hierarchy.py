@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from captum_superpixel.masks.slic._color import rgb_to_lab
 __all__ = ["SegmentTree", "hierarchy", "segment_trees"]
 
 _UNSEEN = 2.3**2
-"""The square of the difference in CIELAB that is just noticeable: below it sizes and borders decide what merges."""
+"""The square of the difference in CIELAB that is just noticeable: among smaller ones sizes and borders decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,13 +148,13 @@ def segment_trees(
 
     Of all pairs that touch, the one is merged next for which
 
-        \|A\| \|B\| / (\|A\| + \|B\|) * (\|a - b\|² + 2.3²) / border
+        \|A\| \|B\| / (\|A\| + \|B\|) * sqrt(\|a - b\|² + 2.3²) / border
 
     is smallest, where \|A\| and \|B\| are their numbers of pixels, a and b their mean colors in CIELAB, and border is
-    the number of pairs of pixels in which they touch. The first factors are what the merge adds to the sum of squared
-    differences from the means (Ward's criterion), which also keeps the tree balanced: small segments join first. A long
-    common border says that two segments are parts of one thing. The constant, the square of the least difference that
-    is seen, lets sizes and borders decide among equal colors.
+    the number of pairs of pixels in which they touch. The factor of the sizes is that of Ward's criterion, by which
+    small segments join first, and keeps the tree balanced; there the distance is squared, which makes deeper trees. A
+    long common border says that two segments are parts of one thing. The constant, the least difference that is seen,
+    lets sizes and borders decide among equal colors.
 
     Args:
         inputs: Images ``(N, C, *spatial)``, real and finite.
@@ -180,11 +181,12 @@ def segment_trees(
         ((0, 1), (2, 3), (4, 5))
     """
     generator = Slic() if mask_generator is None else mask_generator
+    # Other generators may not look at colors at all, as Grid does not.
+    scaling = Slic(1, denormalize=generator.denormalize, channel_order=generator.channel_order)
+    scaling.check_inputs(inputs)
     if feature_mask is None:
         mask = generator(inputs)
     else:
-        # Not the generator's own check, which also asks for as many pixels as it would make segments.
-        ImageMaskGenerator.check_inputs(generator, inputs)
         mask = check_feature_mask(feature_mask, inputs.shape)
         if mask.shape[1] != 1:
             raise ValueError(
@@ -193,7 +195,7 @@ def segment_trees(
             )
         mask = repeat_for_batch(mask, len(inputs)).to(inputs.device).expand(len(inputs), *mask.shape[1:])
         mask = rank_rows(mask.flatten(1)).view(mask.shape)
-    colors = _colors(generator.scale_pixels(inputs)[0])
+    colors = _colors(scaling.scale_pixels(inputs)[0])
     return [SegmentTree(one[0], _merge_all(one[0].cpu().numpy(), color)) for one, color in zip(mask, colors, strict=True)]
 
 
@@ -214,7 +216,7 @@ def _merge_all(segments: NDArray[np.int64], colors: NDArray[np.float32]) -> tupl
     def cost(first: int, second: int) -> float:
         squares = sum((one - other) ** 2 for one, other in zip(means[first], means[second], strict=True))
         together = sizes[first] * sizes[second] / (sizes[first] + sizes[second])
-        return float(together * (squares + _UNSEEN) / borders[first][second])
+        return float(together * math.sqrt(squares + _UNSEEN) / borders[first][second])
 
     waiting = [(cost(first, second), first, second) for first in borders for second in borders[first] if first < second]
     heapq.heapify(waiting)

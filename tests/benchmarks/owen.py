@@ -1,15 +1,17 @@
 """OwenValues beside SHAP's PartitionExplainer and ShapBPT: the same network, baseline and number of evaluations.
 
-    python tests/benchmarks/owen.py --root FOLDER --images 24 --evaluations 100 400
+    python tests/benchmarks/owen.py --root FOLDER --images 24 --evaluations 100 400 --out owen.json
 
-Explains the probability of the class that a network finds most likely, on photographs evenly spaced among all of a
-folder by name, with the blurred photograph as the baseline. Prints a table in Markdown: insertion, deletion and their
-difference, each with its 95 % bootstrap interval over photographs; what OwenValues has more, paired by photograph; how
-often the network was evaluated; and the CPU time per evaluation, of which so much outside the network. A peer that is
-not installed (``pip install shap shap-bpt``) is skipped with a line.
+Explains the probability of the class that a network finds most likely, on photographs drawn from a folder, with the
+blurred photograph as the baseline. What is measured is kept in the file --out: the same command takes up what was
+interrupted, and --images 0 reports what is there. Prints a table in Markdown for each number of evaluations:
+insertion, deletion and their difference, each with its 95 % bootstrap interval over photographs; what OwenValues has
+more, paired by photograph; how often the network was evaluated; and the CPU time per evaluation, of which so much
+outside the network. A peer that is not installed (``pip install shap shap-bpt``) is skipped with a line.
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -113,30 +115,66 @@ def make_methods(denormalize):
 
 
 def photographs(root, count):
-    """Some of the photographs of a folder, evenly spaced by name."""
+    """Some of the photographs of a folder, drawn by seed 0: more of them begin with the same."""
     files = sorted(
         (path for path in Path(root).rglob("*") if path.suffix.lower() in SUFFIXES), key=lambda path: path.name
     )
-    return [files[index * len(files) // count] for index in range(count)]
+    drawn = torch.randperm(len(files), generator=torch.Generator().manual_seed(0))
+    return [files[index] for index in drawn[:count].tolist()]
 
 
-def measure(name, method, network, images, targets, evaluations):
-    """Insertion, deletion, evaluations and seconds, each a number per image."""
-    found = []
-    for image, target in zip(images, targets, strict=True):
-        forward = Counted(network)
-        baseline = gaussian_blur(image[None], 0.1 * min(image.shape[1:]))
-        start = time.process_time()
-        maps = method(forward, image[None], baseline, target, evaluations)
-        seconds = time.process_time() - start
-        options = {"batch_size": BATCH, "baselines": baseline}
-        insertion, deletion = (
-            float(measured(network, image[None], maps.float(), target, **options))
-            for measured in (metrics.insertion_auc, metrics.deletion_auc)
-        )
-        found.append((insertion, deletion, forward.images, seconds, seconds - forward.seconds))
-    print(f"{name}, {evaluations} evaluations: {len(found)} photographs", flush=True)
-    return torch.tensor(found, dtype=torch.float64)
+def measure(method, network, image, evaluations):
+    """Insertion, deletion, evaluations of the network, seconds, and of these those outside the network."""
+    forward = Counted(network)
+    with torch.no_grad():
+        target = int(network(image).argmax())
+    baseline = gaussian_blur(image, 0.1 * min(image.shape[2:]))
+    start = time.process_time()
+    maps = method(forward, image, baseline, target, evaluations)
+    seconds = time.process_time() - start
+    options = {"batch_size": BATCH, "baselines": baseline}
+    insertion, deletion = (
+        float(measured(network, image, maps.float(), target, **options))
+        for measured in (metrics.insertion_auc, metrics.deletion_auc)
+    )
+    return [insertion, deletion, forward.images, seconds, seconds - forward.seconds]
+
+
+def measure_all(methods, network, chosen, numbers, out):
+    """Measure what is not in the file yet: numbers of evaluations first, then photographs, then methods."""
+    found = json.loads(out.read_text()) if out.exists() else {}
+    warm = set()
+    for evaluations in numbers:
+        for path in chosen:
+            image = network.preprocessing(read_photograph(path))[None]
+            for name, method in methods.items():
+                key = f"{evaluations} {name} {path.name}"
+                if key in found:
+                    continue
+                if name not in warm:
+                    # What is compiled or allocated at first use is not measured.
+                    measure(method, network, image, 20)
+                    warm.add(name)
+                found[key] = measure(method, network, image, evaluations)
+                out.write_text(json.dumps(found))
+            print(f"{evaluations} evaluations: {path.name}", flush=True)
+    return found
+
+
+def of_methods(found, evaluations):
+    """A table ``(N, 5)`` for each method, of the photographs that all have been measured on."""
+    by_name = {}
+    for key, values in found.items():
+        number_of, _, rest = key.partition(" ")
+        name, _, photograph = rest.rpartition(" ")
+        if int(number_of) == evaluations:
+            by_name.setdefault(name, {})[photograph] = values
+    common = set.intersection(*(set(each) for each in by_name.values())) if by_name else set()
+    return {
+        name: torch.tensor([each[photograph] for photograph in sorted(common)], dtype=torch.float64)
+        for name, each in by_name.items()
+        if common
+    }
 
 
 def report(found, evaluations):
@@ -166,24 +204,17 @@ def main():
     parser.add_argument("--network", default="captum_superpixel.models.efficientnet_lite:lite0", help="MODULE:FACTORY")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--method", action="append", help="only these; several times for several")
+    parser.add_argument("--out", type=Path, default=Path("owen.json"), help="file of what was measured")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = use_channels_last(load_model(options.network))
-    preprocessing = network.preprocessing
-    chosen = photographs(options.root, options.images)
-    images = [preprocessing(read_photograph(path)) for path in chosen]
-    with torch.no_grad():
-        targets = [int(network(image[None]).argmax()) for image in images]
-    methods = make_methods(preprocessing.denormalize)
+    methods = make_methods(network.preprocessing.denormalize) if options.images else {}
     methods = {name: each for name, each in methods.items() if not options.method or name in options.method}
-    for method in methods.values():
-        # What is compiled or allocated at first use is not measured.
-        measure("warming up", method, network, images[:1], targets[:1], 20)
+    chosen = photographs(options.root, options.images)
+    found = measure_all(methods, network, chosen, options.evaluations, options.out)
     for evaluations in options.evaluations:
-        of = {
-            name: measure(name, method, network, images, targets, evaluations) for name, method in methods.items()
-        }
-        report(of, evaluations)
+        if of := of_methods(found, evaluations):
+            report(of, evaluations)
 
 
 if __name__ == "__main__":

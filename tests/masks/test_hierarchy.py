@@ -48,7 +48,7 @@ def merges_by_hand(segments: NDArray[np.int64], lab: NDArray[np.float64], use_bo
 
 
 def COST(added: float, distance: float, border: int) -> float:  # noqa: N802
-    return float(added * (distance**2 + 2.3**2) / border)
+    return float(added * (distance**2 + 2.3**2) ** 0.5 / border)
 
 
 def leaves_of(tree: SegmentTree) -> list[set[int]]:
@@ -105,6 +105,7 @@ def test_colors_are_those_that_the_generator_is_told_of() -> None:
     normalized = (images - 0.25) / 0.5
     for generator, given in (
         (Slic(denormalize=(0.25, 0.5)), normalized),
+        (Grid(denormalize=(0.25, 0.5)), normalized),
         (Slic(denormalize=(0.25, 0.5), channel_order="bgr"), normalized.flip(1)),
     ):
         found = segment_trees(given, mask_generator=generator, feature_mask=mask)
