@@ -42,8 +42,6 @@ def test_interactions_by_shapiq_are_those_of_the_network(names: dict[str, Any]) 
     exec(BLOCKS[1], names)
     mask, pairs = names["mask"][0, 0], names["interactions"]
     first, second, own = (int(mask[row, column]) for row, column in ((0, 0), (-1, -1), (0, -1)))
-    strongest = max(
-        (pair for pair in pairs.interaction_lookup if len(pair) == 2), key=lambda pair: abs(pairs[pair])
-    )
+    strongest = max((pair for pair in pairs.interaction_lookup if len(pair) == 2), key=lambda pair: abs(pairs[pair]))
     assert set(strongest) == {first, second}
     assert abs(pairs[(first, own) if first < own else (own, first)]) < 0.01 * abs(pairs[strongest])

@@ -65,9 +65,10 @@ class _Splits:
         """Divide what the node is worth: the first child's value, of which the second has the rest."""
         if not self.parts:
             return self.share * value
-        first, second = (sum(each) / len(self.parts) for each in zip(*self.parts, strict=True))
-        of_one, of_other = (sum(map(abs, each)) for each in zip(*self.parts, strict=True))
-        return first + (value - first - second) * (of_one / (of_one + of_other) if of_one + of_other else self.share)
+        count = len(self.parts)
+        first, second = (sum(part[child] for part in self.parts) / count for child in (0, 1))
+        size, total = (sum(abs(part[child]) for part in self.parts for child in (0, 1)[:end]) for end in (1, 2))
+        return first + (value - first - second) * (size / total if total else self.share)
 
     @property
     def disagreement(self) -> float:
@@ -187,7 +188,7 @@ def count_evaluations(tree: SegmentTree) -> int:
         >>> count_evaluations(SegmentTree(torch.arange(4), ((0, 1), (2, 3), (4, 5))))
         12
     """
-    return 2 + sum(2 ** (1 + depth) for depth in _depths(tree)[tree.n_leaves :])
+    return 2 + sum(2 << depth for depth in _depths(tree)[tree.n_leaves :])
 
 
 def _depths(tree: SegmentTree) -> list[int]:

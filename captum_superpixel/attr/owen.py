@@ -31,10 +31,10 @@ class OwenValues(PerturbationAttribution):
     one player first, and what it is worth is then divided among its two children: one coalition with each of them, in
     each of the node's contexts, which are the combinations of present and absent siblings on the way to the root.
 
-    A node of depth d has 2**d contexts. Where the budget does not cover all, each node is first split in two of them, in
-    which all others are absent and all are present, the nodes that change the output most before the others; all nodes
-    of K leaves are split so by 4K - 4 evaluations. The contexts between follow where these two disagree most about the
-    node's children, which they do where the children interact with others.
+    A node of depth d has 2**d contexts. Where the budget does not cover all, each node is first split in two of them,
+    in which all others are absent and all are present, the nodes that change the output most before the others; all
+    nodes of K leaves are split so by 4K - 4 evaluations. The contexts between follow where these two disagree most
+    about the node's children, which they do where the children interact with others.
 
     What a node is worth is divided among its two children by the contexts that were evaluated: each child gets the mean
     of its part in them. The rest, by which the node is worth more or less than the mean of these contexts, is shared in

@@ -21,8 +21,8 @@ from captum_superpixel.masks.slic._color import rgb_to_lab
 
 __all__ = ["SegmentTree", "hierarchy", "segment_trees"]
 
-_UNSEEN = 2.3**2
-"""The square of the difference in CIELAB that is just noticeable: among smaller ones sizes and borders decide."""
+_UNSEEN = 2.3
+"""The difference in CIELAB that is just noticeable: among smaller ones sizes and borders decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def hierarchy(
         >>> [len(torch.unique(coarse[0][fine[0] == segment])) for segment in range(16)] == [1] * 16
         True
     """
-    if isinstance(n_segments, str) or not isinstance(n_segments, Sequence):
+    if not isinstance(n_segments, Sequence):
         raise TypeError(f"n_segments must be a sequence of integers, but {n_segments!r} was passed: write (8, 32)")
     if not n_segments:
         raise ValueError("n_segments is empty: name at least one level")
@@ -196,13 +196,16 @@ def segment_trees(
         mask = repeat_for_batch(mask, len(inputs)).to(inputs.device).expand(len(inputs), *mask.shape[1:])
         mask = rank_rows(mask.flatten(1)).view(mask.shape)
     colors = _colors(scaling.scale_pixels(inputs)[0])
-    return [SegmentTree(one[0], _merge_all(one[0].cpu().numpy(), color)) for one, color in zip(mask, colors, strict=True)]
+    return [
+        SegmentTree(one[0], _merge_all(one[0].cpu().numpy(), color)) for one, color in zip(mask, colors, strict=True)
+    ]
 
 
 def _colors(images: Tensor) -> list[NDArray[np.float32]]:
     """Bring each image of ``(N, C, *spatial)`` in [0, 1] to CIELAB, other channels to the range of its lightness."""
-    values = rgb_to_lab(images) if images.shape[1] == 3 else images * 100
-    return list(values.cpu().numpy())
+    # One by one, as the conversion takes several times the memory of what it converts.
+    values = (rgb_to_lab(image[None])[0] if len(image) == 3 else image * 100 for image in images)
+    return [value.cpu().numpy() for value in values]
 
 
 def _merge_all(segments: NDArray[np.int64], colors: NDArray[np.float32]) -> tuple[tuple[int, int], ...]:
@@ -214,9 +217,8 @@ def _merge_all(segments: NDArray[np.int64], colors: NDArray[np.float32]) -> tupl
     borders = _borders(segments)
 
     def cost(first: int, second: int) -> float:
-        squares = sum((one - other) ** 2 for one, other in zip(means[first], means[second], strict=True))
         together = sizes[first] * sizes[second] / (sizes[first] + sizes[second])
-        return float(together * math.sqrt(squares + _UNSEEN) / borders[first][second])
+        return together * math.hypot(math.dist(means[first], means[second]), _UNSEEN) / borders[first][second]
 
     waiting = [(cost(first, second), first, second) for first in borders for second in borders[first] if first < second]
     heapq.heapify(waiting)

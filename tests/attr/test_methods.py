@@ -118,7 +118,9 @@ def test_methods_take_what_they_say_and_nothing_else(name: str, net: nn.Module) 
         assert differs <= known
 
 
-@pytest.mark.parametrize("name", ["FeatureAblation", "Occlusion", "OwenValues", "ShapleyValueSampling", "ShapleyValues"])
+@pytest.mark.parametrize(
+    "name", ["FeatureAblation", "Occlusion", "OwenValues", "ShapleyValueSampling", "ShapleyValues"]
+)
 def test_the_network_is_given_no_more_at_once_than_is_said(name: str, net: nn.Module) -> None:
     sizes: list[int] = []
     net.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))

@@ -1,4 +1,4 @@
-"""Owen values: means over the orders that a tree allows, complete at every budget, and never more evaluations than that."""
+"""Owen values: means over the orders that a tree allows, complete at every budget, which is never exceeded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,9 @@ MIXED = SegmentTree(ROW, ((1, 2), (0, 6), (3, 4), (5, 8), (7, 9)))
 def not_linear(images: Tensor) -> Tensor:
     """Two outputs of all pixels, none of which goes alone."""
     row = images.flatten(1)
-    return torch.stack([torch.sin(row.sum(1)) + row[:, 0] * row[:, 3].exp() - row.prod(1), row.square().sum(1).sqrt()], 1)
+    return torch.stack(
+        [torch.sin(row.sum(1)) + row[:, 0] * row[:, 3].exp() - row.prod(1), row.square().sum(1).sqrt()], 1
+    )
 
 
 def orders(tree: SegmentTree, node: int | None = None) -> list[list[int]]:
@@ -179,7 +181,10 @@ def test_it_is_an_attribution_like_any_other(net: nn.Module, images: Tensor) -> 
     found = method.attribute(images, target=1, feature_mask=mask, perturbations_per_eval=4)
     grouped = SuperpixelGrouped(OwenValues(net), Grid(6))
     torch.testing.assert_close(grouped.attribute(images, target=1, perturbations_per_eval=4), found)
-    assert torch.equal(method.attribute((images,), target=1, feature_mask=(mask,))[0], method.attribute(images, target=1, feature_mask=mask))
+    assert torch.equal(
+        method.attribute((images,), target=1, feature_mask=(mask,))[0],
+        method.attribute(images, target=1, feature_mask=mask),
+    )
     table = region_table(found[:1], mask[:1], score="mean")
     with torch.no_grad():
         change = (net(images[:1]) - net(0 * images[:1]))[0, 1]
@@ -195,7 +200,9 @@ def test_further_arguments_go_with_their_images(net: nn.Module, images: Tensor) 
         return net(inputs) ** power * of_images[:, None]
 
     options: dict[str, Any] = {"feature_mask": Grid(4)(images), "perturbations_per_eval": 3}
-    found = OwenValues(scaled).attribute(images, target=torch.tensor([0, 1, 2, 3]), additional_forward_args=(factors, 1), **options)
+    found = OwenValues(scaled).attribute(
+        images, target=torch.tensor([0, 1, 2, 3]), additional_forward_args=(factors, 1), **options
+    )
     plain = OwenValues(net).attribute(images, target=[0, 1, 2, 3], **options)
     torch.testing.assert_close(found, plain * factors.view(4, 1, 1, 1))
 
@@ -221,8 +228,16 @@ def test_one_segment_is_worth_the_whole_change() -> None:
         ({"perturbations_per_eval": 0}, ValueError, r"perturbations_per_eval must be at least 1, but 0"),
         ({"target": None}, ValueError, r"returned \(4, 5\) for 4 images, .* pass the target"),
         ({"baselines": "blur"}, TypeError, r"baselines must be a number, .* but a str was passed"),
-        ({"baselines": torch.zeros(3, 3, 16, 12)}, ValueError, r"\(3, 3, 16, 12\) do not fit images of .*\(4, 3, 16, 12\)"),
-        ({"trees": [BALANCED]}, ValueError, r"segments of shape \(4, 4\) does not fit images of shape \(4, 3, 16, 12\)"),
+        (
+            {"baselines": torch.zeros(3, 3, 16, 12)},
+            ValueError,
+            r"\(3, 3, 16, 12\) do not fit images of .*\(4, 3, 16, 12\)",
+        ),
+        (
+            {"trees": [BALANCED]},
+            ValueError,
+            r"segments of shape \(4, 4\) does not fit images of shape \(4, 3, 16, 12\)",
+        ),
         ({"trees": [BALANCED] * 3}, ValueError, r"3 trees for 4 images: pass one for each"),
         ({"trees": [1]}, TypeError, r"must hold SegmentTrees, but int is among them"),
         ({"trees": [BALANCED], "feature_mask": torch.zeros(16, 12).long()}, ValueError, r"a tree brings its own"),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from summarize_studies import number, show, with_interval
+from summarize_studies import show, with_interval
 
 from captum_superpixel import OwenValues, metrics
 from captum_superpixel._blur import gaussian_blur

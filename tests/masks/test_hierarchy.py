@@ -1,5 +1,6 @@
 """Trees over segments: nested, made of the pairs that are cheapest to merge, the same for an image alone."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def smooth(images: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(images, 7, stride=1, padding=3)
 
 
-def merges_by_hand(segments: NDArray[np.int64], lab: NDArray[np.float64], use_border: bool = True) -> list[set[int]]:
+def merges_by_hand(segments: NDArray[np.int64], lab: NDArray[np.float64]) -> list[set[int]]:
     """The sets of leaves that merges make, from the pixels of all pairs of regions, anew after each merge."""
     regions = [{leaf} for leaf in range(segments.max() + 1)]
     made = []
@@ -39,7 +40,7 @@ def merges_by_hand(segments: NDArray[np.int64], lab: NDArray[np.float64], use_bo
                 if border:
                     distance = np.linalg.norm(lab[a].mean(axis=0) - lab[b].mean(axis=0))
                     added = a.sum() * b.sum() / (a.sum() + b.sum())
-                    costs.append((COST(added, distance, border), first, second))
+                    costs.append((cost_by_hand(added, distance, border), first, second))
         _, first, second = min(costs)
         together = regions[first] | regions[second]
         regions = [region for index, region in enumerate(regions) if index not in (first, second)] + [together]
@@ -47,7 +48,7 @@ def merges_by_hand(segments: NDArray[np.int64], lab: NDArray[np.float64], use_bo
     return made
 
 
-def COST(added: float, distance: float, border: int) -> float:  # noqa: N802
+def cost_by_hand(added: float, distance: float, border: int) -> float:
     return float(added * (distance**2 + 2.3**2) ** 0.5 / border)
 
 
@@ -76,7 +77,7 @@ def test_levels_are_nested_and_have_as_many_segments_as_are_asked_for() -> None:
     counts = (1, 2, 5, 11, 20)
     levels = hierarchy(images, counts, mask_generator=Slic(20))
     assert [[len(mask.unique()) for mask in level] for level in levels] == [[count] * 3 for count in counts]
-    for coarse, fine in zip(levels, levels[1:], strict=False):
+    for coarse, fine in pairwise(levels):
         assert coarse.shape == (3, 1, 24, 20)
         for image in range(3):
             assert coarse[image].max() == len(coarse[image].unique()) - 1
@@ -101,7 +102,9 @@ def test_an_image_has_the_same_tree_in_any_batch_and_with_any_ids() -> None:
 def test_colors_are_those_that_the_generator_is_told_of() -> None:
     images = smooth(COLORS)
     mask = Grid(16)(images)
-    expected = [tree.merges for tree in segment_trees(images, mask_generator=Slic(denormalize=(0, 1)), feature_mask=mask)]
+    expected = [
+        tree.merges for tree in segment_trees(images, mask_generator=Slic(denormalize=(0, 1)), feature_mask=mask)
+    ]
     normalized = (images - 0.25) / 0.5
     for generator, given in (
         (Slic(denormalize=(0.25, 0.5)), normalized),
