@@ -51,7 +51,7 @@ class OwenValues(PerturbationAttribution):
 
     Notes:
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
-        defines, from :func:`count_evaluations` of the tree on, about K² of them for a balanced tree of K leaves; then
+        defines, from ``count_evaluations(tree)`` on, about K² of them for a balanced tree of K leaves; then
         no rest is left to share. Of a function to which each superpixel adds its own part, whatever the others do,
         4K - 4 evaluations give the exact values.
 

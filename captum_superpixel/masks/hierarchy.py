@@ -144,13 +144,13 @@ def segment_trees(
     mask_generator: ImageMaskGenerator | None = None,
     feature_mask: MaskLike | None = None,
 ) -> list[SegmentTree]:
-    r"""Merge the segments of each image into one, two at a time, and note in which order.
+    """Merge the segments of each image into one, two at a time, and note in which order.
 
-    Of all pairs that touch, the one is merged next for which
+    Of all pairs that touch, the one is merged next for which ::
 
-        \|A\| \|B\| / (\|A\| + \|B\|) * sqrt(\|a - b\|² + 2.3²) / border
+        n * m / (n + m) * sqrt(d**2 + 2.3**2) / border
 
-    is smallest, where \|A\| and \|B\| are their numbers of pixels, a and b their mean colors in CIELAB, and border is
+    is smallest, where n and m are their numbers of pixels, d is the distance of their mean colors in CIELAB, and border
     the number of pairs of pixels in which they touch. The factor of the sizes is that of Ward's criterion, by which
     small segments join first, and keeps the tree balanced; there the distance is squared, which makes deeper trees. A
     long common border says that two segments are parts of one thing. The constant, the least difference that is seen,
