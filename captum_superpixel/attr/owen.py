@@ -51,9 +51,9 @@ class OwenValues(PerturbationAttribution):
 
     Notes:
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
-        defines, from ``count_evaluations(tree)`` on, about K² of them for a balanced tree of K leaves; then
-        no rest is left to share. Of a function to which each superpixel adds its own part, whatever the others do,
-        4K - 4 evaluations give the exact values.
+        defines, from ``count_evaluations(tree)`` on: two thirds of K² for a balanced tree of K leaves, and more for
+        those of photographs, about 80 for 8 leaves, 500 for 16 and 14,000 for 32. Of a function to which each
+        superpixel adds its own part, whatever the others do, 4K - 4 evaluations give the exact values.
 
         SHAP's PartitionExplainer and ShapBPT divide the budget likewise by what is at stake. They weigh all contexts
         alike, and share what is at stake in each context that they did not evaluate by the number of pixels.

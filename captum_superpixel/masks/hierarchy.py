@@ -88,12 +88,15 @@ class SegmentTree:
             int64 ``(*spatial)``, numbered from 0 in the order of each node's first leaf. What a smaller number gives
             is a union of these.
         """
-        count = min(checked_integer("n_segments", n_segments), self.n_leaves)
-        node_of = list(range(self.n_leaves))
-        for index, (first, second) in enumerate(self.merges[: self.n_leaves - count]):
-            node_of = [self.n_leaves + index if node in (first, second) else node for node in node_of]
-        numbers = {node: number for number, node in enumerate(dict.fromkeys(node_of))}
-        return self.segments.new_tensor([numbers[node] for node in node_of])[self.segments]
+        made = self.n_leaves - min(checked_integer("n_segments", n_segments), self.n_leaves)
+        joined = {node for pair in self.merges[:made] for node in pair}
+        nodes = [node for node in range(self.n_leaves + made) if node not in joined]
+        # Of several maxima argmax gives the first, which is the node's first leaf.
+        nodes.sort(key=lambda node: int(self.members[node].int().argmax()))
+        numbers = torch.zeros(self.n_leaves, dtype=torch.int64)
+        for number, node in enumerate(nodes):
+            numbers[self.members[node]] = number
+        return numbers.to(self.segments.device)[self.segments]
 
 
 def hierarchy(

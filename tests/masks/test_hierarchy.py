@@ -66,9 +66,9 @@ def test_what_is_merged_is_the_cheapest_pair_that_touches() -> None:
         assert leaves_of(tree) == merges_by_hand(mask[0].numpy(), lab)
 
 
-def test_a_longer_border_decides_between_equal_colors_and_sizes() -> None:
+def test_a_long_border_outweighs_sizes_among_equal_colors() -> None:
     mask = torch.tensor([[0, 0, 1, 1, 1], [2, 2, 1, 2, 2]])[None, None]
-    # Segment 1 touches 0 in one pair of pixels and 2 in four.
+    # Of 2, 4 and 4 pixels: 0 touches 1 in one pair of pixels and 2 in two, and these touch each other in four.
     assert segment_trees(torch.zeros(1, 1, 2, 5), feature_mask=mask)[0].merges[0] == (1, 2)
 
 
