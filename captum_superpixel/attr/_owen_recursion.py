@@ -30,20 +30,16 @@ class _Context(NamedTuple):
         others: The leaves that are present beside it.
         without: The output with these alone.
         complete: The output with the node's leaves too.
-        is_first: Whether no others are present.
-        is_last: Whether all others are.
     """
 
     node: int
     others: Coalition
     without: float
     complete: float
-    is_first: bool
-    is_last: bool
 
 
 class _Splits:
-    """What is known of a node from the contexts in which it was split.
+    """What the two children have of what a node is worth, in each of the contexts in which it was split.
 
     Args:
         share: Its first child's share of its pixels.
@@ -52,14 +48,6 @@ class _Splits:
     def __init__(self, share: float) -> None:
         self.share = share
         self.parts: list[tuple[float, float]] = []
-        self.extremes: list[tuple[float, float]] = []
-        self.held: list[_Context] = []
-
-    def add(self, parts: tuple[float, float], is_extreme: bool) -> None:
-        """Note what the two children have of what the node is worth in a context."""
-        self.parts.append(parts)
-        if is_extreme:
-            self.extremes.append(parts)
 
     def of_first_child(self, value: float) -> float:
         """Divide what the node is worth: the first child's value, of which the second has the rest."""
@@ -69,13 +57,6 @@ class _Splits:
         first, second = (sum(part[child] for part in self.parts) / count for child in (0, 1))
         size, total = (sum(abs(part[child]) for part in self.parts for child in (0, 1)[:end]) for end in (1, 2))
         return first + (value - first - second) * (size / total if total else self.share)
-
-    @property
-    def disagreement(self) -> float:
-        """By how much the parts in the two extreme contexts are out of proportion, in units of the output."""
-        (first, second), (other_first, other_second) = self.extremes
-        total = abs(first) + abs(second) + abs(other_first) + abs(other_second)
-        return abs(first * other_second - second * other_first) / total if total else 0.0
 
 
 class OwenRecursion:
@@ -123,23 +104,21 @@ class OwenRecursion:
             nothing, everything = outputs
             self._change = everything - nothing
             root = 2 * self._leaves - 2
-            self._push(_Context(root, np.zeros(self._leaves, dtype=bool), nothing, everything, True, True))
+            self._push(_Context(root, np.zeros(self._leaves, dtype=bool), nothing, everything))
             return
         for context, of_first, of_second in zip(self._asked, outputs[::2], outputs[1::2], strict=True):
-            node, others, without, complete, is_first, is_last = context
-            parts = tuple(
+            node, others, without, complete = context
+            of_children = tuple(
                 ((of_child - without) + (complete - of_sibling)) / 2
                 for of_child, of_sibling in ((of_first, of_second), (of_second, of_first))
             )
-            self._splits[node - self._leaves].add((parts[0], parts[1]), is_first or is_last)
-            self._release(node)
+            self._splits[node - self._leaves].parts.append((of_children[0], of_children[1]))
             children = self._children(node)
             for child, sibling, of_child, of_sibling in zip(
                 children, children[::-1], (of_first, of_second), (of_second, of_first), strict=True
             ):
-                self._push(_Context(child, others, without, of_child, is_first, False))
-                beside = others | self._members[sibling]
-                self._push(_Context(child, beside, of_sibling, complete, False, is_last))
+                self._push(_Context(child, others, without, of_child))
+                self._push(_Context(child, others | self._members[sibling], of_sibling, complete))
 
     def values(self) -> NDArray[np.float64]:
         """Give the value of each leaf, ``(K,)``; they add up to the change of the output."""
@@ -155,26 +134,11 @@ class OwenRecursion:
         return self._merges[node - self._leaves]
 
     def _push(self, context: _Context) -> None:
-        """Let a context wait for its turn; those between the two extremes only once these are evaluated."""
-        if context.node < self._leaves:
-            return
-        if context.is_first or context.is_last:
-            self._wait(context, abs(context.complete - context.without) / 2)
-        else:
-            self._splits[context.node - self._leaves].held.append(context)
-            self._release(context.node)
-
-    def _release(self, node: int) -> None:
-        """Let what was held back wait, at a stake of how much the extremes disagree: not without interactions."""
-        splits = self._splits[node - self._leaves]
-        if len(splits.extremes) == 2:
-            for context in splits.held:
-                self._wait(context, self._weights[node] * splits.disagreement)
-            splits.held.clear()
-
-    def _wait(self, context: _Context, stake: float) -> None:
-        self._pushed += 1
-        heapq.heappush(self._waiting, (-stake, self._pushed, context))
+        """Let a context wait for its turn, by how much of the node's value it holds."""
+        if context.node >= self._leaves:
+            stake = self._weights[context.node] * abs(context.complete - context.without)
+            self._pushed += 1
+            heapq.heappush(self._waiting, (-stake, self._pushed, context))
 
 
 def count_evaluations(tree: SegmentTree) -> int:

@@ -186,7 +186,7 @@ def _coalitions(scene: Scene) -> dict[str, Any]:
 
 
 def _owen(scene: Scene) -> dict[str, Any]:
-    """Evaluations that split every node of a tree over the segments in two contexts, and no fewer than 400."""
+    """Four evaluations per segment, and no fewer than 400."""
     return {"n_evaluations": scene.settings.n_samples or max(400, 4 * scene.segments), **_ablations(scene)}
 
 

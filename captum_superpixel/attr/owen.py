@@ -31,10 +31,8 @@ class OwenValues(PerturbationAttribution):
     one player first, and what it is worth is then divided among its two children: one coalition with each of them, in
     each of the node's contexts, which are the combinations of present and absent siblings on the way to the root.
 
-    A node of depth d has 2**d contexts. Where the budget does not cover all, each node is first split in two of them,
-    in which all others are absent and all are present, the nodes that change the output most before the others; all
-    nodes of K leaves are split so by 4K - 4 evaluations. The contexts between follow where these two disagree most
-    about the node's children, which they do where the children interact with others.
+    A node of depth d has 2**d contexts, each of which holds the same part of its value. Where the budget does not cover
+    all, those are evaluated first in which the node changes the output most, times this part.
 
     What a node is worth is divided among its two children by the contexts that were evaluated: each child gets the mean
     of its part in them. The rest, by which the node is worth more or less than the mean of these contexts, is shared in
@@ -53,10 +51,11 @@ class OwenValues(PerturbationAttribution):
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
         defines, from ``count_evaluations(tree)`` on: two thirds of K² for a balanced tree of K leaves, and more for
         those of photographs, about 80 for 8 leaves, 500 for 16 and 14,000 for 32. Of a function to which each
-        superpixel adds its own part, whatever the others do, 4K - 4 evaluations give the exact values.
+        superpixel adds its own part, whatever the others do, the values are exact once each node has been split in one
+        context.
 
-        SHAP's PartitionExplainer and ShapBPT divide the budget likewise by what is at stake. They weigh all contexts
-        alike, and share what is at stake in each context that they did not evaluate by the number of pixels.
+        SHAP's PartitionExplainer and ShapBPT spend the budget in the same order. What is at stake in a context that
+        they did not evaluate they share by the number of pixels, also where the node was split in other contexts.
 
     References:
         Owen, "Values of Games with a Priori Unions", Mathematical Economics and Game Theory, 1977,
