@@ -141,7 +141,7 @@ def list_detections(
         activation: As there.
 
     Returns:
-        For each image its detections, the surest first: of ``logits`` one for each query, of its likeliest category,
+        For each image its detections, the surest first. Of ``logits`` one for each query, of its likeliest category,
         improbable ones included. Their boxes are cut off at the border of the image, and those outside are left out.
 
     Raises:
