@@ -274,8 +274,13 @@ def _as_tuple(further: object) -> tuple[Any, ...]:
 
 
 def _reason_against(method: Attribution) -> str | None:
-    if isinstance(method, (LLMAttribution, LLMGradientAttribution)):
-        return "it explains text, which has no pixels to group"
+    if isinstance(method, LLMGradientAttribution):
+        return "it explains text by its tokens, which are no pixels to group"
+    if isinstance(method, LLMAttribution):
+        return (
+            "it explains text by features that it is given: for superpixels of an image, hand "
+            "to_image_mask_input(image, masks) to its own attribute()"
+        )
     if isinstance(method, DataLoaderAttribution):
         return "it explains a whole data loader; wrap the method that explains one batch instead"
     if isinstance(method, LimeBase) and not isinstance(method, Lime):
