@@ -143,9 +143,11 @@ def _segmentations(sources: Sequence[object], picture: Image.Image, names: Seque
     ]
 
 
-def _check_shown_as_it_is(generator: object) -> None:
-    """Raise ValueError if a generator, or the one that a cache is of, takes the picture for a network's input."""
-    inner = getattr(generator, "generator", generator)
+def _check_shown_as_it_is(generator: Any) -> None:
+    """Raise ValueError if a generator, or one inside of it (of a cache), takes the picture for a network's input."""
+    inner = generator
+    while callable(getattr(inner, "generator", None)):
+        inner = inner.generator
     for name, allowed in (("denormalize", _UNITS), ("channel_order", ("rgb",))):
         value = getattr(inner, name, allowed[0])
         if value not in allowed:

@@ -28,6 +28,7 @@ from captum_superpixel.masks import (
     Cached,
     Felzenszwalb,
     Grid,
+    PatchAligned,
     Precomputed,
     Quickshift,
     SkimageSlic,
@@ -71,7 +72,16 @@ def features(made: ImageMaskInput) -> Tensor:
     return torch.stack(made.get_mask_list())
 
 
-GENERATORS = (Slic(6), SkimageSlic(6), Watershed(6), Grid(6), Felzenszwalb(20.0), Quickshift(), Cached(Slic(6)))
+GENERATORS = (
+    Slic(6),
+    SkimageSlic(6),
+    Watershed(6),
+    Grid(6),
+    Felzenszwalb(20.0),
+    Quickshift(),
+    Cached(Slic(6)),
+    PatchAligned(Slic(6), 4),
+)
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=repr)
@@ -217,7 +227,7 @@ def test_only_one_pillow_image_is_taken(image: Any, what: str) -> None:
         (lambda images: images, TypeError, r"has dtype torch\.float32"),
         (Slic(4, denormalize=(0.5, 0.2)), ValueError, r"Slic\(.*leave out denormalize=\(\(0\.5,\), \(0\.2,\)\)"),
         (multiscale((4,), (5.0,), channel_order="bgr"), ValueError, r"leave out channel_order='bgr'"),
-        (Cached(Grid(4, denormalize=(0.5, 0.2))), ValueError, r"leave out denormalize"),
+        (Cached(PatchAligned(Grid(4, denormalize=(0.5, 0.2)), 4)), ValueError, r"leave out denormalize"),
     ],
 )  # fmt: skip
 def test_what_is_no_mask_of_the_picture(picture: Image.Image, mask: Any, error: type[Exception], what: str) -> None:
