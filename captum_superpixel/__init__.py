@@ -2,6 +2,7 @@
 
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
+from captum_superpixel.attr.image_mask_input import to_image_mask_input
 from captum_superpixel.attr.owen import OwenValues
 from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.attr.recommended import recommended
@@ -25,6 +26,7 @@ __all__ = [
     "recommended",
     "region_table",
     "segment_scores",
+    "to_image_mask_input",
     "top_regions",
 ]
 __version__ = "0.1.0"

@@ -6,18 +6,62 @@ import contextlib
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
-__all__ = ["available_cores", "call_each", "ignored_warnings", "undivided_operations"]
+__all__ = ["Lock", "available_cores", "call_each", "ignored_warnings", "undivided_operations"]
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-_FILTERS_LOCK = threading.RLock()
+
+class Lock:
+    """A lock that one thread has at a time, as often as it asks, and that nobody has in a process forked off.
+
+    A process forked off while another thread had it would otherwise wait for a thread that it has not.
+
+    Examples:
+        >>> lock = Lock()
+        >>> with lock, lock:
+        ...     print("mine")
+        mine
+    """
+
+    def __init__(self) -> None:
+        self._held = threading.local()
+        self.renew()
+        _LOCKS.add(self)
+
+    def renew(self) -> None:
+        """Let it be as new."""
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        lock = self._lock
+        lock.acquire()
+        # What is released is what was acquired, also in a process that this thread forked off in between.
+        self._held.__dict__.setdefault("locks", []).append(lock)
+
+    def __exit__(self, *_: object) -> None:
+        self._held.locks.pop().release()
+
+
+_LOCKS: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for lock in _LOCKS:
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_renew_locks)
+
+_FILTERS_LOCK = Lock()
 
 
 def available_cores() -> int:

@@ -25,8 +25,8 @@ def segment_scores(attributions: Tensor, feature_mask: MaskLike, reduction: Redu
             array; ``(*spatial)`` is one mask for all, ``(N, *spatial)`` one each unless N is C. A mask with one channel
             partitions pixels, and every channel is scored by itself; in a mask with C channels equal ids are one
             segment whatever their channel.
-        reduction: ``"mean"``, ``"abs_mean"`` (mean of the magnitudes), ``"sum"``, or ``"max"`` (the largest value,
-            with its sign).
+        reduction: ``"mean"``, ``"abs_mean"`` (mean of the magnitudes), ``"sum"`` (infinite where it is beyond the
+            dtype, which ends at 65,504 in float16), or ``"max"`` (the largest value, with its sign).
 
     Returns:
         Scores of shape ``(N, C, K)``, or ``(N, 1, K)`` for a mask with C > 1 channels. The K columns stand in the
@@ -60,8 +60,9 @@ def pool_segments(
     Args:
         attributions: Floating-point maps of shape ``(N, C, *spatial)``.
         feature_mask: Integer ids as for ``segment_scores``; gaps between ids cost nothing.
-        reduction: ``"mean"`` (keeps the sum of the map), ``"abs_mean"`` (mean of the magnitudes), ``"sum"``, or
-            ``"max"`` (the largest value, with its sign).
+        reduction: ``"mean"`` (keeps the sum of the map), ``"abs_mean"`` (mean of the magnitudes), ``"sum"`` (infinite
+            where it is beyond the dtype, which ends at 65,504 in float16), or ``"max"`` (the largest value, with its
+            sign).
         pool_channels: Reduce over the channels as well, so that all channels of a segment get one value.
 
     Returns:

@@ -1,16 +1,20 @@
 """Work divided over threads: every part once, results in order, nothing recorded, settings left as they were."""
 
+import os
 import re
+import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 import captum_superpixel
-from captum_superpixel._threads import available_cores, call_each, ignored_warnings, undivided_operations
+from captum_superpixel._threads import Lock, available_cores, call_each, ignored_warnings, undivided_operations
+from captum_superpixel.masks import Cached, Grid
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7, 100])
@@ -109,3 +113,75 @@ def test_filters_are_changed_in_one_place_alone() -> None:
         if re.search(r"catch_warnings|simplefilter|filterwarnings|resetwarnings", path.read_text())
     }
     assert uses == {"_threads.py"}
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+of_threads = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def run_forked(function: Callable[[], object]) -> int:
+    """Exit status of a child that calls a function, negative if it had to be stopped."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(20)  # lest a child that waits stays behind
+            function()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@forks
+@of_threads
+def test_a_forked_process_waits_for_no_thread_that_it_has_not() -> None:
+    held, done = threading.Event(), threading.Event()
+    lock, cached = Lock(), Cached(Grid(4))
+
+    def hold() -> None:
+        with lock, cached._lock, ignored_warnings(UserWarning):
+            held.set()
+            done.wait(60)
+
+    def use() -> None:
+        with lock, ignored_warnings(UserWarning):
+            cached(torch.zeros(1, 3, 4, 4))
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(60)
+    try:
+        assert run_forked(use) == 0
+    finally:
+        done.set()
+        thread.join()
+
+
+@forks
+@of_threads
+def test_a_process_that_is_forked_off_inside_of_a_lock_leaves_it() -> None:
+    lock = Lock()
+
+    def leave() -> None:
+        lock.__exit__()
+        with lock:
+            pass
+
+    with lock:
+        assert run_forked(leave) == 0
+
+
+def test_one_thread_at_a_time_has_a_lock() -> None:
+    lock, order = Lock(), []
+
+    def enter() -> None:
+        with lock:
+            order.append("other")
+
+    thread = threading.Thread(target=enter)
+    with lock, lock:
+        thread.start()
+        thread.join(0.05)
+        order.append("this")
+    thread.join(60)
+    assert order == ["this", "other"]

@@ -3,6 +3,7 @@
 from captum_superpixel.attr.contributions import Contributions
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.grouping import group_maps, lay_over, segment_images
+from captum_superpixel.attr.image_mask_input import to_image_mask_input
 from captum_superpixel.attr.owen import OwenValues
 from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.attr.recommended import recommended
@@ -23,4 +24,5 @@ __all__ = [
     "perturbed_attributions",
     "recommended",
     "segment_images",
+    "to_image_mask_input",
 ]

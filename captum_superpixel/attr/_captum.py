@@ -32,7 +32,7 @@ from torch.nn import Module
 
 from captum_superpixel._networks import first_logits, program_cause
 from captum_superpixel._seeds import remember_generators
-from captum_superpixel.attr._failures import gradient_cause, inference_cause, output_cause, probe
+from captum_superpixel.attr._failures import gradient_cause, inference_cause, integer_cause, output_cause, probe
 from captum_superpixel.attr._first_logits import is_plain, remember, returns_objects, with_first_logits
 from captum_superpixel.attr.layouts import LayoutError
 from captum_superpixel.attr.rules import MissingRuleError, rules_kept
@@ -249,7 +249,7 @@ class AttributeCall:
         further = _as_tuple(options.get("additional_forward_args"))
         if isinstance(error, MissingRuleError):
             return None if hasattr(self._method, "call_signature") else str(error)
-        cause = inference_cause(error, (*tensors, *further))
+        cause = inference_cause(error, (*tensors, *further)) or integer_cause(error, tensors)
         if cause is not None or hasattr(self._method, "call_signature"):
             return cause
         method = innermost(self._method)
@@ -274,8 +274,13 @@ def _as_tuple(further: object) -> tuple[Any, ...]:
 
 
 def _reason_against(method: Attribution) -> str | None:
-    if isinstance(method, (LLMAttribution, LLMGradientAttribution)):
-        return "it explains text, which has no pixels to group"
+    if isinstance(method, LLMGradientAttribution):
+        return "it explains text by its tokens, which are no pixels to group"
+    if isinstance(method, LLMAttribution):
+        return (
+            "it explains text by features that it is given: for superpixels of an image, hand "
+            "to_image_mask_input(image, masks) to its own attribute()"
+        )
     if isinstance(method, DataLoaderAttribution):
         return "it explains a whole data loader; wrap the method that explains one batch instead"
     if isinstance(method, LimeBase) and not isinstance(method, Lime):

@@ -74,6 +74,16 @@ def inference_cause(error: Exception, tensors: tuple[object, ...]) -> str | None
     )
 
 
+def integer_cause(error: Exception, inputs: tuple[object, ...]) -> str | None:
+    """Say that the inputs are integers, if that is why a gradient or an operation of torch was missing."""
+    kinds = [tensor.dtype for tensor in inputs if isinstance(tensor, Tensor) and not tensor.is_floating_point()]
+    no_gradient = ("does not require grad", "appears to not have been used in the graph", "can require gradients")
+    if not kinds or not any(text in str(error) for text in (*no_gradient, "not implemented for '")):
+        return None
+    lacks = "few operations" if "not implemented for '" in str(error) else "no gradients"
+    return f"torch has {lacks} for inputs of {kinds[0]}: pass inputs.float(), scaled as the network takes them"
+
+
 def gradient_cause(error: Exception, method: Attribution, seen: Probe) -> str | None:
     """Say that the network's output has no gradient, if that is why a method that asks for one failed."""
     if not isinstance(error, RuntimeError) or not seen.ran:

@@ -215,7 +215,7 @@ def detail(inputs: Tensor, reference: Reference = "blur") -> Tensor:
         Of the shape of the inputs.
 
     Raises:
-        TypeError: If a callable does not return a tensor.
+        TypeError: If a callable does not return a tensor, or inputs of integers are to be blurred.
         ValueError: If the reference does not fit the inputs.
 
     Examples:
@@ -249,7 +249,7 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
     """The reference of one input, of a shape that expands to it.
 
     Raises:
-        TypeError: If a callable does not return a tensor.
+        TypeError: If a callable does not return a tensor, or an input of integers is to be blurred.
         ValueError: If the reference does not fit the input.
     """
     if isinstance(reference, str):
@@ -259,6 +259,11 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
                 "number, a tensor or a callable, or None for this input"
             )
         check_channels_first(inputs.shape, "reference='blur'", "blurs", "pass a tensor or a callable")
+        if not inputs.is_floating_point():
+            raise TypeError(
+                f"reference='blur' averages pixels, which {inputs.dtype} cannot hold: pass inputs.float(), "
+                "scaled as the network takes them"
+            )
         return gaussian_blur(inputs, _BLUR * min(inputs.shape[2:]))
     if callable(reference):
         made: object = reference(inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn import Module
 from captum_superpixel._checks import checked_integer, checked_number, checked_share
 from captum_superpixel._networks import unchanged_modes
 from captum_superpixel._seeds import check_generator, seeded
+from captum_superpixel._threads import Lock
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.attr._captum import check_method
 from captum_superpixel.attr._perturbed_call import PerturbedCall, draw_seeds
@@ -24,7 +24,7 @@ from captum_superpixel.attr.view_tunnel import largest_shifts
 
 __all__ = ["PerturbedAttributions", "perturbed_attributions"]
 
-_TURNS = threading.RLock()
+_TURNS = Lock()
 """Methods that draw random numbers do so from torch's global generator, which threads share."""
 
 

@@ -51,7 +51,8 @@ def run(options: Namespace) -> int:
     if options.layer == LIST:
         network = _prepare(options, [], None, tqdm.write)
         with guarded(f"--model {options.model} does not show its layers"):
-            sys.stdout.write(f"{list_layers(network.model, network.inputs)}\n")
+            listing = list_layers(network.model, network.inputs)
+        sys.stdout.write(f"{listing}\n")
         return 0
     left_out: list[str] = []
     photographs = find_photographs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from captum_superpixel._checks import checked_integer
 from captum_superpixel._files import read_signed, write_signed
 from captum_superpixel._hashes import hash_tensor
+from captum_superpixel._threads import Lock
 from captum_superpixel.masks._arrays import parse_array
 from captum_superpixel.masks._identity import identify
 from captum_superpixel.masks._valid import ValidMask, checked_valid
@@ -70,7 +70,7 @@ class Cached:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self._masks: dict[str, NDArray[np.integer]] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Segment a batch, or look up its masks.
@@ -130,7 +130,7 @@ class Cached:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make a lock of its own."""
-        self.__dict__.update(state, _lock=threading.Lock())
+        self.__dict__.update(state, _lock=Lock())
 
     def clear(self) -> None:
         """Forget all masks of this generator, also those in files."""

@@ -14,7 +14,7 @@ from captum_superpixel._checks import checked_choice, listed
 from captum_superpixel.feature_masks import rank_rows
 from captum_superpixel.masks._components import label_components
 
-__all__ = ["from_proposals"]
+__all__ = ["from_proposals", "stack_proposals"]
 
 Proposals: TypeAlias = Tensor | NDArray[np.bool_] | Sequence[Tensor | NDArray[np.bool_] | Mapping[str, Any]]
 BackgroundSegments: TypeAlias = Literal["segment", "components"]
@@ -65,7 +65,7 @@ def from_proposals(
     checked_choice("background", background, get_args(BackgroundSegments))
     if isinstance(scores, str):
         scores = _read_key(masks, scores)
-    stack = _stack(masks)
+    stack = stack_proposals(masks)
     ranking = _rank(stack, _checked_scores(scores, stack))
     stack = stack if stack.dim() == 4 else stack[None]
     count, proposals = stack.shape[:2]
@@ -89,8 +89,13 @@ def _read_key(masks: object, key: str) -> list[Any]:
     return [mask[key] for mask in masks]
 
 
-def _stack(masks: object) -> Tensor:
-    """Return the masks as one boolean tensor ``(P, H, W)`` or ``(N, P, H, W)``."""
+def stack_proposals(masks: object) -> Tensor:
+    """Return the masks that :func:`from_proposals` takes as one boolean tensor ``(P, H, W)`` or ``(N, P, H, W)``.
+
+    Raises:
+        TypeError: If they are not boolean.
+        ValueError: If there are none, their shapes differ or are others than those above, or a dictionary has no mask.
+    """
     if isinstance(masks, (Tensor, np.ndarray)):
         stack = _checked_boolean(masks, "masks")
     elif isinstance(masks, Sequence) and not isinstance(masks, str):

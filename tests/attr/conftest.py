@@ -1,6 +1,7 @@
-"""Grad-CAM by its definition, to compare maps of layers with, and a method of given maps."""
+"""Grad-CAM by its definition, to compare maps of layers with, a method of given maps, and a vision-language model."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -66,3 +67,50 @@ class Stored(Attribution):
 @pytest.fixture
 def stored() -> Callable[[object], Attribution]:
     return Stored
+
+
+class TinyLlava:
+    """A LLaVA with random weights that reads pictures of 32 pixels, as 16 tokens, and ten words."""
+
+    WORDS = ("<unk>", "<image>", "describe", "the", "picture", "a", "cat", "dog", "left", "right")
+
+    def __init__(self) -> None:
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import (
+            CLIPImageProcessorPil,
+            CLIPVisionConfig,
+            LlamaConfig,
+            LlavaConfig,
+            LlavaForConditionalGeneration,
+            LlavaProcessor,
+            PreTrainedTokenizerFast,
+        )
+
+        sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(self.WORDS)}, unk_token="<unk>"))
+        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        self.tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=words, unk_token="<unk>", extra_special_tokens={"image_token": "<image>"}
+        )
+        self.processor = LlavaProcessor(
+            image_processor=CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False),
+            tokenizer=self.tokenizer,
+            patch_size=8,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+        )
+        text = LlamaConfig(**sizes, vocab_size=len(self.WORDS), bos_token_id=None, eos_token_id=None, pad_token_id=None)
+        vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)
+            self.model = LlavaForConditionalGeneration(
+                LlavaConfig(vision_config=vision, text_config=text, image_token_index=1)
+            ).eval()
+
+    def process(self, image: Any) -> Any:
+        return self.processor(text="<image> describe the picture", images=image, return_tensors="pt")
+
+
+@pytest.fixture(scope="session")
+def llava() -> TinyLlava:
+    return TinyLlava()

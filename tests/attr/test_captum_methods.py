@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 from captum.attr import Attribution
 from captum.testing.helpers.basic import set_all_random_seeds
+from matplotlib import pyplot as plt
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -122,6 +125,26 @@ def test_what_works_can_be_recommended(name: str, net: Any, images: Tensor, shar
 def test_what_does_not_work_is_refused_with_its_reason(name: str) -> None:
     cls = getattr(captum.attr, name)
     instance = cls.__new__(cls)
-    reason = {"LimeBase": "coefficients", "DataLoaderAttribution": "data loader"}.get(name, "text")
+    reasons = {"LimeBase": "coefficients", "DataLoaderAttribution": "data loader", "LLMGradientAttribution": "tokens"}
+    reason = reasons.get(name, r"text .*to_image_mask_input\(image, masks\)")
     with pytest.raises(ValueError, match=f"{name} cannot be grouped: it (explains|returns) .*{reason}"):
         SuperpixelGrouped(instance)
+
+
+def test_the_code_for_vision_language_models_runs(llava: Any) -> None:
+    section = TABLE.read_text(encoding="utf-8").split("## What a vision-language model saw\n")[1].split("\n## ")[0]
+    (block,) = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    image = Image.fromarray(torch.randint(256, (24, 32, 3), generator=torch.Generator().manual_seed(0)).byte().numpy())
+    names: dict[str, Any] = {
+        "model": llava.model,
+        "processor": llava.processor,
+        "prompt": "<image> describe the picture",
+        "image": image,
+    }
+    exec(block, names)
+    features, result = names["superpixels"], names["result"]
+    assert torch.equal(features.mask, names["Slic"](20)(torch.tensor(np.array(image)).movedim(-1, 0)[None] / 255)[0, 0])
+    assert result.seq_attr.abs().min() > 0  # with Captum's default, which leaves the picture out, all would be zero
+    assert features.format_pixel_attr(result.token_attr).shape == (2, 24, 32)  # a map for "a" and one for "cat"
+    assert len(names["axes"].images) > 1
+    plt.close(names["figure"])

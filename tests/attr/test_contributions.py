@@ -250,3 +250,13 @@ def test_guided_grad_cam_of_tokens_can_be_multiplied(images) -> None:
     maps = Contributions(method, 0.25).attribute(images, target=1)
     assert maps.any()
     torch.testing.assert_close(maps, guided.detach() * (images.detach() - 0.25))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.uint16])
+def test_images_of_integers_are_not_blurred(dtype, stored, images) -> None:
+    """Their dtype would round the weights of the blur to zero."""
+    method = Contributions(stored(torch.ones(4, 3, 16, 12)))
+    with pytest.raises(
+        TypeError, match=rf"reference='blur' averages pixels, which {dtype} cannot hold: pass inputs.float"
+    ):
+        method.attribute((images.detach() * 255).to(dtype))

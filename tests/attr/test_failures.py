@@ -78,6 +78,24 @@ def test_methods_that_can_do_with_images_of_an_inference_mode(blocks, make) -> N
     assert SuperpixelGrouped(make(blocks), Grid(4)).attribute(inference_images(), target=1).shape == (2, 3, 16, 16)
 
 
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 (has a dtype|did not already require)")
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.uint64])
+def test_images_of_integers(dtype: torch.dtype) -> None:
+    def network(images: Tensor) -> Tensor:
+        return images.float().mean((2, 3))
+
+    images = (torch.rand(2, 3, 16, 16) * 255).to(dtype)
+    saliency, ablation = (SuperpixelGrouped(make(network), Grid(4)) for make in (Saliency, FeatureAblation))
+    advice = rf"for inputs of {dtype}: pass inputs\.float\(\)"
+    with pytest.raises(ValueError, match=f"torch has (few operations|no gradients) {advice}"):
+        saliency.attribute(images, target=1)
+    assert saliency.attribute(images.float(), target=1).shape == images.shape
+    if dtype != torch.uint8:  # which Captum can ablate
+        with pytest.raises(ValueError, match=f"torch has few operations {advice}"):
+            ablation.attribute(images, target=1)
+    assert ablation.attribute(images.float(), target=1).shape == images.shape
+
+
 @pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
 def test_a_call_inside_of_an_inference_mode(blocks) -> None:
     grouped = SuperpixelGrouped(Saliency(blocks), Grid(4))

@@ -208,6 +208,16 @@ def test_the_list_on_the_command_line(folder: Path, files: Callable[[], list[str
     assert files() == []
 
 
+def test_a_full_disk_is_not_the_networks_fault(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout.write", write)
+    assert main([*QUICK, "--layer", "list"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("captum-superpixel: error: [Errno 28] No space left on device")
+
+
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.layer])
 def test_every_method_has_a_layer_by_itself(method: str, folder: Path, capsys: Captured) -> None:
     assert main([*QUICK, "--method", method, "--masks", "grid:4", "--out", "out.npz"]) == 0

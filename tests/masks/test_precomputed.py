@@ -1,6 +1,7 @@
 """Masks handed out by content and by index: always the right one, or an error that says which image has none."""
 
 import copy
+import hashlib
 import pickle
 import random
 import re
@@ -36,6 +37,17 @@ def images(noise: Noise) -> Tensor:
 @pytest.fixture
 def masks() -> Tensor:
     return segments(5, 6, 8)
+
+
+NAMES = ("masks", "shapes", "places", "keys")
+
+
+def checksum(parts: dict[str, Any]) -> str:
+    """SHA-256 of what the four arrays are and hold, one after the other."""
+    held = [(name, parts[name]) for name in NAMES if name in parts]
+    return hashlib.sha256(
+        b"".join(f"{name} {part.dtype.str} {part.shape} ".encode() + part.tobytes() for name, part in held)
+    ).hexdigest()
 
 
 def test_masks_are_found_whatever_the_order(images: Tensor, masks: Tensor) -> None:
@@ -221,10 +233,25 @@ def test_files_whose_parts_do_not_fit(
     path = tmp_path / "masks.npz"
     Precomputed.from_images(images, masks).save(path)
     with np.load(path) as arrays:
-        parts = {**arrays, **changed}
-    np.savez_compressed(path, **{name: part for name, part in parts.items() if part is not None})
+        parts = {name: part for name, part in {**arrays, **changed}.items() if part is not None}
+    parts["checksum"] = np.array(checksum(parts))
+    np.savez_compressed(path, **parts)
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))}.*{re.escape(message)}"):
         Precomputed.load(path)
+
+
+def test_parts_of_two_files_are_not_taken_for_one(images: Tensor, masks: Tensor, tmp_path: Path) -> None:
+    """Each is whole and fits the others, so that none of the format's own sums is wrong."""
+    Precomputed.from_images(images, masks).save(tmp_path / "one.npz")
+    Precomputed.from_images(images, masks.max() - masks).save(tmp_path / "other.npz")
+    with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "other.npz") as other:
+        assert str(one["checksum"]) == checksum(dict(one))
+        np.savez_compressed(tmp_path / "mixed.npz", **{**one, "masks": other["masks"]})
+        np.savez_compressed(tmp_path / "unsigned.npz", **{name: one[name] for name in NAMES})
+    with pytest.raises(ValueError, match=r"mixed\.npz' holds no masks .*the checksum is not that of its content"):
+        Precomputed.load(tmp_path / "mixed.npz")
+    with pytest.raises(ValueError, match=r"unsigned\.npz' holds no masks .*checksum\.npy"):
+        Precomputed.load(tmp_path / "unsigned.npz")
 
 
 def test_other_compressions_are_not_unpacked(masks: Tensor, tmp_path: Path) -> None:
