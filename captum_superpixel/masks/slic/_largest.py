@@ -14,6 +14,7 @@ from captum_superpixel.masks._components import (
     Graph,
     label_components,
     merge_round,
+    number_by_first,
     numbers_of,
     places_of,
     select,
@@ -36,6 +37,7 @@ def keep_largest(
     areas: Tensor | None = None,
     valid: Tensor | None = None,
     shades: Shades | None = None,
+    connected: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Turn the clusters of a batch of images into connected segments, all surplus components at a time.
 
@@ -60,6 +62,7 @@ def keep_largest(
         valid: Which elements of the images are segmented, ``(*spatial)`` bool; None for all. The others get the number
             of segments. A place that they cut off from all others keeps a segment, whatever its size.
         shades: Gives the colors of elements, in the units of ``colors``; None if no speck is to grow.
+        connected: Whether every cluster is known to be a connected component, so that none has to be looked for.
 
     Returns:
         Segments ``(N, *spatial)``, int64, numbered from 0 without gaps in each image, in the reading order of the
@@ -75,7 +78,7 @@ def keep_largest(
         # One more cluster in each image.
         clusters = torch.where(valid, clusters, colors.shape[1])
         colors = pad(colors, (0, 0, 0, 1))
-    found = _find_components(clusters, colors, areas, apart=valid is not None)
+    found = _find_components(clusters, colors, areas, apart=valid is not None, connected=connected)
     wanted = torch.as_tensor(n_segments, device=clusters.device).expand(len(clusters))
     segments = _connect(found, wanted, least if shades is None else None)
     if least is None or shades is None:
@@ -131,13 +134,15 @@ class _Components(NamedTuple):
         return Graph(self.sizes, self.colors * self.sizes[:, None], loose, first, second)
 
 
-def _find_components(clusters: Tensor, colors: Tensor, areas: Tensor | None, *, apart: bool) -> _Components:
+def _find_components(
+    clusters: Tensor, colors: Tensor, areas: Tensor | None, *, apart: bool, connected: bool
+) -> _Components:
     """Find the components of clusters, of which the last of each image is outside if it is to be set ``apart``."""
     count, per_image = colors.shape[:2]
     images = torch.arange(count, dtype=torch.int32, device=clusters.device)
     # One tall image, in which clusters of different images differ: components come out numbered image by image.
     distinct = (clusters + (images * per_image).view(-1, *[1] * (clusters.ndim - 1))).flatten(0, 1)
-    labels = label_components(distinct).view(clusters.shape)
+    labels = (number_by_first(distinct) if connected else label_components(distinct)).view(clusters.shape)
     flat = labels.flatten()
     sizes = torch.bincount(flat)
     cluster_of = torch.empty_like(sizes).scatter_(0, flat, distinct.flatten().long())
