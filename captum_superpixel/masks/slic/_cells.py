@@ -138,7 +138,7 @@ def make_cells(
         Axis(size, count, weight * step * units) for size, count, step in zip(spatial, shape, spacing, strict=True)
     )
     dimensions = len(axes)
-    offsets = torch.empty(*shape, *[3] * dimensions, dimensions)
+    offsets = torch.empty(*shape, *[3] * dimensions, dimensions, dtype=torch.float32)
     outside = torch.zeros(*shape, *[3] * dimensions, dtype=torch.bool)
     for index, axis in enumerate(axes):
         layout = [1] * (2 * dimensions)

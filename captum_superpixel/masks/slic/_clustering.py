@@ -156,7 +156,7 @@ class Clustering:
         around = pad(centers * -2, (0, 1, *[1] * (2 * dimensions)))
         around[..., size] = _FAR
         squares = centers[..., : size - dimensions].square().sum(dim=-1)
-        around[..., *[slice(1, -1)] * dimensions, size] = squares
+        around[..., size][(slice(None),) * 2 + (slice(1, -1),) * dimensions] = squares
         strides = around.stride()[:-1]
         factors = centers.new_empty(*shape, 3**dimensions, size + 2)
         factors.view(*shape, *[3] * dimensions, size + 2)[..., : size + 1] = around.as_strided(
@@ -191,9 +191,9 @@ class Clustering:
         layout = [*(len(part) for part in block), *(axis.longest for axis in axes)]
         strides = _strides(layout)
         rows = []
-        for index, (axis, part) in enumerate(zip(axes, block, strict=True)):
+        for axis, part, across, along in zip(axes, block, strides, strides[len(axes) :], strict=False):
             cell, point = axis.places(part)
-            rows.append((cell * strides[index] + point * strides[len(axes) + index])[:, None])
+            rows.append((cell * across + point * along)[:, None])
         index = _spread_sum(rows).flatten().to(device)
         number = number.flatten(1).gather(1, index.expand(len(number), -1))
         starts = [axis.starts[part.start] for axis, part in zip(axes, block, strict=True)]
@@ -211,7 +211,7 @@ class Clustering:
         # A power of two for each center: the exponent of their sum is that of the first of those that are nearest. Of
         # more of them than float32 can add up, the sums of two parts are compared.
         parts = math.ceil(around / _EXACT)
-        weights = torch.zeros(parts, around)
+        weights = torch.zeros(parts, around, dtype=torch.float32)
         for first in range(parts):
             part = slice(first * _EXACT, (first + 1) * _EXACT)
             weights[first, part] = 2.0 ** torch.arange(around - 1, -1, -1, dtype=torch.float32)[part]

@@ -81,6 +81,8 @@ def keep_largest(
     found = _find_components(clusters, colors, areas, apart=valid is not None, connected=connected)
     wanted = torch.as_tensor(n_segments, device=clusters.device).expand(len(clusters))
     segments = _connect(found, wanted, least if shades is None else None)
+    # Of a large volume every array of labels takes hundreds of megabytes.
+    del found, clusters
     if least is None or shades is None:
         return segments.labels, segments.counts
     specks = places_of(segments.sizes < least.index_select(0, segments.image_of))
@@ -92,9 +94,11 @@ def keep_largest(
     seeds = seed_of.gather(1, grown.flatten(1)).view(grown.shape)
     needed = least[segments.image_of[specks]]
     places, whose = grow(seeds, segments.colors[specks], shades(rows), needed, areas)
+    del seeds, seed_of
     grown.view(-1)[places] = segments.local_numbers()[specks[whose]]
+    grown = grown.int()
     means = segments.table(segments.colors, 0)[rows].to(colors.dtype)
-    again = keep_largest(grown.int(), means, wanted[rows], least=least[rows], areas=areas, valid=valid)
+    again = keep_largest(grown, means, wanted[rows], least=least[rows], areas=areas, valid=valid)
     return segments.labels.index_copy_(0, rows, again[0]), segments.counts.index_copy_(0, rows, again[1])
 
 
@@ -145,7 +149,8 @@ def _find_components(
     labels = (number_by_first(distinct) if connected else label_components(distinct)).view(clusters.shape)
     flat = labels.flatten()
     sizes = torch.bincount(flat)
-    cluster_of = torch.empty_like(sizes).scatter_(0, flat, distinct.flatten().long())
+    cluster_of = distinct.new_empty(len(sizes)).scatter_(0, flat, distinct.flatten()).long()
+    del distinct
     image_of = cluster_of.div(per_image, rounding_mode="floor")
     if areas is not None:
         sizes = torch.bincount(flat, areas.expand(clusters.shape).flatten().double()).long()

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks._components import least_area
+from captum_superpixel.masks._components import least_area, number_by_first
 from captum_superpixel.masks.grid import choose_cells, equal_side
 from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import Clustering
-from captum_superpixel.masks.slic._largest import keep_largest
+from captum_superpixel.masks.slic._largest import Shades, keep_largest
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
 _CELLS = 0.8
@@ -142,16 +142,21 @@ def _segment(
     total = math.prod(spatial) if areas is None else int(areas.sum())
     if valid is not None:
         total = int(valid.sum())
-    least = torch.tensor([least_area(total, setting.n_segments) for setting in settings], device=device)
+    # In volumes segments are as large as they have to be if the fewest are found: to find specks again where some
+    # are missing would cost as much as all else.
+    fewest = [setting.n_segments for setting in settings]
+    if len(spatial) > 2:
+        fewest = [math.ceil(_ENOUGH * number) for number in fewest]
+    least = torch.tensor([least_area(total, number) for number in fewest], device=device)
     wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
 
     def shades(rows: Tensor) -> Tensor:
         chosen = [(*compared[row // count], row % count) for row in rows.tolist()]
         return torch.stack([(values[image] * units).round_() for values, units, image in chosen])
 
-    segments, counts = keep_largest(
-        torch.cat(clusters), colors, wanted, least=least, areas=areas, valid=valid, shades=shades
-    )
+    joined = torch.cat(clusters) if len(clusters) > 1 else clusters[0]
+    segments, counts = keep_largest(joined, colors, wanted, least=least, areas=areas, valid=valid, shades=shades)
+    del clusters, joined
     segments = segments.view(len(settings), count, *spatial)
     enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
     too_few = counts.view(len(settings), count) < enough[:, None]
@@ -164,16 +169,16 @@ def _segment(
     fewer = (counts < wanted).nonzero().flatten()
     if len(fewer):
         flat = segments.flatten(0, 1)
-        flat[fewer] = _without_smaller(flat[fewer], shades(fewer), areas, valid)
+        flat[fewer] = _without_smaller(flat[fewer], lambda rows: shades(fewer[rows]), areas, valid)
     return segments
 
 
-def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, valid: Tensor | None) -> Tensor:
+def _without_smaller(segments: Tensor, shades: Shades, areas: Tensor | None, valid: Tensor | None) -> Tensor:
     """Let segments grow or join that are below a tenth of the mean size, where they are fewer than was asked for.
 
     Args:
         segments: Shape ``(N, *spatial)``, numbered from 0 in each image; at invalid pixels the number of segments.
-        shades: The colors of the pixels, ``(N, C, *spatial)``.
+        shades: Gives the colors of the pixels of some of the images.
         areas: As for ``_segment``.
         valid: As for ``_segment``.
 
@@ -181,17 +186,23 @@ def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, val
         Segments numbered likewise, ``(N, *spatial)``.
     """
     flat = segments.flatten(1)
-    weights = torch.ones_like(flat[0]) if areas is None else areas.flatten()
+    # Ones take no memory for each pixel.
+    weights = flat.new_ones(()).expand_as(flat[0]) if areas is None else areas.flatten()
     if valid is not None:
         weights = weights * valid.flatten()
     most = int(flat.max()) + 1
     sizes = flat.new_zeros(len(flat), most).scatter_add_(1, flat, weights.expand_as(flat))
-    sums = sizes.new_zeros(*sizes.shape, shades.shape[1])
-    index = flat[..., None].expand(-1, -1, shades.shape[1])
-    sums.scatter_add_(1, index, shades.flatten(2).movedim(1, 2).long() * weights[:, None])
-    means = sums.div(sizes.clamp(min=1)[..., None], rounding_mode="floor").to(shades.dtype)
     counts = (sizes > 0).sum(dim=1)
     least = counts.new_tensor([least_area(int(weights.sum()), count) for count in counts.tolist()])
+    if valid is None and not ((sizes > 0) & (sizes < least[:, None])).any():
+        # What is left is the order of the numbers, that of first pixels.
+        before = counts.cumsum(0) - counts
+        numbers = number_by_first(flat + torch.arange(len(flat), device=flat.device)[:, None] * most)
+        return numbers.sub_(before[:, None]).view(segments.shape)
+    of_pixels = shades(torch.arange(len(flat), device=flat.device))
+    columns = [(column.flatten(1).long() * weights) for column in of_pixels.unbind(1)]
+    sums = torch.stack([torch.zeros_like(sizes).scatter_add_(1, flat, column) for column in columns], dim=2)
+    means = sums.div(sizes.clamp(min=1)[..., None], rounding_mode="floor").to(of_pixels.dtype)
     merged, left = keep_largest(
         segments.int(),
         means,
@@ -199,7 +210,7 @@ def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, val
         least=least,
         areas=areas,
         valid=valid,
-        shades=lambda rows: shades[rows],
+        shades=lambda rows: of_pixels[rows],
         connected=valid is None,
     )
     return merged if torch.equal(left, counts) else _without_smaller(merged, shades, areas, valid)

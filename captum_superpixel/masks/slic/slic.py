@@ -29,8 +29,8 @@ _MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
 class Slic(CountedMaskGenerator):
     """SLIC: k-means on color and position, for a whole batch of images or volumes on its own device.
 
-    Images are ``(N, C, H, W)``, volumes ``(N, C, D, H, W)``. Segments are connected, and none is smaller than a tenth of
-    their mean. There are ``n_segments`` of them in most photographs, and up to a tenth fewer in some; images of one
+    Images are ``(N, C, H, W)``, volumes ``(N, C, D, H, W)``. Segments are connected, and none is smaller than a tenth
+    of their mean. There are ``n_segments`` of them in most photographs, and up to a tenth fewer in some; images of one
     color are one segment. On the CPU each image gets the same mask in any batch, in any order and with any number of
     threads, bit for bit.
 
