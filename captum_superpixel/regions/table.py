@@ -58,7 +58,7 @@ class Region:
         area_share: Share of the image's pixels, above 0 and at most 1.
         centroid: Mean row and mean column of the pixels; of voxels mean slice, row and column.
         bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two are the first row and column beyond it. In
-            volumes slices stand before rows: ``(min_slice, min_row, …, max_col)``; series have places alone.
+            volumes slices stand first: ``(min_slice, min_row, …, max_col)``; series have places alone.
         score: Over all pixels and channels, what ``region_table`` was asked for; for several maps, its mean over them.
             NaN for a region that holds a NaN or infinite value, as is all else that follows from the map.
         channel_scores: Score of each of the C channels; for several maps, its mean over them.
@@ -184,8 +184,8 @@ class RegionTable(Sequence[Region]):
         unit = find_common_unit(region.score for region in first)
         rows = [_cells(region, unit) for region in first]
         axes = _AXES[len(first[0].centroid) if first else 2]
-        header = ["image", "rank", "id", "area", "of image", *axes, *(f"{axis}s" for axis in axes)]
-        header.append(unit.add_to(self.score_name))
+        places = [*axes, *(f"{axis}s" for axis in axes)]
+        header = ["image", "rank", "id", "area", "of image", *places, unit.add_to(self.score_name)]
         if any(region.standard_error is not None for region in first):
             header += ["± error", "signs"]
         header += ["share", *(name for name, _ in sureness_columns(self))]
@@ -258,11 +258,10 @@ def name_magnitude(quantity: str) -> str:
 
 def _cells(region: Region, unit: Unit) -> list[str]:
     """Write a row of the printed table."""
-    bounds = len(region.centroid)
     cells = [f"{region.image}", show_rank(region), f"{region.id}", f"{region.area}", f"{region.area_share:.1%}"]
     cells += [
         *(f"{mean:.2f}" for mean in region.centroid),
-        *map("{}:{}".format, region.bounding_box[:bounds], region.bounding_box[bounds:]),
+        *map("{}:{}".format, region.bounding_box, region.bounding_box[len(region.centroid) :]),
         unit.write_short(region.score, 4),
     ]
     if region.standard_error is not None and region.sign_agreement is not None:
