@@ -170,6 +170,21 @@ def checked_denormalize(value: object) -> tuple[tuple[float, ...], tuple[float, 
     return mean, std
 
 
+def checked_spacing(value: object) -> tuple[float, ...] | None:
+    """Return the distances of adjacent pixels along each axis as floats; None where none are given.
+
+    Raises:
+        TypeError: If it is not None or a sequence of numbers.
+        ValueError: If a distance is not finite and above 0.
+    """
+    if value is None:
+        return None
+    members = value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value
+    if not isinstance(members, (tuple, list)):
+        raise TypeError(f"spacing must be a sequence of numbers, one for each spatial axis, but {value!r} was passed")
+    return tuple(checked_number(f"spacing[{axis}]", distance, exclusive=True) for axis, distance in enumerate(members))
+
+
 def _floats(name: str, value: object) -> tuple[float, ...]:
     """Return a number, a sequence of numbers, an array or a tensor as a tuple of floats."""
     if isinstance(value, Tensor):

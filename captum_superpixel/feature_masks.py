@@ -67,27 +67,28 @@ def check_feature_mask(feature_mask: object, inputs_shape: Sequence[int], *, nam
 
 
 def check_region_mask(feature_mask: object, maps_shape: Sequence[int]) -> Tensor:
-    """Validate a mask of the regions of images, and lay it out as ``(1 or N, 1, H, W)`` int64.
+    """Validate a mask of the regions of images, and lay it out as ``(1 or N, 1, *spatial)`` int64.
 
     Args:
         feature_mask: What ``check_feature_mask`` takes, with one id per pixel.
-        maps_shape: Shape ``(N, C, H, W)`` of the maps whose regions they are.
+        maps_shape: Shape ``(N, C, *spatial)`` of the maps whose regions they are.
 
     Raises:
         TypeError: If it is neither a tensor nor an array, or one of anything but integers.
         ValueError: If it does not fit the maps, or each channel has ids of its own.
     """
     shape = tuple(maps_shape)
-    if isinstance(feature_mask, (Tensor, np.ndarray)) and feature_mask.ndim == 5:
+    if isinstance(feature_mask, (Tensor, np.ndarray)) and feature_mask.ndim == 5 and len(shape) < 5:
         raise ValueError(
-            f"feature_mask of shape {tuple(feature_mask.shape)} is that of volumes, but regions are of images: pass "
-            "the slices of a volume as a batch, with a mask of shape (1 or N, 1, H, W)"
+            f"feature_mask of shape {tuple(feature_mask.shape)} is that of volumes, but the maps of shape {shape} are "
+            "not: pass maps of shape (N, C, D, H, W), or the slices of a volume as a batch, with a mask of shape "
+            "(1 or N, 1, H, W)"
         )
     mask = check_feature_mask(feature_mask, shape)
     if mask.shape[0] not in (1, shape[0]) or mask.shape[1] != 1:
         raise ValueError(
             f"feature_mask of shape {tuple(mask.shape)} does not fit the maps of shape {shape}: pass "
-            f"ids of shape (1 or {shape[0]}, 1, {shape[2]}, {shape[3]})"
+            f"ids of shape (1 or {shape[0]}, 1, {', '.join(map(str, shape[2:]))})"
         )
     return mask
 

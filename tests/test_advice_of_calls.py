@@ -133,9 +133,10 @@ def test_xrai_of_masks_and_baselines() -> None:
 
 
 def test_volumes() -> None:
-    volume, text = draw(1, 1, 6, 12, 12), "segment volumes by SkimageSlic or Grid, pass your own mask as feature_mask="
+    volume = draw(1, 1, 6, 12, 12)
+    text = "segment volumes by Slic, SkimageSlic or Grid, pass your own mask as feature_mask="
     refused(lambda: Felzenszwalb()(volume), text, "give None for this input in a tuple of mask generators")
-    for generator in (SkimageSlic(8), Grid(8)):
+    for generator in (Slic(8), SkimageSlic(8), Grid(8)):
         assert generator(volume).shape == (1, 1, 6, 12, 12)
 
     def model(x: Tensor, y: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ __all__ = [
     "merge_round",
     "merge_smallest",
     "nearest_neighbors",
+    "number_by_first",
     "numbers_of",
     "places_of",
     "select",
@@ -108,6 +109,30 @@ def label_components(labels: Tensor) -> Tensor:
     longer = labels.reshape([length for length in labels.shape if length > 1] or [1])
     components = label(longer.cpu().numpy(), connectivity=1, background=-1)
     return torch.from_numpy(np.asarray(components, dtype=np.int64)).to(labels.device).sub_(1).view(labels.shape)
+
+
+def number_by_first(labels: Tensor) -> Tensor:
+    """Number labels in the reading order of their first pixels, as ``label_components`` does where each is connected.
+
+    Args:
+        labels: Shape ``(*spatial)``, non-negative, none much larger than there are pixels.
+
+    Returns:
+        int64 ``(*spatial)``, from 0 without gaps.
+
+    Examples:
+        >>> number_by_first(torch.tensor([[5, 5, 0], [5, 2, 0]])).tolist()
+        [[0, 0, 1], [0, 2, 1]]
+    """
+    flat = labels.flatten()
+    first = torch.full((int(flat.max()) + 1,), LARGE, device=labels.device)
+    if labels.device.type == "cpu":
+        # Written from the last pixel to the first, of which the first remains: a third of the time of a minimum.
+        first.numpy()[flat.numpy()[::-1]] = np.arange(len(flat) - 1, -1, -1)
+    else:
+        first.scatter_reduce_(0, flat.long(), numbers_of(flat), "amin")
+    number = torch.empty_like(first).scatter_(0, first.argsort(stable=True), numbers_of(first))
+    return number.index_select(0, flat).view(labels.shape)
 
 
 class Graph(NamedTuple):

@@ -139,7 +139,7 @@ class ImageMaskGenerator(ABC):
         if inputs.ndim - 2 not in self.spatial_dimensions:
             layouts = " or ".join(f"(N, C, {', '.join('DHW'[-d:])})" for d in self.spatial_dimensions)
             hint = f"{hint_for_one_image(shape)}, " if len(shape) == 3 else ""
-            hint = "segment volumes by SkimageSlic or Grid, " if len(shape) == 5 else hint
+            hint = "segment volumes by Slic, SkimageSlic or Grid, " if len(shape) == 5 else hint
             raise ValueError(
                 f"{name} segments inputs of shape {layouts}, but these have shape {shape}: {hint}"
                 "pass your own mask as feature_mask=, or give None for this input in a tuple of mask generators"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,7 +70,12 @@ class Grid(CountedMaskGenerator):
 
 @lru_cache(maxsize=256)
 def choose_cells(
-    spatial: tuple[int, ...], count: float, *, elongation: float, symmetric: bool = True
+    spatial: tuple[int, ...],
+    count: float,
+    *,
+    elongation: float,
+    symmetric: bool = True,
+    spacing: tuple[float, ...] | None = None,
 ) -> tuple[int, ...]:
     """Choose how many cells along each dimension make about ``count`` of them, near to square.
 
@@ -80,21 +86,47 @@ def choose_cells(
         symmetric: Whether, of choices that fit equally well, such as 4 by 5 and 5 by 4 cells in a square, the one with
             fewer rows is taken, and not the one that the rounding of logarithms favors. The labels of ``Slic`` depend
             on the latter.
+        spacing: How far apart adjacent pixels are along each dimension; None for 1.
 
     Examples:
         >>> choose_cells((60, 100), 15, elongation=0.3)
         (3, 5)
     """
     pairs = itertools.permutations if symmetric else itertools.combinations
+    extents = spatial if spacing is None else tuple(map(operator.mul, spatial, spacing))
 
     def misfit(counts: tuple[int, ...]) -> float:
-        axes = zip(spatial, counts, strict=True)
+        axes = zip(extents, counts, strict=True)
         ratios = [length * other / (number * width) for (length, number), (width, other) in pairs(axes, 2)]
         longest = max((abs(math.log(ratio)) for ratio in ratios), default=0.0)
         return abs(math.log(math.prod(counts) / count)) / elongation + longest
 
+    leading_counts = [range(1, min(length, math.ceil(count)) + 1) for length in spatial[:-1]]
+    if len(spatial) > 2:
+        # Of the products of two axes there may be 100,000; those near to cubes are a few hundred.
+        side = equal_side(extents, count)
+        ideals = [extent / side for extent in extents[:-1]]
+        leading_counts = [
+            range(max(1, min(math.floor(ideal / 2), counts[-1])), min(math.ceil(2 * ideal), counts[-1]) + 1)
+            for ideal, counts in zip(ideals, leading_counts, strict=True)
+        ]
     candidates = []
-    for leading in itertools.product(*(range(1, min(length, math.ceil(count)) + 1) for length in spatial[:-1])):
+    for leading in itertools.product(*leading_counts):
         exact = count / math.prod(leading)
         candidates += [(*leading, min(spatial[-1], max(1, last))) for last in (math.floor(exact), math.ceil(exact))]
     return min(candidates, key=misfit)
+
+
+def equal_side(extents: Sequence[float], count: float) -> float:
+    """Say how long the sides of about ``count`` cubes are that fill a box; a box that is flatter is filled by plates.
+
+    Examples:
+        >>> equal_side((8, 8, 8), 64), equal_side((1, 8, 8), 4)
+        (2.0, 4.0)
+    """
+    left = sorted(extents)
+    side = (math.prod(left) / count) ** (1 / len(left))
+    while len(left) > 1 and left[0] < side:
+        left = left[1:]
+        side = (math.prod(left) / count) ** (1 / len(left))
+    return float(side)

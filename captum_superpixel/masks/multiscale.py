@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from captum_superpixel._checks import checked_spacing
 from captum_superpixel.masks.base import Statistic
 from captum_superpixel.masks.slic import Slic
 
@@ -16,6 +17,7 @@ def multiscale(
     compactness: Sequence[float] = (5.0, 15.0),
     *,
     max_num_iter: int = 5,
+    spacing: Sequence[float] | None = None,
     denormalize: tuple[Statistic, Statistic] | None = None,
     channel_order: Literal["rgb", "bgr"] = "rgb",
 ) -> list[Slic]:
@@ -28,6 +30,7 @@ def multiscale(
         n_segments: Numbers of segments, each at least 1 and at most the number of pixels per image.
         compactness: Weights of position against color, each above 0.
         max_num_iter: The number of k-means iterations.
+        spacing: How far apart adjacent pixels are along each spatial axis, as for :class:`Slic`.
         denormalize: ``(mean, std)`` of the model's preprocessing, as for :class:`Slic`.
         channel_order: ``"rgb"`` or ``"bgr"``, for inputs with three channels.
 
@@ -55,6 +58,7 @@ def multiscale(
             count,
             compactness=weight,
             max_num_iter=max_num_iter,
+            spacing=checked_spacing(spacing),
             denormalize=denormalize,
             channel_order=channel_order,
         )

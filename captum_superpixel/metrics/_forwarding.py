@@ -12,19 +12,20 @@ from torch import Tensor
 from captum_superpixel._checks import checked_integer
 from captum_superpixel._networks import first_logits, program_cause, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
-from captum_superpixel.metrics._maps import check_channels_first, check_maps, widen
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_channels_first, check_maps, widen
 
 __all__ = ["Target", "check_images", "check_scores", "forward_scores"]
 
 Target: TypeAlias = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
 
 
-def check_images(name: str, images: object) -> Tensor:
+def check_images(name: str, images: object, *, volumes: bool = False) -> Tensor:
     """Return images ``(N, C, H, W)``, detached, if they are finite and floating-point.
 
     Args:
         name: What they are called in messages.
         images: What the caller passed.
+        volumes: Whether volumes ``(N, C, D, H, W)`` may be passed as well.
 
     Returns:
         The same tensor, detached.
@@ -34,10 +35,11 @@ def check_images(name: str, images: object) -> Tensor:
         ValueError: If they have another shape, seem to have their channels last, hold nothing, or a value of theirs is
             NaN or infinite.
     """
-    checked = check_maps(name, images)
+    checked = check_maps(name, images, IMAGES, *([VOLUMES] if volumes else []))
     if not checked.is_floating_point():
         raise TypeError(f"{name} has dtype {checked.dtype}, which cannot hold a mean: pass {name}.float()")
-    check_channels_first(name, checked.shape)
+    if checked.ndim == 4:
+        check_channels_first(name, checked.shape)
     return checked
 
 
@@ -45,22 +47,22 @@ def check_scores(attributions: object, inputs: Tensor) -> Tensor:
     """Return the score of each pixel: the attributions of the inputs, summed with their signs over the channels.
 
     Args:
-        attributions: What the caller passed as attributions ``(N, 1 or C, H, W)``.
-        inputs: Checked images ``(N, C, H, W)``.
+        attributions: What the caller passed as attributions ``(N, 1 or C, *spatial)``.
+        inputs: Checked images ``(N, C, *spatial)``.
 
     Returns:
-        ``(N, H, W)`` float64, where float64 exists, on the device of the inputs.
+        ``(N, *spatial)`` float64, where float64 exists, on the device of the inputs.
 
     Raises:
         TypeError: If the attributions are not a tensor of real numbers.
         ValueError: If they do not fit the inputs, or hold NaN or infinite scores.
     """
-    scores = check_maps("attributions", attributions)
+    scores = check_maps("attributions", attributions, VOLUMES if inputs.ndim == 5 else IMAGES)
     count, channels, *size = inputs.shape
     if scores.shape[0] != count or scores.shape[1] not in (1, channels) or list(scores.shape[2:]) != size:
         raise ValueError(
             f"attributions of shape {tuple(scores.shape)} do not fit inputs of shape {tuple(inputs.shape)}: pass one "
-            f"map per image, of shape ({count}, 1 or {channels}, {size[0]}, {size[1]})"
+            f"map per image, of shape ({count}, 1 or {channels}, {', '.join(map(str, size))})"
         )
     return widen(scores.to(inputs.device)).sum(dim=1)
 

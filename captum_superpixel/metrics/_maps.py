@@ -10,6 +10,8 @@ from captum_superpixel._checks import check_finite
 from captum_superpixel.feature_masks import looks_channels_last
 
 __all__ = [
+    "IMAGES",
+    "VOLUMES",
     "Pooling",
     "check_alike",
     "check_channels_first",
@@ -23,18 +25,22 @@ __all__ = [
 Pooling: TypeAlias = Callable[[Tensor], Tensor]
 """From maps ``(N, C, H, W)`` to pooled maps of the same shape."""
 
+IMAGES, VOLUMES = "N, C, H, W", "N, C, D, H, W"
+"""The layouts of batches of images and of volumes, for :func:`check_maps`."""
+
 _HIGH = 16
 """Maps that are this high, and have as many channels or more, are not one, three or four pixels wide: they are images
 with their channels last."""
 
 
-def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
+def check_maps(name: str, maps: object, layout: str = IMAGES, *others: str) -> Tensor:
     """Return the maps if they are finite real tensors of a given layout.
 
     Args:
         name: What the maps are called in messages.
         maps: What the caller passed.
         layout: The dimensions by name, of which the first is the one whose bad entries are named.
+        others: Further layouts, of other numbers of dimensions, that the maps may have.
 
     Returns:
         The same tensor, detached.
@@ -56,6 +62,7 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
     if maps.is_complex():
         raise TypeError(f"{name} has dtype {maps.dtype}: pass real scores, for example their magnitude {name}.abs()")
     shape = tuple(maps.shape)
+    layout = next((other for other in others if other.count(",") + 1 == maps.ndim), layout)
     dimensions = layout.count(",") + 1
     if maps.ndim != dimensions:
         raise ValueError(f"{name} must have shape ({layout}), but has shape {shape}{_hint(name, shape, layout)}")
@@ -63,7 +70,7 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
         raise ValueError(f"{name} of shape {shape} holds nothing: pass at least one map of at least one pixel")
     # Of maps that are few pixels wide, only high ones of many channels: other small ones may be what they seem.
     if min(shape[-3:-1]) >= _HIGH:
-        check_channels_first(name, shape)
+        _check_channels_first(name, shape, 3 if layout == VOLUMES else 2)
     detached = maps.detach()
     check_finite(detached, f"entries of {name}", "scores", "leave them out, or find out where they come from")
     return detached
@@ -71,10 +78,14 @@ def check_maps(name: str, maps: object, layout: str = "N, C, H, W") -> Tensor:
 
 def check_channels_first(name: str, shape: Sequence[int]) -> None:
     """Raise ValueError for what seems to be ``(…, H, W, C)``, whose rows would be taken for channels."""
-    if looks_channels_last(shape[-4:]):
+    _check_channels_first(name, shape, 2)
+
+
+def _check_channels_first(name: str, shape: Sequence[int], axes: int) -> None:
+    if looks_channels_last(shape[-axes - 2 :]):
         raise ValueError(
-            f"{name} of shape {tuple(shape)} seem to have their channels last: pass {name}.movedim(-1, -3), and let a "
-            "network that takes them last bring them back, for example by lambda inputs: "
+            f"{name} of shape {tuple(shape)} seem to have their channels last: pass {name}.movedim(-1, {-axes - 1}), "
+            "and let a network that takes them last bring them back, for example by lambda inputs: "
             "network(inputs.movedim(1, -1))"
         )
 
@@ -104,7 +115,11 @@ def _hint(name: str, shape: Sequence[int], layout: str) -> str:
             f"{name}[{skipped}None, None]"
         )
     if missing == -1:
-        return f": choose one of several batches, {name}[0], or make them one batch, {name}.flatten(0, 1)"
+        return (
+            f": choose one of several batches, {name}[0], or make them one batch, {name}.flatten(0, 1); volumes "
+            "(N, C, D, H, W) are taken by insertion, deletion and localization, and elsewhere their slices as images, "
+            f"{name}.movedim(2, 1).flatten(0, 1)"
+        )
     return ""
 
 

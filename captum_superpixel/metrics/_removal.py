@@ -34,9 +34,9 @@ def removal_steps(scores: Tensor, feature_mask: MaskLike | None, n_steps: int | 
     """Divide the removal of scored pixels, or of the regions of a mask, into steps.
 
     Args:
-        scores: ``(N, H, W)``, the highest goes first.
-        feature_mask: None, or what the caller passed as ids ``(1 or N, 1, H, W)`` of regions;
-            ``(H, W)`` and ``(N, H, W)`` are taken for the same.
+        scores: ``(N, *spatial)``, the highest goes first.
+        feature_mask: None, or what the caller passed as ids ``(1 or N, 1, *spatial)`` of regions;
+            ``(*spatial)`` and ``(N, *spatial)`` are taken for the same.
         n_steps: What the caller passed as number of steps; None for one pixel or region per step.
 
     Returns:
@@ -81,20 +81,20 @@ def _region_ranks(pixels: Tensor, feature_mask: MaskLike, shape: tuple[int, ...]
 
 
 def number_regions(feature_mask: MaskLike, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Number the regions of each image ``(N, 1, H, W)`` from 0: int64 ``(N, H * W)`` on the device."""
+    """Number the regions of each image ``(N, 1, *spatial)`` from 0: int64 ``(N, L)`` on the device, of L pixels."""
     mask = repeat_for_batch(check_feature_mask(feature_mask, shape), shape[0]).to(device)
     return rank_rows(mask.flatten(1)).expand(shape[0], -1)
 
 
 def background(baselines: object, inputs: Tensor) -> Tensor:
-    """Return what replaces the pixels of the inputs ``(N, C, H, W)``: a view of their shape, dtype and device.
+    """Return what replaces the pixels of the inputs ``(N, C, *spatial)``: a view of their shape, dtype and device.
 
     Args:
         baselines: A name, a number or a tensor; see :func:`~captum_superpixel.metrics.fidelity.deletion_curve`.
         inputs: Checked images.
 
     Returns:
-        ``(N, C, H, W)``.
+        ``(N, C, *spatial)``.
 
     Raises:
         TypeError: If they are nothing of the kind.
@@ -102,9 +102,16 @@ def background(baselines: object, inputs: Tensor) -> Tensor:
     """
     if isinstance(baselines, str):
         if baselines == "blur":
-            return gaussian_blur(inputs, min(inputs.shape[2:]) / _BLURS_PER_SIDE)
+            blurred = gaussian_blur(inputs, min(inputs.shape[-2:]) / _BLURS_PER_SIDE)
+            if inputs.ndim == 4:
+                return blurred
+            # Across the slices of a volume, which are often fewer than their sides are long, as columns one wide.
+            across = gaussian_blur(blurred.movedim(2, -1)[..., None], inputs.shape[2] / _BLURS_PER_SIDE)
+            return across[..., 0].movedim(-1, 2)
         if baselines == "mean":
-            return widen(inputs).mean(dim=(2, 3), keepdim=True).to(inputs.dtype).expand(inputs.shape)
+            return (
+                widen(inputs).mean(dim=tuple(range(2, inputs.ndim)), keepdim=True).to(inputs.dtype).expand(inputs.shape)
+            )
         if baselines == "zero":
             return inputs.new_zeros(()).expand(inputs.shape)
         raise ValueError(f"baselines={baselines!r} is unknown: choose 'blur', 'mean', 'zero', a number or a tensor")

@@ -60,17 +60,17 @@ def deletion_curve(
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``), or to
             objects, dictionaries or tuples with such logits. Its mode is not touched: put it into evaluation mode
             first (there is a warning). No gradients are recorded.
-        inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
-        attributions: One map per image, ``(N, 1 or C, H, W)``.
+        inputs: Images ``(N, C, H, W)`` or volumes ``(N, C, D, H, W)``, floating-point, on the model's device.
+        attributions: One map per image, ``(N, 1 or C, *spatial)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
             outputs of one number per image (and ``softmax=False``).
-        feature_mask: None: pixels go one by one. Integer ids ``(1 or N, 1, H, W)``, ``(H, W)`` for all images or
-            ``(N, H, W)``, as tensor or NumPy array: whole regions go, in the order of their mean score, and
+        feature_mask: None: pixels go one by one. Integer ids ``(1 or N, 1, *spatial)``, ``(*spatial)`` for all images
+            or ``(N, *spatial)``, as tensor or NumPy array: whole regions go, in the order of their mean score, and
             fractions still count pixels, so that both kinds of curve compare.
         baselines: What replaces a pixel: ``"blur"``, the image blurred by a Gaussian of a standard
-            deviation of a tenth of its shorter side; ``"mean"``, each image's mean of each channel; ``"zero"``, 0 in
-            the units of the inputs, which for normalized inputs is the mean color of the data set, as in Captum; a
-            number; or a tensor that broadcasts to the inputs.
+            deviation of a tenth of its shorter side (across the slices of a volume, of their number); ``"mean"``, each
+            image's mean of each channel; ``"zero"``, 0 in the units of the inputs, which for normalized inputs is the
+            mean color of the data set, as in Captum; a number; or a tensor that broadcasts to the inputs.
         n_steps: S, the number of steps, of equally many pixels (regions) up to rounding; an image of fewer pixels or
             regions takes one at a time. None: one pixel or region per step.
         softmax: Score the softmax probability of the target; False: the output as it is.
@@ -112,7 +112,7 @@ def deletion_curve(
         >>> curve.fractions.tolist(), curve.scores.tolist(), curve.area.tolist()
         ([[0.0, 0.5, 1.0]], [[4.0, 1.0, 0.0]], [1.5])
     """
-    inputs = check_images("inputs", inputs)
+    inputs = check_images("inputs", inputs, volumes=True)
     ranks, thresholds, fractions = removal_steps(check_scores(attributions, inputs), feature_mask, n_steps)
     replacement = background(baselines, inputs)
     # Steps of few regions may change nothing: each distinct state of an image is scored once.
@@ -172,7 +172,7 @@ def insertion_curve(*args: Any, **kwargs: Any) -> Curve:
     """
     given = inspect.signature(deletion_curve).bind(*args, **kwargs)
     given.apply_defaults()
-    inputs = check_images("inputs", given.arguments["inputs"])
+    inputs = check_images("inputs", given.arguments["inputs"], volumes=True)
     given.arguments |= {"inputs": background(given.arguments["baselines"], inputs), "baselines": inputs}
     return deletion_curve(*given.args, **given.kwargs)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number, listed
 from captum_superpixel._untyped import distance_transform_edt
-from captum_superpixel.metrics._maps import check_maps, widen
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps, widen
 
 __all__ = [
     "LOCALIZATION",
@@ -40,8 +40,9 @@ def pointing_game(attributions: Tensor, object_masks: Tensor, *, tolerance: floa
     hit of a pixel drawn among them.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, summed over the channels; negative sums count as 0.
-        object_masks: Boolean tensor of shape ``(N, 1, H, W)``, true on the object.
+        attributions: Maps of shape ``(N, C, *spatial)``, of images or volumes, summed over the channels; negative sums
+            count as 0.
+        object_masks: Boolean tensor of shape ``(N, 1, *spatial)``, true on the object.
         tolerance: Euclidean distance in pixels within which a miss still counts as a hit. Zhang et al. use 15 at the
             size of ImageNet's photographs.
 
@@ -86,8 +87,9 @@ def relevance_mass_accuracy(attributions: Tensor, object_masks: Tensor) -> Tenso
     ``sum of relevance on the object / sum of relevance``, of the relevance ``max(0, sum over channels)``.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, summed over the channels; negative sums count as 0.
-        object_masks: Boolean tensor of shape ``(N, 1, H, W)``, true on the object.
+        attributions: Maps of shape ``(N, C, *spatial)``, of images or volumes, summed over the channels; negative sums
+            count as 0.
+        object_masks: Boolean tensor of shape ``(N, 1, *spatial)``, true on the object.
 
     Returns:
         Tensor of shape ``(N,)`` in [0, 1], higher is better; 1 for a mask that covers the image. Ties do not matter. A
@@ -129,8 +131,9 @@ def relevance_rank_accuracy(attributions: Tensor, object_masks: Tensor) -> Tenso
     ``(|above ∩ object| + (K - |above|) |tied ∩ object| / |tied|) / K``.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, summed over the channels; negative sums count as 0 and so tie.
-        object_masks: Boolean tensor of shape ``(N, 1, H, W)``, true on the object.
+        attributions: Maps of shape ``(N, C, *spatial)``, of images or volumes, summed over the channels; negative sums
+            count as 0 and so tie.
+        object_masks: Boolean tensor of shape ``(N, 1, *spatial)``, true on the object.
 
     Returns:
         Tensor of shape ``(N,)`` in [0, 1], higher is better; 1 for a mask that covers the image. A constant map, an
@@ -222,7 +225,7 @@ def _share(pixels: Tensor, inside: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _relevance_and_object(attributions: object, object_masks: object) -> tuple[Tensor, Tensor]:
     """Validate; lay out the positive relevance ``(N, L)`` beside the boolean object ``(N, L)``."""
-    maps = check_maps("attributions", attributions)
+    maps = check_maps("attributions", attributions, IMAGES, VOLUMES)
     if not isinstance(object_masks, Tensor) or object_masks.dtype != torch.bool:
         what = f"of {object_masks.dtype}" if isinstance(object_masks, Tensor) else f"a {type(object_masks).__name__}"
         raise TypeError(f"object_masks must be a boolean tensor, but is {what}: pass a comparison such as `masks > 0`")
@@ -261,7 +264,7 @@ def _checked_cells(cells: object, count: int, limit: int) -> Tensor:
 
 
 def _within(tolerance: float, object_masks: Tensor) -> Tensor:
-    """Mark the pixels that are no further from the object than the tolerance: ``(N, 1, H, W)``."""
+    """Mark the pixels that are no further from the object than the tolerance: ``(N, 1, *spatial)``."""
     outside = (~object_masks).cpu().numpy()
     near = [torch.from_numpy(distance_transform_edt(mask[0]) <= tolerance) for mask in outside]
     return torch.stack(near)[:, None]

@@ -38,15 +38,16 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
     most, and along the borders of the members' segments.
 
     Args:
-        attributions: Maps ``(N, C, H, W)``, of which the mean over the channels counts. Floating-point.
-        feature_masks: The segment ids of each of the M members of the ensemble, ``(1 or N, 1, H, W)`` each.
+        attributions: Maps ``(N, C, H, W)``, of which the mean over the channels counts. Floating-point. Those of
+            volumes are ``(N, C, D, H, W)``, of series ``(N, C, L)``.
+        feature_masks: The segment ids of each of the M members of the ensemble, ``(1 or N, 1, *spatial)`` each.
         n_regions: How many regions at most; None for the median of the members' numbers of segments in each image, of
             an even number of members the lower of the middle two. Neighbors of equal value are one region, so a map may
             have fewer: one that is zero has one.
 
     Returns:
-        Region ids ``(N, 1, H, W)`` int64 on the device of the attributions, numbered from 0 in reading order in each
-        image, each region connected. Pixels that are NaN or infinite share no region with others.
+        Region ids ``(N, 1, *spatial)`` int64 on the device of the attributions, numbered from 0 in reading order in
+        each image, each region connected. Pixels that are NaN or infinite share no region with others.
 
     Raises:
         TypeError: If the attributions are not floating-point, a mask is not of integers, or ``n_regions`` is not.
@@ -63,7 +64,7 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
         [[[[0, 0, 0, 1, 1, 1]]]]
     """
     shape = tuple(check_attributions(attributions).shape)
-    if len(shape) != 4 or not attributions.numel():
+    if len(shape) not in (3, 4, 5) or not attributions.numel():
         raise ValueError(f"attributions of shape {shape} are no maps of images: pass (N, C, H, W)")
     # Typed loosely: a tensor has the methods of a sequence, and would be taken for one mask per image.
     given: object = feature_masks
@@ -79,7 +80,7 @@ def ensemble_regions(attributions: Tensor, feature_masks: Sequence[MaskLike], n_
 
 
 def _join(values: Floats, masks: list[NDArray[np.int64]], limit: int | None) -> Labels:
-    """Find the regions of one image, from its map ``(H, W)`` and the members' ids ``(H, W)``."""
+    """Find the regions of one image, from its map ``(*spatial)`` and the members' ids ``(*spatial)``."""
     if limit is None:
         counts = sorted(len(np.unique(mask)) for mask in masks)
         limit = counts[(len(counts) - 1) // 2]
@@ -98,7 +99,7 @@ def _join(values: Floats, masks: list[NDArray[np.int64]], limit: int | None) -> 
 
 
 def _overlay(masks: list[NDArray[np.int64]]) -> Labels:
-    """Number the connected components on which all masks ``(H, W)`` are constant, from 0."""
+    """Number the connected components on which all masks ``(*spatial)`` are constant, from 0."""
     joint = np.zeros(masks[0].size, dtype=np.int64)
     for mask in masks:
         ids, labels = np.unique(mask, return_inverse=True)
@@ -109,10 +110,13 @@ def _overlay(masks: list[NDArray[np.int64]]) -> Labels:
 
 
 def _touching(components: Labels) -> set[tuple[int, int]]:
-    """List the pairs of components that share an edge of a pixel, the lower number first."""
-    pairs = [(components[:, :-1], components[:, 1:]), (components[:-1], components[1:])]
-    both = np.concatenate([np.stack([one.ravel(), other.ravel()], axis=1) for one, other in pairs])
-    both = np.unique(np.sort(both[both[:, 0] != both[:, 1]], axis=1), axis=0)
+    """List the pairs of components that share an edge of a pixel or a face of a voxel, the lower number first."""
+    found = []
+    for axis in range(components.ndim):
+        along = np.moveaxis(components, axis, 0)
+        apart = along[:-1] != along[1:]
+        found.append(np.stack([along[:-1][apart], along[1:][apart]], axis=1))
+    both = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
     return {(int(low), int(high)) for low, high in both}
 
 

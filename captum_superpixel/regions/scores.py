@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Literal, NamedTuple, Protocol, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ class _HasAttributions(Protocol):
 
 
 Draws = Tensor | _HasAttributions
-"""J maps per image, ``(J, N, C, H, W)``, or what ``perturbed_attributions`` returns, which holds them."""
+"""J maps per image, ``(J, N, C, *spatial)``, or what ``perturbed_attributions`` returns, which holds them."""
 
 
 class Sureness(NamedTuple):
@@ -46,9 +47,9 @@ class Scored(NamedTuple):
     """K is the largest number of segments of an image; those that an image lacks have the score NaN and come last."""
 
     ids: Tensor
-    """``(1 or N, H, W)``, as the caller numbered them."""
+    """``(1 or N, *spatial)``, as the caller numbered them."""
     labels: Tensor
-    """``(1 or N, H, W)``, numbered from 0 in each image."""
+    """``(1 or N, *spatial)``, numbered from 0 in each image."""
     channels: Tensor
     """``(M, N, C, K)``"""
     totals: Tensor
@@ -67,7 +68,7 @@ def score_regions(attributions: object, feature_mask: object, score: object, by:
     """Validate, and score the segments on the CPU in float64, where sums do not depend on the order of threads."""
     known: Reduction = checked_choice("score", score, get_args(Reduction))
     ranking: Ranking = checked_choice("by", by, get_args(Ranking))
-    maps = _checked_maps(attributions)
+    maps = _checked_maps(attributions, feature_mask)
     mask = check_region_mask(feature_mask, maps.shape[1:]).cpu()
     labels = rank_rows(mask.flatten(1)).view(mask.shape)
     finite = torch.isfinite(maps)
@@ -94,7 +95,7 @@ def find_sureness(draws: object, k: object, attributions: Tensor, scored: Scored
             raise ValueError(f"k={k!r} without draws: pass draws=perturbed_attributions(…) too, or leave k out")
         return None
     top = None if k is None else check_top(k)
-    known = _scored_pixels(scored, attributions.shape[-4:])
+    known = _scored_pixels(scored, attributions.shape[-1 - scored.labels.ndim :])
     maps = _checked_draws(draws, attributions, known)
     if top is not None:
         _check_top_of_images(top, scored, score, signed=any((each < 0).any() for each in (*maps, attributions)))
@@ -107,16 +108,16 @@ def find_sureness(draws: object, k: object, attributions: Tensor, scored: Scored
 
 
 def _checked_draws(draws: object, attributions: Tensor, known: Tensor) -> Tensor:
-    """Return draws as ``(J, N, C, H, W)``, zero where the map has no scores."""
+    """Return draws as ``(J, N, C, *spatial)``, zero where the map has no scores."""
     given = getattr(draws, "attributions", draws)
     if not isinstance(given, Tensor) or not given.is_floating_point():
         what = getattr(given, "dtype", f"a {type(given).__name__}")
         raise TypeError(
-            "draws must be a floating-point tensor (J, N, C, H, W), or what perturbed_attributions returns, but "
+            "draws must be a floating-point tensor (J, N, C, *spatial), or what perturbed_attributions returns, but "
             f"{what} was passed"
         )
     shape, expected = tuple(given.shape), tuple(attributions.shape)
-    if len(expected) == 5:
+    if len(expected) > known.ndim:
         raise ValueError(
             f"draws go with one map per image, but attributions of shape {expected} are {expected[0]} maps per image: "
             "pass the map of the network itself"
@@ -166,13 +167,13 @@ def _check_top_of_images(top: int, scored: Scored, score: Reduction, signed: boo
 
 
 def _scored_pixels(scored: Scored, shape: torch.Size) -> Tensor:
-    """Mark the pixels of the regions that have a score, ``(N, 1, H, W)``."""
+    """Mark the pixels of the regions that have a score, ``(N, 1, *spatial)``."""
     labels = scored.labels.flatten(1).expand(shape[0], -1)
     return (~scored.means.isnan()).gather(1, labels).view(shape[0], 1, *shape[2:])
 
 
 def _score_map(maps: Tensor, labels: Tensor, score: Reduction) -> Tensor:
-    """Score the regions ``(1 or N, 1, H, W)`` of finite maps ``(N, C, H, W)``: ``(N, K)``."""
+    """Score the regions ``(1 or N, 1, *spatial)`` of finite maps ``(N, C, *spatial)``: ``(N, K)``."""
     return _over_channels(segment_scores(maps.cpu().double(), labels, score)[None], score)[0]
 
 
@@ -204,15 +205,26 @@ def _over_channels(channels: Tensor, score: Reduction) -> Tensor:
     return channels.amax(dim=2) if score == "max" else channels.mean(dim=2)
 
 
-def _checked_maps(attributions: object) -> Tensor:
-    """Return the maps as ``(M, N, C, H, W)``."""
+def _checked_maps(attributions: object, feature_mask: object) -> Tensor:
+    """Return the maps as ``(M, N, C, *spatial)``, whose number of axes the mask decides.
+
+    A mask ``(1 or N, 1, D, H, W)`` is of volumes, one of ``(1 or N, 1, L)`` beside maps ``(N, C, L)`` of series, and
+    all others are of images.
+    """
     maps = check_attributions(attributions).detach()
     shape = tuple(maps.shape)
-    if len(shape) not in (4, 5):
+    layout = tuple(feature_mask.shape) if isinstance(feature_mask, (Tensor, np.ndarray)) else ()
+    axes = 2
+    if len(layout) == 5 and len(shape) > 4:
+        axes = 3
+    elif len(layout) == len(shape) == 3 and layout[1] == 1:
+        axes = 1
+    if len(shape) not in (axes + 2, axes + 3):
+        spatial = {1: "L", 2: "H, W", 3: "D, H, W"}[axes]
         raise ValueError(
-            f"attributions of shape {shape} are not maps of images: pass (N, C, H, W), or (M, N, C, H, W) for M maps "
-            "per image"
+            f"attributions of shape {shape} are not maps of {'volumes' if axes == 3 else 'images'}: pass "
+            f"(N, C, {spatial}), or (M, N, C, {spatial}) for M maps per image"
         )
     if maps.numel() == 0:
         raise ValueError(f"attributions of shape {shape} hold no pixels: pass at least one map of one image")
-    return maps if maps.dim() == 5 else maps[None]
+    return maps if maps.dim() == axes + 3 else maps[None]

@@ -41,7 +41,8 @@ _SHOWN = 20
 """Rows that a table shows when it is printed."""
 _OPTIONAL = ("standard_error", "sign_agreement", "stays_top", "interval_low", "interval_high")
 """Columns of a record that are None where nothing says how sure the scores are."""
-_PLACE = ("image", "rank", "id", "area", "of image", "row", "column", "rows", "columns")
+_AXES = {1: ("place",), 2: ("row", "column"), 3: ("slice", "row", "column")}
+"""What the place along each axis of series, images and volumes is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,9 @@ class Region:
         id: Id of the segment in the feature mask.
         area: Number of pixels.
         area_share: Share of the image's pixels, above 0 and at most 1.
-        centroid: Mean row and mean column of the pixels.
-        bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two are the first row and column beyond it.
+        centroid: Mean row and mean column of the pixels; of voxels mean slice, row and column.
+        bounding_box: ``(min_row, min_col, max_row, max_col)``; the last two are the first row and column beyond it. In
+            volumes slices stand first: ``(min_slice, min_row, …, max_col)``; series have places alone.
         score: Over all pixels and channels, what ``region_table`` was asked for; for several maps, its mean over them.
             NaN for a region that holds a NaN or infinite value, as is all else that follows from the map.
         channel_scores: Score of each of the C channels; for several maps, its mean over them.
@@ -77,8 +79,8 @@ class Region:
     id: int
     area: int
     area_share: float
-    centroid: tuple[float, float]
-    bounding_box: tuple[int, int, int, int]
+    centroid: tuple[float, ...]
+    bounding_box: tuple[int, ...]
     score: float
     channel_scores: tuple[float, ...]
     share: float
@@ -90,14 +92,16 @@ class Region:
 
     def to_record(self) -> dict[str, int | float | None]:
         """Return the region as named numbers, one per column; the score of channel 0 is ``score_0``."""
+        axes = [name.replace("column", "col") for name in _AXES[len(self.centroid)]]
+        bounds = [f"{bound}_{axis}" for bound in ("min", "max") for axis in axes]
         return {
             "image": self.image,
             "rank": self.rank,
             "id": self.id,
             "area": self.area,
             "area_share": self.area_share,
-            **dict(zip(("centroid_row", "centroid_col"), self.centroid, strict=True)),
-            **dict(zip(("min_row", "min_col", "max_row", "max_col"), self.bounding_box, strict=True)),
+            **dict(zip((f"centroid_{axis}" for axis in axes), self.centroid, strict=True)),
+            **dict(zip(bounds, self.bounding_box, strict=True)),
             "score": self.score,
             **{f"score_{channel}": score for channel, score in enumerate(self.channel_scores)},
             "share": self.share,
@@ -179,7 +183,9 @@ class RegionTable(Sequence[Region]):
         first = self.regions[:_SHOWN]
         unit = find_common_unit(region.score for region in first)
         rows = [_cells(region, unit) for region in first]
-        header = [*_PLACE, unit.add_to(self.score_name)]
+        axes = _AXES[len(first[0].centroid) if first else 2]
+        places = [*axes, *(f"{axis}s" for axis in axes)]
+        header = ["image", "rank", "id", "area", "of image", *places, unit.add_to(self.score_name)]
         if any(region.standard_error is not None for region in first):
             header += ["± error", "signs"]
         header += ["share", *(name for name, _ in sureness_columns(self))]
@@ -252,12 +258,10 @@ def name_magnitude(quantity: str) -> str:
 
 def _cells(region: Region, unit: Unit) -> list[str]:
     """Write a row of the printed table."""
-    top, left, bottom, right = region.bounding_box
     cells = [f"{region.image}", show_rank(region), f"{region.id}", f"{region.area}", f"{region.area_share:.1%}"]
     cells += [
         *(f"{mean:.2f}" for mean in region.centroid),
-        f"{top}:{bottom}",
-        f"{left}:{right}",
+        *map("{}:{}".format, region.bounding_box, region.bounding_box[len(region.centroid) :]),
         unit.write_short(region.score, 4),
     ]
     if region.standard_error is not None and region.sign_agreement is not None:

@@ -20,6 +20,7 @@ from captum_superpixel.visualization._color_scale import VisualizeSign
 from captum_superpixel.visualization._ranking import ranked_regions
 from captum_superpixel.visualization._score_list import ScoreList, draw_scores, list_scores
 from captum_superpixel.visualization._sureness import FEW, draw_outlines, read_confidence, write_ranks
+from captum_superpixel.visualization._volumes import choose_slice, lay_out, locate_in_slice
 from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask
 
 __all__ = ["RegionScore", "visualize_superpixels"]
@@ -42,6 +43,8 @@ def visualize_superpixels(
     *,
     k: int | None = None,
     k_against: int | None = None,
+    slice_index: int | None = None,
+    slice_axis: int = 0,
     by: Ranking = "score",
     score: RegionScore = "mean",
     score_name: str | None = None,
@@ -69,6 +72,10 @@ def visualize_superpixels(
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
         attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
+        slice_index: Which slice of a volume is drawn, counted from 0; None for the one whose map has the largest sum of
+            magnitudes. Volumes, their maps and masks are ``(1, C, D, H, W)``; their regions are scored and ranked as a
+            whole. Without effect on images.
+        slice_axis: Across which axis of a volume it is taken: 0 for slices, 1 for rows, 2 for columns.
         k: Number the first k regions by rank, or all if there are fewer, and list their scores. None numbers none.
             Of a map with signs these are regions whose scores are positive, those that speak for the class. Equal
             scores share a rank, marked by ``=``; of equal regions that are too many for k none is numbered, which
@@ -128,6 +135,7 @@ def visualize_superpixels(
         >>> [text.get_text() for text in axis.texts]
         ['1', '4']
     """
+    (image, attributions, feature_mask), spatial = lay_out(image, attributions, feature_mask)
     picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     known: RegionScore = checked_choice("score", score, get_args(RegionScore))
@@ -147,14 +155,20 @@ def visualize_superpixels(
     chances = read_confidence(confidence, mask)
     ranked = [replace(region, stays_top=chances.get(region.id)) for region in ranked_regions(scored, mask, by, known)]
     listed = ScoreList({}, []) if remark else list_scores(ranked, *counts)
+    numbered = listed
+    if spatial is not None:
+        cut = choose_slice(values, spatial, slice_axis, slice_index)
+        picture, values, mask = cut(picture), cut(values), cut(mask)
+        numbered = ScoreList({name: locate_in_slice(group, mask) for name, group in listed.groups.items()}, [])
+        title = cut.describe() if title is None else title
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
     _figures.draw_image(axis, picture, faint=True)
     _figures.draw_map(axis, values, scale, colors)
     _figures.draw_borders(axis, mask, border_color if not chances else to_rgba(border_color, _BEHIND))
     if chances:
-        draw_outlines(axis, mask, {r.id: chances[r.id] for r in listed.regions if r.id in chances}, border_color)
-    _draw_numbers(axis, mask, listed, chances)
+        draw_outlines(axis, mask, {r.id: chances[r.id] for r in numbered.regions if r.id in chances}, border_color)
+    _draw_numbers(axis, mask, numbered, chances)
     if remark:
         _figures.draw_note(axis, remark)
     draw_scores(axis, listed, named, scale.unit, bool(np.isnan(values).any()), confidence.k if confidence else None)

@@ -18,6 +18,7 @@ from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._color_scale import note
 from captum_superpixel.visualization._ranking import ranked_regions
 from captum_superpixel.visualization._sureness import FEW, describe_chances, draw_outlines, read_confidence, write_ranks
+from captum_superpixel.visualization._volumes import choose_slice, lay_out, locate_in_slice
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map, to_mask
 from captum_superpixel.visualization.superpixels import RegionScore
 
@@ -36,6 +37,8 @@ def visualize_top_regions(
     k: int | None = None,
     fraction: float | None = None,
     mass: float | None = None,
+    slice_index: int | None = None,
+    slice_axis: int = 0,
     by: Ranking = "score",
     score: RegionScore = "mean",
     background: Backdrop = "blur",
@@ -58,6 +61,10 @@ def visualize_top_regions(
             :func:`to_image` describes: a first axis of 1 or 3 is that of the channels.
         attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
+        slice_index: Which slice of a volume is drawn, counted from 0; None for the one whose map has the largest sum of
+            magnitudes. Volumes, their maps and masks are ``(1, C, D, H, W)``; their regions are scored and ranked as a
+            whole. Without effect on images.
+        slice_axis: Across which axis of a volume it is taken: 0 for slices, 1 for rows, 2 for columns.
         k: How many regions; all if there are fewer.
         fraction: Enough to cover at least this share of the picture.
         mass: Enough to hold at least this share of the positive scores (of the magnitudes for ``by="magnitude"``).
@@ -96,24 +103,31 @@ def visualize_top_regions(
     """
     checked_choice("background", background, get_args(Backdrop))
     known: RegionScore = checked_choice("score", score, get_args(RegionScore))
+    (image, attributions, feature_mask), spatial = lay_out(image, attributions, feature_mask)
     picture, values, mask = to_image(image), to_map(attributions, channels=known), to_mask(feature_mask)
     check_same_size(picture, {"attributions": values, "feature_mask": mask})
     chances = read_confidence(confidence, mask)
     shown, equal = _shown(values, mask, {"k": k, "fraction": fraction, "mass": mass}, by, known)
+    best = np.unique(mask[shown]).tolist()
+    remark, total, share = note(values), len(np.unique(mask)), 100 * shown.mean()
+    where = ""
+    if spatial is not None:
+        cut = choose_slice(values, spatial, slice_axis, slice_index)
+        picture, mask, shown, where = cut(picture), cut(mask), cut(shown), f"\n{cut.describe()}"
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
     _figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
-    best = np.unique(mask[shown]).tolist()
     if confidence is not None:
-        draw_outlines(axis, mask, {id_: chances[id_] for id_ in best if id_ in chances}, border_color)
-        regions = [region for region in confidence if region.id in set(best)]
+        there = set(np.unique(mask[shown]).tolist())
+        draw_outlines(axis, mask, {id_: chances[id_] for id_ in sorted(there) if id_ in chances}, border_color)
+        regions = locate_in_slice([region for region in confidence if region.id in there], mask)
         write_ranks(axis, mask, regions, chances, "black", 11 if len(regions) <= FEW else 8)
     elif shown.any() and not shown.all():
         _figures.draw_borders(axis, shown.astype(np.int64), border_color, edge=True)
-    if remark := note(values):
+    if remark:
         _figures.draw_note(axis, f"map: {remark}")
     if title is None:
-        total = len(np.unique(mask))
-        title = f"top {len(best)} of {total} regions, {100 * shown.mean():.3g} % of the picture"
+        whole = "picture" if spatial is None else "volume"
+        title = f"top {len(best)} of {total} regions, {share:.3g} % of the {whole}{where}"
         title += f"\n{equal} more have the score of the last" if equal else ""
         title += f"\n{describe_chances(confidence.k)}" if confidence is not None and confidence.k else ""
     axis.set_title(title)

@@ -10,7 +10,7 @@ from skimage.measure import label
 from torch import Tensor
 
 from captum_superpixel.masks import _components as components_module
-from captum_superpixel.masks._components import label_components, merge_smallest, unite
+from captum_superpixel.masks._components import label_components, merge_smallest, number_by_first, unite
 from captum_superpixel.masks.slic._largest import keep_largest
 
 Merge = Callable[[NDArray[np.integer], NDArray[np.floating], int], NDArray[np.integer]]
@@ -332,3 +332,9 @@ def test_merging_equals_the_loop(shape: tuple[int, ...], levels: int, seed: int,
         merged = merge(components, features, n_segments)
         assert np.array_equal(merged, merge_by_loop(components, features, n_segments))
         assert len(np.unique(components_of(merged))) == merged.max() + 1 == min(n_segments, components.max() + 1)
+
+
+def test_connected_labels_are_numbered_as_their_components_are() -> None:
+    labels = torch.tensor([[[9, 9, 2], [4, 9, 2]], [[4, 4, 2], [4, 7, 7]]])
+    expected = torch.tensor([[[0, 0, 1], [2, 0, 1]], [[2, 2, 1], [2, 3, 3]]])
+    assert number_by_first(labels).tolist() == expected.tolist() == label_components(labels).tolist()

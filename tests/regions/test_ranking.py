@@ -446,7 +446,7 @@ def test_a_region_that_is_not_finite_is_never_marked(options: dict[str, object])
         (MAPS.expand(4, 2, 3, 4), MASK.expand(2, 1, 3, 4), "(2, 1, 3, 4) does not fit"),
         (MAPS.expand(4, 2, 3, 4), MASK.expand(4, 2, 3, 4), "pass ids of shape (1 or 4, 1, 3, 4)"),
         (
-            random_maps(1, 1, 2, 3, 4),
+            MAPS,
             torch.zeros(1, 1, 2, 3, 4, dtype=torch.long),
             "(1, 1, 2, 3, 4) is that of volumes",
         ),

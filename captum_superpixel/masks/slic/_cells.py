@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -13,7 +14,7 @@ _LONGEST = 2040
 """No vector of features is longer than so many units, which leaves room for rounding below 2**11."""
 
 _LAB_RADIUS = 137.0
-"""The largest distance of an sRGB color to middle gray in CIELAB."""
+"""The largest distance of an sRGB color to middle gray in CIELAB, in whose units lightness alone is counted too."""
 
 
 @dataclass(frozen=True)
@@ -83,30 +84,33 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class CellGrid:
-    """The cells of an image.
+    """The cells of an image or a volume, of D dimensions.
 
     Args:
-        rows: Its vertical axis.
-        columns: Its horizontal axis.
+        axes: Its axes, in the order of its dimensions.
         units: How many units a feature (CIELAB, or other channels from 0 to 100) is counted in.
-        offsets: Shape ``(rows, columns, 9, 2)``: how far away, in units, each cell of the 3x3 neighborhood starts; 0
-            for those outside the image.
+        offsets: Shape ``(*shape, 3**D, D)``: how far away, in units, each cell of the neighborhood of three cells along
+            each axis starts; 0 for those outside the image.
     """
 
-    rows: Axis
-    columns: Axis
+    axes: tuple[Axis, ...]
     units: float
     offsets: Tensor
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """How many rows and columns of cells there are."""
-        return self.rows.count, self.columns.count
+    def shape(self) -> tuple[int, ...]:
+        """How many cells there are along each axis."""
+        return tuple(axis.count for axis in self.axes)
 
 
 @lru_cache(maxsize=64)
 def make_cells(
-    height: int, width: int, shape: tuple[int, int], channels: int, compactness: float, device: torch.device
+    spatial: tuple[int, ...],
+    shape: tuple[int, ...],
+    channels: int,
+    compactness: float,
+    device: torch.device,
+    spacing: tuple[float, ...] | None = None,
 ) -> CellGrid:
     """Cut images into cells.
 
@@ -115,21 +119,46 @@ def make_cells(
     threads nor the device change a label.
 
     Args:
-        height: The height of the images.
-        width: Their width.
-        shape: How many rows and columns of cells.
-        channels: How many channels the images have.
+        spatial: The lengths of the axes of the images, in pixels.
+        shape: How many cells each axis is cut into.
+        channels: How many channels the images have, of which one is lightness, and three are CIELAB.
         compactness: How far apart in color two pixels are as far apart as two cells.
         device: Where the images are.
+        spacing: How far apart adjacent pixels are along each axis; None for 1.
     """
-    weight = compactness / math.sqrt(height * width / math.prod(shape))
-    radius = _LAB_RADIUS if channels == 3 else 50 * math.sqrt(channels)
-    # A center lies among the pixels of 3x3 cells, and is compared with the pixels of those around its own.
-    farthest = [2.5 * weight * (size // count + 2) for size, count in zip((height, width), shape, strict=True)]
+    spacing = spacing or (1.0,) * len(spatial)
+    weight = compactness / _side_of_cells([size * step for size, step in zip(spatial, spacing, strict=True)], shape)
+    radius = _LAB_RADIUS if channels in (1, 3) else 50 * math.sqrt(channels)
+    # A center lies among the pixels of the three cells around its own along each axis, and is compared with the pixels
+    # of those around its own.
+    sizes = zip(spatial, shape, spacing, strict=True)
+    farthest = [2.5 * weight * step * (size // count + 2) for size, count, step in sizes]
     units = _LONGEST / math.hypot(radius, *farthest)
-    rows, columns = Axis(height, shape[0], weight * units), Axis(width, shape[1], weight * units)
-    (down, above), (right, left) = rows.neighbors(), columns.neighbors()
-    offsets = torch.stack([down[:, None, :, None].expand(*shape, 3, 3), right[:, None].expand(*shape, 3, 3)], dim=-1)
-    outside = (above[:, None, :, None] | left[:, None])[..., None]
-    offsets.masked_fill_(outside, 0)
-    return CellGrid(rows, columns, units, offsets.view(*shape, 9, 2).to(device))
+    axes = tuple(
+        Axis(size, count, weight * step * units) for size, count, step in zip(spatial, shape, spacing, strict=True)
+    )
+    dimensions = len(axes)
+    offsets = torch.empty(*shape, *[3] * dimensions, dimensions, dtype=torch.float32)
+    outside = torch.zeros(*shape, *[3] * dimensions, dtype=torch.bool)
+    for index, axis in enumerate(axes):
+        layout = [1] * (2 * dimensions)
+        layout[index], layout[dimensions + index] = axis.count, 3
+        away, beyond = axis.neighbors()
+        offsets[..., index] = away.view(layout)
+        outside |= beyond.view(layout)
+    offsets.masked_fill_(outside[..., None], 0)
+    return CellGrid(axes, units, offsets.view(*shape, 3**dimensions, dimensions).to(device))
+
+
+def _side_of_cells(extents: Sequence[float], shape: Sequence[int]) -> float:
+    """Say how long the side is of a square or cube as large as a cell of images of these ``extents``.
+
+    In volumes an axis that is not cut, and is less than half as long as the cells are along another one, does not
+    count: cells in a thin plate are the squares that they would be in an image of it, and their side is that of these.
+    """
+    if len(extents) == 2:
+        return math.sqrt(math.prod(extents) / math.prod(shape))
+    lengths = [extent / count for extent, count in zip(extents, shape, strict=True)]
+    longest = max(lengths)
+    counted = [length for length, count in zip(lengths, shape, strict=True) if count > 1 or length >= longest / 2]
+    return float(math.prod(counted) ** (1 / len(counted)))

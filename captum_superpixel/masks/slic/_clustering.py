@@ -1,27 +1,46 @@
-"""k-means on color and place for batches of images: the clustering of SLIC, in whole numbers."""
+"""k-means on color and place for batches of images or volumes: the clustering of SLIC, in whole numbers.
+
+The steps are, for each image by itself:
+
+1. Cells: along each axis of length L, cell k of K begins at pixel ``k * L // K``. Colors and the places of pixels in
+   their cells are counted in units (``_cells``) and rounded to whole numbers.
+2. Samples: about ``_SAMPLES`` pixels of each cell along each axis, evenly spaced. The first centers are their means,
+   rounded.
+3. Iterations: each sample goes to the nearest of the centers of the 3**D cells around its own, and to all that are
+   equally near. Centers become the means of their samples, rounded; those without samples stay where they are.
+4. Assignment: every pixel goes to the nearest of the centers of the 3**D cells around its own, of several to that of
+   the cell which comes first in reading order.
+
+What follows is in ``_largest``: connected components, of which the surplus is merged, and specks that grow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks.slic._cells import CellGrid
+from captum_superpixel.masks.slic._cells import Axis, CellGrid
 from captum_superpixel.masks.slic._shared_pixels import Scratch
 
 _FAR = 2.0**24
 """A score above that of any center: the square of a distance less a constant is below 3 * 2**22."""
 
-_SAMPLES = 8
-"""About how many samples a cell has in each direction while the centers move."""
+_SAMPLES = {1: 64, 2: 8, 3: 5}
+"""About how many samples a cell has along each axis while the centers move, by the number of axes."""
+
+_EXACT = 18
+"""So many different powers of two have a sum that float32 holds, with room to spare."""
 
 
 class Clustering:
     """Assigns pixels to clusters, by several grids at the same time, which differ in compactness alone.
 
-    Letters in shapes: G grids, N images of C channels, L cells per image, P pixels in each.
+    Letters in shapes: G grids, N images of C channels and D axes, L cells per image, P pixels in each.
 
     Args:
         grids: The cells of the images, a cluster each.
@@ -35,7 +54,7 @@ class Clustering:
         self.iterations = iterations
         self.pixels_at_once = pixels_at_once
         self.scratch = scratch
-        self.rows, self.columns = grids[0].rows, grids[0].columns
+        self.axes = grids[0].axes
         self.units = torch.tensor([grid.units for grid in grids], device=scratch.device).view(-1, 1, 1, 1, 1)
         self.offsets = torch.stack([grid.offsets for grid in grids])[:, None]
 
@@ -43,71 +62,78 @@ class Clustering:
         """Assign every pixel of a batch to a cluster, for every grid.
 
         Args:
-            colors: Shape ``(N, C, H, W)``, float32, contiguous: CIELAB, or other channels from 0 to 100, around 0.
+            colors: Shape ``(N, C, *spatial)``, float32, contiguous: CIELAB, or other channels from 0 to 100, around 0.
 
         Returns:
-            Clusters ``(G, N, H, W)``, int32, numbered like the cells, row by row; and the centers ``(G, N, L, C + 2)``,
-            their colors and places in units.
+            Clusters ``(G, N, *spatial)``, int32, numbered like the cells, in reading order; and the centers
+            ``(G, N, L, C + D)``, their colors and places in units.
         """
-        rows, columns = self.rows, self.columns
-        bands = range(rows.count)
-        features = self._features(colors, bands, rows.spread(_SAMPLES), columns.spread(_SAMPLES))
+        axes, dimensions = self.axes, len(self.axes)
+        features = self._features(
+            colors, [range(axis.count) for axis in axes], [axis.spread(_SAMPLES[dimensions]) for axis in axes]
+        )
         centers = self._move_centers(features)
-        count, _, height, width = colors.shape
-        clusters = torch.empty(len(self.grids), count, height, width, dtype=torch.int32, device=colors.device)
-        # Several images at the same time, or some rows of the cells of one.
+        count, _, *spatial = colors.shape
+        clusters = torch.empty(len(self.grids), count, *spatial, dtype=torch.int32, device=colors.device)
+        # Several images at the same time, or some cells of one.
         at_once = self.pixels_at_once // len(self.grids)
-        images_at_once = max(1, at_once // (height * width))
-        bands_at_once = rows.count if images_at_once > 1 else max(1, at_once // (rows.longest * width))
+        images_at_once = max(1, at_once // math.prod(spatial))
         for first in range(0, count, images_at_once):
             part = slice(first, first + images_at_once)
             factors = self._score_factors(centers[:, part])
-            for top in range(0, rows.count, bands_at_once):
-                self._assign(clusters[:, part], colors[part], factors, bands[top : top + bands_at_once])
-        return clusters, centers.flatten(2, 3)
+            for block in _blocks(axes, at_once):
+                self._assign(clusters[:, part], colors[part], factors, block)
+        return clusters, centers.flatten(2, -2)
 
-    def _features(self, colors: Tensor, bands: range, lines: range, points: range) -> Tensor:
+    def _features(self, colors: Tensor, cells: Sequence[range], chosen: Sequence[range]) -> Tensor:
         """Lay out pixels cell by cell: colors and places in units, 1, and 2**11.
 
         Args:
-            colors: Shape ``(N, C, H, W)``.
-            bands: Which rows of cells.
-            lines: Which rows of each cell, counted from its start. What is past its end is in the next cell.
-            points: Which columns of each cell.
+            colors: Shape ``(N, C, *spatial)``.
+            cells: Which cells along each axis.
+            chosen: Which pixels of each cell along each axis, counted from its start. What is past its end is in the
+                next cell.
 
         Returns:
-            Shape ``(G, N, L, C + 4, P)``.
+            Shape ``(G, N, L, C + D + 2, P)``, of the L cells chosen.
         """
-        count, channels, _, width = colors.shape
-        down, right = self.rows.pixels(bands, lines) * width, self.columns.pixels(range(self.columns.count), points)
-        index = (down[:, None, :, None] + right[None, :, None, :]).flatten().to(colors.device)
+        count, channels, *spatial = colors.shape
+        axes, dimensions = self.axes, len(self.axes)
+        strides = _strides(spatial)
+        pixels = [
+            axis.pixels(*which) * stride for axis, stride, *which in zip(axes, strides, cells, chosen, strict=True)
+        ]
+        index = _spread_sum(pixels).flatten().to(colors.device)
         taken = self.scratch.lend("taken", count * channels, len(index))
         torch.gather(colors.view(count * channels, -1), 1, index.expand(len(taken), -1), out=taken)
-        cells, size = len(bands) * self.columns.count, len(lines) * len(points)
-        features = self.scratch.lend("features", len(self.grids), count, cells, channels + 4, size)
-        values = taken.view(count, channels, cells, size).transpose(1, 2)
+        sides = [len(part) for part in chosen]
+        length, size = math.prod(len(part) for part in cells), math.prod(sides)
+        features = self.scratch.lend("features", len(self.grids), count, length, channels + dimensions + 2, size)
+        values = taken.view(count, channels, length, size).transpose(1, 2)
         torch.mul(values, self.units, out=features[..., :channels, :]).round_()
-        places = features.view(*features.shape[:4], len(lines), len(points))
+        places = features.view(*features.shape[:4], *sides)
         for image, grid in zip(places, self.grids, strict=True):
-            image[:, :, channels] = grid.rows.units(lines, colors.device)[:, None]
-            image[:, :, channels + 1] = grid.columns.units(points, colors.device)
-        features[..., channels + 2, :] = 1
-        features[..., channels + 3, :] = 2**11
+            for number, axis in enumerate(grid.axes):
+                units = axis.units(chosen[number], colors.device)
+                image[:, :, channels + number] = units.view(-1, *[1] * (dimensions - 1 - number))
+        features[..., -2, :] = 1
+        features[..., -1, :] = 2**11
         return features
 
     def _move_centers(self, features: Tensor) -> Tensor:
-        """Run k-means from the mean color and place of each cell: centers ``(G, N, rows, columns, C + 2)``."""
+        """Run k-means from the mean color and place of each cell: centers ``(G, N, *shape, C + D)``."""
+        dimensions = len(self.axes)
         size = features.shape[3] - 2
-        shape = (*features.shape[:2], self.rows.count, self.columns.count)
+        shape = (*features.shape[:2], *(axis.count for axis in self.axes))
         centers = (features[..., :size, :].sum(dim=4) / features.shape[4]).round_().view(*shape, size)
         points = features[..., : size + 1, :].flatten(0, 2).transpose(1, 2)
         for _ in range(self.iterations):
             nearest = self._nearest(self._score_factors(centers), features)
             # A pixel that is as near to two centers counts for both.
-            sums = torch.bmm(nearest, points).view(*shape, 9, size + 1)
+            sums = torch.bmm(nearest, points).view(*shape, 3**dimensions, size + 1)
             number = sums[..., size:]
-            sums[..., size - 2 : size].addcmul_(self.offsets, number, value=-1)
-            total = _collect_(sums.view(*shape, 3, 3, size + 1))
+            sums[..., size - dimensions : size].addcmul_(self.offsets, number, value=-1)
+            total = _collect_(sums.view(*shape, *[3] * dimensions, size + 1), dimensions)
             number = total[..., size:]
             centers = torch.where(number > 0, (total[..., :size] / number.clamp(min=1)).round_(), centers)
         return centers
@@ -119,22 +145,24 @@ class Clustering:
         times its product with the pixel. The square is split in two, so that no factor has more than 11 bits.
 
         Args:
-            centers: Shape ``(G, N, rows, columns, C + 2)``.
+            centers: Shape ``(G, N, *shape, C + D)``.
 
         Returns:
-            Shape ``(G, N, rows, columns, 9, C + 4)``.
+            Shape ``(G, N, *shape, 3**D, C + D + 2)``.
         """
         *shape, size = centers.shape
+        dimensions = len(self.axes)
         # Around the image are centers that are far from everything.
-        around = pad(centers * -2, (0, 1, 1, 1, 1, 1))
+        around = pad(centers * -2, (0, 1, *[1] * (2 * dimensions)))
         around[..., size] = _FAR
-        around[..., 1:-1, 1:-1, size] = centers[..., : size - 2].square().sum(dim=-1)
-        *strides, row, column, _ = around.stride()
-        factors = centers.new_empty(*shape, 9, size + 2)
-        factors.view(*shape, 3, 3, size + 2)[..., : size + 1] = around.as_strided(
-            (*shape, 3, 3, size + 1), (*strides, row, column, row, column, 1)
+        squares = centers[..., : size - dimensions].square().sum(dim=-1)
+        around[..., size][(slice(None),) * 2 + (slice(1, -1),) * dimensions] = squares
+        strides = around.stride()[:-1]
+        factors = centers.new_empty(*shape, 3**dimensions, size + 2)
+        factors.view(*shape, *[3] * dimensions, size + 2)[..., : size + 1] = around.as_strided(
+            (*shape, *[3] * dimensions, size + 1), (*strides, *strides[2:], 1)
         )
-        places = factors[..., size - 2 : size].sub_(self.offsets, alpha=2)
+        places = factors[..., size - dimensions : size].sub_(self.offsets, alpha=2)
         squares = factors[..., size].clone()
         for place in places.unbind(-1):
             squares.addcmul_(place, place, value=0.25)
@@ -143,52 +171,125 @@ class Clustering:
         return factors
 
     def _nearest(self, factors: Tensor, features: Tensor) -> Tensor:
-        """Mark the nearest of nine centers by 1, the others by 0: ``(G * N * L, 9, P)``; several where they tie."""
+        """Mark the nearest of the 3**D centers by 1, others by 0: ``(G * N * L, 3**D, P)``; several where they tie."""
         factors, features = factors.reshape(-1, *factors.shape[-2:]), features.flatten(0, 2)
-        length, size = len(features), features.shape[2]
-        scores = torch.bmm(factors, features, out=self.scratch.lend("scores", length, 9, size))
+        length, around, size = len(features), factors.shape[1], features.shape[2]
+        scores = torch.bmm(factors, features, out=self.scratch.lend("scores", length, around, size))
         least = torch.amin(scores, dim=1, keepdim=True, out=self.scratch.lend("least", length, 1, size))
         return scores.le_(least)
 
-    def _assign(self, clusters: Tensor, colors: Tensor, factors: Tensor, bands: range) -> None:
-        """Write the nearest cluster of each pixel in some rows of cells into ``clusters``, ``(G, N, H, W)``."""
-        rows, columns = self.rows, self.columns
-        features = self._features(colors, bands, range(rows.longest), range(columns.longest))
-        nearest = self._nearest(factors[:, :, bands.start : bands.stop], features)
-        # A power of two for each center: the exponent of their sum is that of the first of those that are nearest.
-        weights = 2.0 ** torch.arange(8, -1, -1, dtype=torch.float32, device=colors.device)
-        powers = self.scratch.lend("least", len(nearest), 1, nearest.shape[2])
-        torch.bmm(weights.expand(len(nearest), 1, 9), nearest, out=powers)
-        # From the position in the 3x3 neighborhood to the number of the cell: 11 k // 32 is k // 3 for k below 9.
-        position = powers.view(torch.int32).bitwise_right_shift_(23).neg_().add_(127 + 8)
-        third = torch.mul(position, 11, out=self.scratch.lend("third", *position.shape).view(torch.int32))
-        position += third.bitwise_right_shift_(5).mul_(columns.count - 3)
-        own = torch.arange(bands.start * columns.count, bands.stop * columns.count, dtype=torch.int32)
-        number = position.view(-1, len(own), position.shape[2])
-        number += (own - (columns.count + 1)).to(colors.device)[:, None]
+    def _assign(self, clusters: Tensor, colors: Tensor, factors: Tensor, block: Sequence[range]) -> None:
+        """Write the nearest cluster of each pixel in a block of cells into ``clusters``, ``(G, N, *spatial)``."""
+        axes, device = self.axes, colors.device
+        features = self._features(colors, block, [range(axis.longest) for axis in axes])
+        within = tuple(slice(part.start, part.stop) for part in block)
+        nearest = self._nearest(factors[:, :, *within], features)
+        position = self._first_position(nearest)
         # Back from the order of the cells to that of the image.
-        (band, line), (column, point) = rows.places(bands), columns.places(range(columns.count))
-        down = (band * columns.count * rows.longest + line) * columns.longest
-        right = column * rows.longest * columns.longest + point
-        index = (down[:, None] + right).flatten().to(colors.device)
+        number = position.view(-1, math.prod(map(len, block)), position.shape[2])
+        number += (self._own_numbers(block) - sum(_strides([axis.count for axis in axes]))).to(device)[:, None]
+        layout = [*(len(part) for part in block), *(axis.longest for axis in axes)]
+        strides = _strides(layout)
+        rows = []
+        for axis, part, across, along in zip(axes, block, strides, strides[len(axes) :], strict=False):
+            cell, point = axis.places(part)
+            rows.append((cell * across + point * along)[:, None])
+        index = _spread_sum(rows).flatten().to(device)
         number = number.flatten(1).gather(1, index.expand(len(number), -1))
-        top = rows.starts[bands.start]
-        target = clusters[:, :, top : top + len(down)]
+        starts = [axis.starts[part.start] for axis, part in zip(axes, block, strict=True)]
+        target = clusters[:, :, *(slice(start, start + len(row)) for start, row in zip(starts, rows, strict=True))]
         target.copy_(number.view(target.shape))
 
+    def _first_position(self, nearest: Tensor) -> Tensor:
+        """Find the first of the 3**D centers that are nearest, ``(G * N * L, 3**D, P)``.
 
-def _collect_(sums: Tensor) -> Tensor:
-    """Add up what each cell says about its 3x3 neighbors, ``(G, N, rows, columns, 3, 3, F)``, by neighbor.
+        Returns:
+            Shape ``(G * N * L, 1, P)``, int32: how far its cell is, in the numbers of cells, from the first of those
+            around the pixel's own, which would be outside the image for cells at its edges.
+        """
+        length, around, size = nearest.shape
+        # A power of two for each center: the exponent of their sum is that of the first of those that are nearest. Of
+        # more of them than float32 can add up, the sums of two parts are compared.
+        parts = math.ceil(around / _EXACT)
+        weights = torch.zeros(parts, around, dtype=torch.float32)
+        for first in range(parts):
+            part = slice(first * _EXACT, (first + 1) * _EXACT)
+            weights[first, part] = 2.0 ** torch.arange(around - 1, -1, -1, dtype=torch.float32)[part]
+        powers = self.scratch.lend("powers" if parts > 1 else "least", length, parts, size)
+        torch.bmm(weights.to(nearest.device).expand(length, -1, -1), nearest, out=powers)
+        if parts > 1:
+            powers = torch.amax(powers, dim=1, keepdim=True, out=self.scratch.lend("least", length, 1, size))
+        position = powers.view(torch.int32).bitwise_right_shift_(23).neg_().add_(127 + around - 1)
+        # From the position in the neighborhood to the number of the cell: 11 k // 32 is k // 3, and 57 k // 512 is
+        # k // 9, for k below 27.
+        *_, rows, columns = (1, 1, *(axis.count for axis in self.axes))
+        terms = []
+        for name, least, factor, shift, step in (
+            ("third", 9, 11, 5, columns - 3),
+            ("ninth", 27, 57, 9, (rows - 3) * columns),
+        ):
+            if around >= least:
+                term = torch.mul(position, factor, out=self.scratch.lend(name, *position.shape).view(torch.int32))
+                terms.append(term.bitwise_right_shift_(shift).mul_(step))
+        for term in terms:
+            position += term
+        return position
+
+    def _own_numbers(self, block: Sequence[range]) -> Tensor:
+        """Number the cells of a block in reading order of the image: ``(L,)``, int32."""
+        strides = _strides([axis.count for axis in self.axes])
+        parts = [torch.tensor(part)[:, None] * stride for part, stride in zip(block, strides, strict=True)]
+        return _spread_sum(parts).flatten().int()
+
+
+def _blocks(axes: Sequence[Axis], pixels: int) -> Iterator[list[range]]:
+    """Divide the cells of an image into blocks of about so many pixels: ranges of cells along each axis.
+
+    They have all cells along the last axes, as many along one as fit, and one along each before it. Images are cut into
+    rows of cells.
+    """
+    sizes = [axis.size for axis in axes]
+    # The axis along which cells are counted out: the first of which one cell, as long as the others, is few enough.
+    cut, last = 0, len(axes) - (2 if len(axes) == 2 else 1)
+    while cut < last and axes[cut].longest * math.prod(sizes[cut + 1 :]) > pixels:
+        cut += 1
+    layer = math.prod(axis.longest for axis in axes[: cut + 1]) * math.prod(sizes[cut + 1 :])
+    step = max(1, pixels // layer)
+    steps = [*[1] * cut, step, *(axis.count for axis in axes[cut + 1 :])]
+    yield from (
+        [range(first, min(first + step, axis.count)) for first, step, axis in zip(firsts, steps, axes, strict=True)]
+        for firsts in product(*(range(0, axis.count, step) for axis, step in zip(axes, steps, strict=True)))
+    )
+
+
+def _strides(shape: Sequence[int]) -> list[int]:
+    """Say how far apart neighbors along each axis are in a contiguous array."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _spread_sum(parts: Sequence[Tensor]) -> Tensor:
+    """Add up what holds along each of D axes ``(A, B)`` for all of them: ``(A of each axis, B of each axis)``."""
+    dimensions = len(parts)
+    total = torch.zeros((), dtype=torch.int64)
+    for axis, part in enumerate(parts):
+        layout = [1] * (2 * dimensions)
+        layout[axis], layout[dimensions + axis] = part.shape
+        total = total + part.view(layout)
+    return total
+
+
+def _collect_(sums: Tensor, dimensions: int) -> Tensor:
+    """Add up what each cell says about the 3**D cells around it, ``(G, N, *shape, 3, ..., 3, F)``, by these.
 
     What it says about those outside the image is zero. The sums are overwritten.
 
     Returns:
-        Shape ``(G, N, rows, columns, F)``.
+        Shape ``(G, N, *shape, F)``.
     """
-    above, own, below = sums.unbind(4)
-    own[:, :, 1:] += below[:, :, :-1]
-    own[:, :, :-1] += above[:, :, 1:]
-    left, own, right = own.unbind(4)
-    own[:, :, :, 1:] += right[:, :, :, :-1]
-    own[:, :, :, :-1] += left[:, :, :, 1:]
-    return own
+    for axis in range(2, 2 + dimensions):
+        before, own, after = sums.unbind(2 + dimensions)
+        last = own.shape[axis] - 1
+        own.narrow(axis, 1, last).add_(after.narrow(axis, 0, last))
+        own.narrow(axis, 0, last).add_(before.narrow(axis, 1, last))
+        sums = own
+    return sums

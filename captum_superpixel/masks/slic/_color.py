@@ -73,6 +73,26 @@ def rgb_to_lab_(images: Tensor, scratch: Tensor) -> Tensor:
     return images
 
 
+def gray_to_lightness_(images: Tensor, scratch: Tensor) -> Tensor:
+    """Convert gray in sRGB to lightness in place: the bits that :func:`rgb_to_lab_` gives three such channels.
+
+    Args:
+        images: Shape ``(N, 1, *spatial)``, float32, contiguous, in [0, 1]; overwritten by the result.
+        scratch: Shape ``(3, N, 1, *spatial)``, overwritten.
+
+    Returns:
+        The images, from 0 to 100.
+    """
+    first, light, third = scratch.unbind(0)
+    _linearize_(images, light, first)
+    weights, white = _XYZ[1], _WHITE[1]
+    torch.mul(light, weights[0] / white, out=images)
+    for weight in weights[1:]:
+        images.add_(torch.mul(light, weight / white, out=first))
+    root = _compress_(images, first, light, third)
+    return torch.mul(root, 116, out=images).sub_(16)
+
+
 def _linearize_(values: Tensor, curve: Tensor, high: Tensor) -> None:
     """Write the linear light of sRGB values into ``curve``: below a limit a line, above it a power."""
     torch.clamp(values, min=_LINEAR_LIMIT, out=high)

@@ -14,6 +14,7 @@ from captum_superpixel.masks._components import (
     Graph,
     label_components,
     merge_round,
+    number_by_first,
     numbers_of,
     places_of,
     select,
@@ -36,6 +37,7 @@ def keep_largest(
     areas: Tensor | None = None,
     valid: Tensor | None = None,
     shades: Shades | None = None,
+    connected: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Turn the clusters of a batch of images into connected segments, all surplus components at a time.
 
@@ -60,6 +62,7 @@ def keep_largest(
         valid: Which elements of the images are segmented, ``(*spatial)`` bool; None for all. The others get the number
             of segments. A place that they cut off from all others keeps a segment, whatever its size.
         shades: Gives the colors of elements, in the units of ``colors``; None if no speck is to grow.
+        connected: Whether every cluster is known to be a connected component, so that none has to be looked for.
 
     Returns:
         Segments ``(N, *spatial)``, int64, numbered from 0 without gaps in each image, in the reading order of the
@@ -75,9 +78,11 @@ def keep_largest(
         # One more cluster in each image.
         clusters = torch.where(valid, clusters, colors.shape[1])
         colors = pad(colors, (0, 0, 0, 1))
-    found = _find_components(clusters, colors, areas, apart=valid is not None)
+    found = _find_components(clusters, colors, areas, apart=valid is not None, connected=connected)
     wanted = torch.as_tensor(n_segments, device=clusters.device).expand(len(clusters))
     segments = _connect(found, wanted, least if shades is None else None)
+    # Of a large volume every array of labels takes hundreds of megabytes.
+    del found, clusters
     if least is None or shades is None:
         return segments.labels, segments.counts
     specks = places_of(segments.sizes < least.index_select(0, segments.image_of))
@@ -89,9 +94,11 @@ def keep_largest(
     seeds = seed_of.gather(1, grown.flatten(1)).view(grown.shape)
     needed = least[segments.image_of[specks]]
     places, whose = grow(seeds, segments.colors[specks], shades(rows), needed, areas)
+    del seeds, seed_of
     grown.view(-1)[places] = segments.local_numbers()[specks[whose]]
+    grown = grown.int()
     means = segments.table(segments.colors, 0)[rows].to(colors.dtype)
-    again = keep_largest(grown.int(), means, wanted[rows], least=least[rows], areas=areas, valid=valid)
+    again = keep_largest(grown, means, wanted[rows], least=least[rows], areas=areas, valid=valid)
     return segments.labels.index_copy_(0, rows, again[0]), segments.counts.index_copy_(0, rows, again[1])
 
 
@@ -131,16 +138,19 @@ class _Components(NamedTuple):
         return Graph(self.sizes, self.colors * self.sizes[:, None], loose, first, second)
 
 
-def _find_components(clusters: Tensor, colors: Tensor, areas: Tensor | None, *, apart: bool) -> _Components:
+def _find_components(
+    clusters: Tensor, colors: Tensor, areas: Tensor | None, *, apart: bool, connected: bool
+) -> _Components:
     """Find the components of clusters, of which the last of each image is outside if it is to be set ``apart``."""
     count, per_image = colors.shape[:2]
     images = torch.arange(count, dtype=torch.int32, device=clusters.device)
     # One tall image, in which clusters of different images differ: components come out numbered image by image.
     distinct = (clusters + (images * per_image).view(-1, *[1] * (clusters.ndim - 1))).flatten(0, 1)
-    labels = label_components(distinct).view(clusters.shape)
+    labels = (number_by_first(distinct) if connected else label_components(distinct)).view(clusters.shape)
     flat = labels.flatten()
     sizes = torch.bincount(flat)
-    cluster_of = torch.empty_like(sizes).scatter_(0, flat, distinct.flatten().long())
+    cluster_of = distinct.new_empty(len(sizes)).scatter_(0, flat, distinct.flatten()).long()
+    del distinct
     image_of = cluster_of.div(per_image, rounding_mode="floor")
     if areas is not None:
         sizes = torch.bincount(flat, areas.expand(clusters.shape).flatten().double()).long()

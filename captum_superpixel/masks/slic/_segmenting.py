@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks._components import least_area
-from captum_superpixel.masks.grid import choose_cells
+from captum_superpixel.masks._components import least_area, number_by_first
+from captum_superpixel.masks.grid import choose_cells, equal_side
 from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import Clustering
-from captum_superpixel.masks.slic._largest import keep_largest
+from captum_superpixel.masks.slic._largest import Shades, keep_largest
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
 _CELLS = 0.8
@@ -25,8 +26,9 @@ _CELLS = 0.8
 _ENOUGH = 0.9
 """The share of ``n_segments`` below which an image is segmented again from more cells."""
 
-_DETAIL = 32
-"""How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels."""
+_DETAIL = {2: 32, 3: 16}
+"""How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels, by the
+number of axes. In volumes, where blocks are eight voxels and noise is common, borders of 16 blocks are as good."""
 
 _BLURRED = 12
 """The side of a cell, in pixels, from which a blur pays: it halves the number of specks and keeps the borders."""
@@ -38,11 +40,13 @@ class Setting(NamedTuple):
     Args:
         n_segments: The number of segments.
         iterations: The number of k-means iterations.
+        spacing: How far apart adjacent pixels are along each axis.
         compactness: The weight of place against color.
     """
 
     n_segments: int
     iterations: int
+    spacing: tuple[float, ...]
     compactness: float
 
 
@@ -59,33 +63,35 @@ class AtOnce(NamedTuple):
 
 
 def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: AtOnce) -> list[Tensor]:
-    """Segment N images by SLIC: ``(N, H, W)`` for each setting, the same as for that setting and image alone."""
-    height, width = pixels.images.shape[2:]
+    """Segment N images by SLIC: ``(N, *spatial)`` for each setting, the same as for that setting and image alone."""
+    spatial = tuple(pixels.images.shape[2:])
 
-    def shrink_factor(index: int) -> int:
-        return _shrink_factor(math.sqrt(height * width / settings[index].n_segments))
+    def shrink_factors(index: int) -> tuple[int, ...]:
+        sides = _segment_sides(spatial, settings[index])
+        return tuple(_shrink_factor(side / _DETAIL[len(spatial)]) for side in sides)
 
     found: dict[int, Tensor] = {}
     order = sorted(range(len(settings)), key=settings.__getitem__)
     with _full_precision(pixels.images.device):
-        for factor, group in groupby(order, shrink_factor):
-            shrunk = pixels.shrunk(factor)
+        for factors, group in groupby(order, shrink_factors):
+            shrunk = pixels.shrunk(factors)
             indices = list(group)
             step = max(1, at_once.segmented // shrunk.images[:, 0].numel())
             for first in range(0, len(indices), step):
                 part = indices[first : first + step]
                 chosen = [settings[index] for index in part]
-                areas = _block_areas(height, width, factor, shrunk.images.device) if factor > 1 else None
+                areas = _block_areas(spatial, factors, shrunk.images.device) if max(factors) > 1 else None
+                chosen = [_in_blocks(setting, factors) for setting in chosen]
                 segments = _segment(chosen, shrunk, at_once.assigned, areas=areas)
-                if factor > 1:
-                    segments = segments.repeat_interleave(factor, 2)[:, :, :height]
-                    segments = segments.repeat_interleave(factor, 3)[..., :width]
+                for axis, (length, factor) in enumerate(zip(spatial, factors, strict=True), start=2):
+                    if factor > 1:
+                        segments = segments.repeat_interleave(factor, axis).narrow(axis, 0, length)
                 found.update(zip(part, segments, strict=True))
     return [found[index] for index in range(len(settings))]
 
 
 def segment_valid_pixels(setting: Setting, pixels: SharedPixels, at_once: AtOnce, valid: Tensor) -> Tensor:
-    """Segment the valid pixels ``(H, W)`` of one image by SLIC, without treating blocks as one: ``(H, W)``."""
+    """Segment the valid pixels of one image by SLIC, without treating blocks as one; all are ``(*spatial)``."""
     cells = _CELLS * valid.numel() / int(valid.sum())
     with _full_precision(pixels.images.device):
         return _segment([setting], pixels, at_once.assigned, cells=cells, valid=valid)[0, 0]
@@ -110,21 +116,21 @@ def _segment(
         pixels: The images.
         at_once: How many pixels are compared with centers at the same time.
         cells: How many cells to start from for each segment; images in which these leave too few segments get more.
-        areas: How many pixels of the original each of these stands for, ``(H, W)``; with None one.
-        valid: Which pixels are to be segmented, ``(H, W)`` bool; with None all. The others get other labels.
+        areas: How many pixels of the original each of these stands for, ``(*spatial)``; with None one.
+        valid: Which pixels are to be segmented, ``(*spatial)`` bool; with None all. The others get other labels.
 
     Returns:
-        Shape ``(G, N, H, W)``.
+        Shape ``(G, N, *spatial)``.
     """
-    count, channels, height, width = pixels.images.shape
-    device = pixels.images.device
+    count, channels, *lengths = pixels.images.shape
+    spatial, device = tuple(lengths), pixels.images.device
     clusters, centers = [], []
     compared: list[tuple[Tensor, float]] = []
-    for (n_segments, iterations), group in groupby(settings, lambda setting: setting[:2]):
-        rows, columns = _choose_cells(height, width, cells * n_segments)
-        grids = [make_cells(height, width, (rows, columns), channels, setting.compactness, device) for setting in group]
+    for (n_segments, iterations, spacing), group in groupby(settings, lambda setting: setting[:3]):
+        shape = _choose_cells(spatial, spacing, cells * n_segments)
+        grids = [make_cells(spatial, shape, channels, setting.compactness, device, spacing) for setting in group]
         clustering = Clustering(grids, iterations=iterations, pixels_at_once=at_once, scratch=pixels.scratch)
-        blurred = min(height // rows, width // columns) >= _BLURRED
+        blurred = min(map(operator.floordiv, spatial, shape)) >= _BLURRED
         values = pixels.colors(blurred=blurred)
         assigned, moved = clustering(values)
         clusters.append(assigned.flatten(0, 1))
@@ -133,82 +139,116 @@ def _segment(
     most = max(moved.shape[1] for moved in centers)
     colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
     wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
-    total = height * width if areas is None else int(areas.sum())
+    total = math.prod(spatial) if areas is None else int(areas.sum())
     if valid is not None:
         total = int(valid.sum())
-    least = torch.tensor([least_area(total, setting.n_segments) for setting in settings], device=device)
+    # In volumes segments are as large as they have to be if the fewest are found: to find specks again where some
+    # are missing would cost as much as all else.
+    fewest = [setting.n_segments for setting in settings]
+    if len(spatial) > 2:
+        fewest = [math.ceil(_ENOUGH * number) for number in fewest]
+    least = torch.tensor([least_area(total, number) for number in fewest], device=device)
     wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
 
     def shades(rows: Tensor) -> Tensor:
         chosen = [(*compared[row // count], row % count) for row in rows.tolist()]
         return torch.stack([(values[image] * units).round_() for values, units, image in chosen])
 
-    segments, counts = keep_largest(
-        torch.cat(clusters), colors, wanted, least=least, areas=areas, valid=valid, shades=shades
-    )
-    segments = segments.view(len(settings), count, height, width)
+    joined = torch.cat(clusters) if len(clusters) > 1 else clusters[0]
+    segments, counts = keep_largest(joined, colors, wanted, least=least, areas=areas, valid=valid, shades=shades)
+    del clusters, joined
+    segments = segments.view(len(settings), count, *spatial)
     enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
     too_few = counts.view(len(settings), count) < enough[:, None]
     for index in too_few.any(dim=1).nonzero().flatten().tolist():
-        if math.prod(_choose_cells(height, width, cells * settings[index].n_segments)) < height * width:
+        setting = settings[index]
+        if math.prod(_choose_cells(spatial, setting.spacing, cells * setting.n_segments)) < math.prod(spatial):
             chosen = pixels.select(too_few[index])
-            again = _segment([settings[index]], chosen, at_once, cells=1.3 * cells, areas=areas, valid=valid)
+            again = _segment([setting], chosen, at_once, cells=1.3 * cells, areas=areas, valid=valid)
             segments[index, too_few[index]] = again[0]
     fewer = (counts < wanted).nonzero().flatten()
     if len(fewer):
         flat = segments.flatten(0, 1)
-        flat[fewer] = _without_smaller(flat[fewer], shades(fewer), areas, valid)
+        flat[fewer] = _without_smaller(flat[fewer], lambda rows: shades(fewer[rows]), areas, valid)
     return segments
 
 
-def _without_smaller(segments: Tensor, shades: Tensor, areas: Tensor | None, valid: Tensor | None) -> Tensor:
+def _without_smaller(segments: Tensor, shades: Shades, areas: Tensor | None, valid: Tensor | None) -> Tensor:
     """Let segments grow or join that are below a tenth of the mean size, where they are fewer than was asked for.
 
     Args:
-        segments: Shape ``(N, H, W)``, numbered from 0 in each image; at invalid pixels the number of segments.
-        shades: The colors of the pixels, ``(N, C, H, W)``.
+        segments: Shape ``(N, *spatial)``, numbered from 0 in each image; at invalid pixels the number of segments.
+        shades: Gives the colors of the pixels of some of the images.
         areas: As for ``_segment``.
         valid: As for ``_segment``.
 
     Returns:
-        Segments numbered likewise, ``(N, H, W)``.
+        Segments numbered likewise, ``(N, *spatial)``.
     """
     flat = segments.flatten(1)
-    weights = torch.ones_like(flat[0]) if areas is None else areas.flatten()
+    # Ones take no memory for each pixel.
+    weights = flat.new_ones(()).expand_as(flat[0]) if areas is None else areas.flatten()
     if valid is not None:
         weights = weights * valid.flatten()
     most = int(flat.max()) + 1
     sizes = flat.new_zeros(len(flat), most).scatter_add_(1, flat, weights.expand_as(flat))
-    sums = sizes.new_zeros(*sizes.shape, shades.shape[1])
-    index = flat[..., None].expand(-1, -1, shades.shape[1])
-    sums.scatter_add_(1, index, shades.flatten(2).movedim(1, 2).long() * weights[:, None])
-    means = sums.div(sizes.clamp(min=1)[..., None], rounding_mode="floor").to(shades.dtype)
     counts = (sizes > 0).sum(dim=1)
     least = counts.new_tensor([least_area(int(weights.sum()), count) for count in counts.tolist()])
+    if valid is None and not ((sizes > 0) & (sizes < least[:, None])).any():
+        # What is left is the order of the numbers, that of first pixels.
+        before = counts.cumsum(0) - counts
+        numbers = number_by_first(flat + torch.arange(len(flat), device=flat.device)[:, None] * most)
+        return numbers.sub_(before[:, None]).view(segments.shape)
+    of_pixels = shades(torch.arange(len(flat), device=flat.device))
+    columns = [(column.flatten(1).long() * weights) for column in of_pixels.unbind(1)]
+    sums = torch.stack([torch.zeros_like(sizes).scatter_add_(1, flat, column) for column in columns], dim=2)
+    means = sums.div(sizes.clamp(min=1)[..., None], rounding_mode="floor").to(of_pixels.dtype)
     merged, left = keep_largest(
-        segments.int(), means, counts, least=least, areas=areas, valid=valid, shades=lambda rows: shades[rows]
+        segments.int(),
+        means,
+        counts,
+        least=least,
+        areas=areas,
+        valid=valid,
+        shades=lambda rows: of_pixels[rows],
+        connected=valid is None,
     )
     return merged if torch.equal(left, counts) else _without_smaller(merged, shades, areas, valid)
 
 
-def _choose_cells(height: int, width: int, count: float) -> tuple[int, int]:
-    """Choose how many rows and columns of cells an image is cut into, which are about ``count`` cells."""
-    rows, columns = choose_cells((height, width), count, elongation=1 / 3, symmetric=False)
-    return rows, columns
+def _choose_cells(spatial: tuple[int, ...], spacing: tuple[float, ...], count: float) -> tuple[int, ...]:
+    """Choose how many cells each axis of an image is cut into, which are about ``count`` cells."""
+    return choose_cells(spatial, count, elongation=1 / 3, symmetric=False, spacing=spacing)
 
 
-def _shrink_factor(side: float) -> int:
-    """Say how many pixels wide the blocks are that are treated as one, where a segment is ``side`` pixels wide."""
-    return 1 << max(0, math.floor(math.log2(side / _DETAIL)))
+def _segment_sides(spatial: tuple[int, ...], setting: Setting) -> list[float]:
+    """Say how many pixels long a segment is along each axis, if all are squares or cubes."""
+    extents = list(map(operator.mul, spatial, setting.spacing))
+    if len(spatial) == 2:
+        side = math.sqrt(math.prod(extents) / setting.n_segments)
+        return [side / step for step in setting.spacing]
+    # In plates thinner than a cube they are as thick as the plate.
+    side = equal_side(extents, setting.n_segments)
+    return [min(side, extent) / step for extent, step in zip(extents, setting.spacing, strict=True)]
 
 
-def _block_areas(height: int, width: int, factor: int, device: torch.device) -> Tensor:
-    """Count the pixels in blocks of ``factor`` x ``factor``, of which those at the far edges may lack some."""
-    rows, columns = (
-        torch.tensor([min(factor, length - start) for start in range(0, length, factor)], device=device)
-        for length in (height, width)
-    )
-    return rows[:, None] * columns
+def _in_blocks(setting: Setting, factors: tuple[int, ...]) -> Setting:
+    """Say how far apart blocks of so many pixels are, where pixels are as far apart as the setting says."""
+    return setting._replace(spacing=tuple(map(operator.mul, setting.spacing, factors)))
+
+
+def _shrink_factor(spare: float) -> int:
+    """Say how many pixels wide the blocks are that are treated as one: the largest power of two that is spare."""
+    return 1 << max(0, math.floor(math.log2(spare)))
+
+
+def _block_areas(spatial: tuple[int, ...], factors: tuple[int, ...], device: torch.device) -> Tensor:
+    """Count the pixels in blocks of ``factors`` along each axis, of which those at the far edges may lack some."""
+    areas = torch.ones((), dtype=torch.int64, device=device)
+    for length, factor in zip(spatial, factors, strict=True):
+        along = [min(factor, length - start) for start in range(0, length, factor)]
+        areas = areas[..., None] * torch.tensor(along, device=device)
+    return areas
 
 
 def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from captum_superpixel.masks.slic._color import rgb_to_lab_
+from captum_superpixel.masks.slic._color import gray_to_lightness_, rgb_to_lab_
 
 _PIXELS_AT_ONCE = 110_000
 """How many pixels are converted at the same time, where caches count."""
@@ -39,24 +40,27 @@ class SharedPixels:
     """A few images, in every form that is asked for: each is computed when it is first asked for, and kept.
 
     Args:
-        images: Shape ``(N, C, H, W)``, float32 in [0, 1]; three channels are red, green and blue.
+        images: Shape ``(N, C, *spatial)``, float32 in [0, 1]; one channel is gray, three are red, green and blue.
         scratch: Memory for what works on them, one after the other; with None their own.
     """
 
     def __init__(self, images: Tensor, scratch: Scratch | None = None) -> None:
         self.images = images
         self.scratch = scratch or Scratch(images.device)
-        self._shrunk: dict[int, SharedPixels] = {}
+        self._shrunk: dict[tuple[int, ...], SharedPixels] = {}
         self._colors: dict[bool, Tensor] = {}
 
-    def shrunk(self, factor: int) -> SharedPixels:
-        """Average blocks of ``factor`` x ``factor`` pixels, a power of two; at the far edges the last pixels repeat."""
-        if factor == 1:
+    def shrunk(self, factors: tuple[int, ...]) -> SharedPixels:
+        """Average blocks of so many pixels along each axis, powers of two; at the far edges the last pixels repeat."""
+        most = max(factors)
+        if most == 1:
             # Not kept among the others: in a cycle the memory would stay until the next garbage collection.
             return self
-        if factor not in self._shrunk:
-            self._shrunk[factor] = SharedPixels(_halve(self.shrunk(factor // 2).images), self.scratch)
-        return self._shrunk[factor]
+        if factors not in self._shrunk:
+            halved = [axis for axis, factor in enumerate(factors) if factor == most]
+            before = tuple(most // 2 if factor == most else factor for factor in factors)
+            self._shrunk[factors] = SharedPixels(_halve(self.shrunk(before).images, halved), self.scratch)
+        return self._shrunk[factors]
 
     def select(self, chosen: Tensor) -> SharedPixels:
         """Take some of the images, by a mask ``(N,)``, with the colors that are there already."""
@@ -65,13 +69,15 @@ class SharedPixels:
         return selected
 
     def colors(self, *, blurred: bool) -> Tensor:
-        """Bring three channels to CIELAB, and others to the range from 0 to 100; lightness and these less 50.
+        """Bring one and three channels to CIELAB, and others to the range from 0 to 100; lightness and these less 50.
+
+        Gray has lightness alone: its two axes of color would be 0.
 
         Args:
-            blurred: Whether pixels are averaged with their neighbors first, by the weights 1, 2, 1 in both directions.
+            blurred: Whether pixels are averaged with their neighbors first, by the weights 1, 2, 1 along each axis.
 
         Returns:
-            Shape ``(N, C, H, W)``, float32, contiguous. Not to be written to.
+            Shape ``(N, C, *spatial)``, float32, contiguous. Not to be written to.
         """
         if blurred not in self._colors:
             values = self.images.new_empty(self.images.shape)
@@ -79,26 +85,37 @@ class SharedPixels:
         return self._colors[blurred]
 
     def _convert_(self, values: Tensor) -> Tensor:
-        if values.shape[1] != 3:
+        channels = values.shape[1]
+        if channels not in (1, 3):
             return values.mul_(100).sub_(50)
+        convert_ = rgb_to_lab_ if channels == 3 else gray_to_lightness_
         flattened = values.flatten(2)
         images_at_once = max(1, _PIXELS_AT_ONCE // flattened.shape[2])
         for images in torch.split(flattened, images_at_once):
             for pixels in torch.split(images, _PIXELS_AT_ONCE, dim=2):
-                rgb_to_lab_(pixels, self.scratch.lend("lab", 3, *pixels.shape))[:, 0].sub_(50)
+                convert_(pixels, self.scratch.lend("lab", 3, *pixels.shape))[:, 0].sub_(50)
         return values
 
 
-def _halve(images: Tensor) -> Tensor:
-    """Average blocks of 2x2 pixels; at the far edges the last pixels repeat."""
-    images = pad(images, (0, images.shape[3] % 2, 0, images.shape[2] % 2), mode="replicate")
-    images = images[:, :, ::2] + images[:, :, 1::2]
-    return (images[..., ::2] + images[..., 1::2]).mul_(0.25)
+def _halve(images: Tensor, axes: Sequence[int]) -> Tensor:
+    """Average blocks of two pixels along some of the spatial axes; at the far edges the last pixels repeat."""
+    odd = [images.shape[2 + axis] % 2 if axis in axes else 0 for axis in range(images.ndim - 2)]
+    images = pad(images, [length for odd_one in reversed(odd) for length in (0, odd_one)], mode="replicate")
+    for axis in axes:
+        first = [slice(None)] * images.ndim
+        second = first.copy()
+        first[2 + axis], second[2 + axis] = slice(None, None, 2), slice(1, None, 2)
+        images = images[tuple(first)] + images[tuple(second)]
+    return images.mul_(0.5 ** len(axes))
 
 
 def _blur(images: Tensor, out: Tensor) -> Tensor:
     """Average pixels with their neighbors, of which those at the edges lack some: then they count themselves."""
-    for axis, blurred in ((2, torch.empty_like(out)), (3, out)):
+    dimensions = images.ndim - 2
+    other = torch.empty_like(out) if dimensions > 1 else out
+    for axis in range(2, 2 + dimensions):
+        # In turns, so that the last is the one that is wanted.
+        blurred = out if (dimensions + 1 - axis) % 2 == 0 else other
         torch.mul(images, 2, out=blurred)
         last = images.shape[axis] - 1
         # Before each pixel, then after it: the order of the additions decides how they round.
@@ -106,4 +123,4 @@ def _blur(images: Tensor, out: Tensor) -> Tensor:
             blurred.narrow(axis, 1 - step, last).add_(images.narrow(axis, step, last))
             blurred.narrow(axis, step * last, 1).add_(images.narrow(axis, step * last, 1))
         images = blurred
-    return out.mul_(1 / 16)
+    return out.mul_(0.25**dimensions)

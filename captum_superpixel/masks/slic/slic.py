@@ -1,4 +1,4 @@
-"""SLIC superpixels for whole batches, on the device of the images."""
+"""SLIC superpixels and supervoxels for whole batches, on the device of the images."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._checks import checked_integer, checked_number, checked_spacing
 from captum_superpixel._threads import call_each, undivided_operations
 from captum_superpixel.masks._components import label_components
 from captum_superpixel.masks._valid import ValidMask
@@ -27,17 +27,21 @@ _MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
 
 @dataclass(frozen=True, repr=False)
 class Slic(CountedMaskGenerator):
-    """SLIC: k-means on color and position, for a whole batch of images ``(N, C, H, W)`` on its own device.
+    """SLIC: k-means on color and position, for a whole batch of images or volumes on its own device.
 
-    Segments are connected, and none is smaller than a tenth of their mean. There are ``n_segments`` of them in most
-    photographs, and up to a tenth fewer in some; images of one color are one segment. On the CPU each image gets the
-    same mask in any batch, in any order and with any number of threads, bit for bit.
+    Images are ``(N, C, H, W)``, volumes ``(N, C, D, H, W)``. Segments are connected, and none is smaller than a tenth
+    of their mean. There are ``n_segments`` of them in most photographs, and up to a tenth fewer in some; images of one
+    color are one segment. On the CPU each image gets the same mask in any batch, in any order and with any number of
+    threads, bit for bit.
 
     Args:
         n_segments: The number of segments for each image, at least 1 and at most its number of pixels.
         compactness: The weight of position against color, above 0; the larger, the squarer. It relates to CIELAB, where
             lightness runs from 0 to 100; channels that are not colors are put on the same range.
         max_num_iter: The number of k-means iterations.
+        spacing: How far apart the middles of adjacent pixels are along each spatial axis, ``(rows, columns)`` or
+            ``(slices, rows, columns)``, in any unit, such as millimeters: segments are then compact in space and not
+            in pixels. With None all are as far apart.
         denormalize: ``(mean, std)`` of the model's preprocessing, so that pixels are ``x * std + mean``, clipped to
             [0, 1]; with None each image is scaled to [0, 1] by its own minimum and maximum; outliers such as a hot
             pixel, farther from all other values than those are apart, are clipped.
@@ -49,6 +53,9 @@ class Slic(CountedMaskGenerator):
         The image is cut into somewhat fewer cells than segments are asked for, a cluster each. Pixels are compared with
         the centers of the 3x3 cells around their own (in the paper, with all centers closer than twice the size of a
         segment). Centers move on a sample of about 8x8 pixels per cell; every pixel is assigned once, in the end.
+        In volumes all steps are the same in one dimension more: the centers of 3x3x3 cells, 5x5x5 voxels of each, and
+        components of voxels that share a face. A volume of one slice, row or column is segmented as the image that it
+        is. Where a segment is 64 pixels long or longer, blocks of 2, 4, ... pixels along that axis are treated as one.
         In cells of 12 pixels and more, pixels are averaged with their neighbors first, by the weights 1, 2, 1.
 
         The paper makes clusters connected by merging connected components smaller than a quarter of a segment into any
@@ -76,30 +83,35 @@ class Slic(CountedMaskGenerator):
 
     compactness: float = 10.0
     max_num_iter: int = 5
+    spacing: tuple[float, ...] | None = None
+
+    spatial_dimensions: ClassVar[tuple[int, ...]] = (2, 3)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "compactness", checked_number("compactness", self.compactness, exclusive=True))
         object.__setattr__(self, "max_num_iter", checked_integer("max_num_iter", self.max_num_iter))
+        object.__setattr__(self, "spacing", checked_spacing(self.spacing))
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Segment a batch.
 
         Args:
-            inputs: Images of shape ``(N, C, H, W)``, of any real dtype, finite where they are valid.
-            mask: Which pixels are valid, ``(1 or N, 1, H, W)`` bool; None if all are. The others may be NaN. They get
-                one segment of their own in each image, the last, into which no other segment reaches; the mean size
+            inputs: Images ``(N, C, H, W)`` or volumes ``(N, C, D, H, W)``, of any real dtype, finite where valid.
+            mask: Which pixels are valid, ``(1 or N, 1, *spatial)`` bool; None if all are. The others may be NaN. They
+                get one segment of their own in each image, the last, into which no other segment reaches; the mean size
                 and ``n_segments`` are then those of the valid part. Where that lies in several places, each has a
                 segment at least, however small or many they are.
 
         Returns:
-            A feature mask ``(N, 1, H, W)``, int64, on the device of the inputs.
+            A feature mask ``(N, 1, *spatial)``, int64, on the device of the inputs.
 
         Raises:
             TypeError: If the inputs are not a tensor of real numbers, or the mask not a tensor.
             ValueError: If their shape is not that of a batch of images, nothing is in them, an image has fewer than
-                ``n_segments`` valid pixels, one of these is not finite, or the mask is not bool or does not fit.
+                ``n_segments`` valid pixels, one of these is not finite, the mask is not bool or does not fit, or the
+                spacing has not one number for each spatial axis.
         """
         if mask is not None:
             return self._segment_valid(inputs, mask)
@@ -111,7 +123,7 @@ class Slic(CountedMaskGenerator):
     @classmethod
     @torch.no_grad()
     def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
-        """Segment scaled images ``(N, C, H, W)`` into a feature mask ``(N, 1, H, W)`` each; see the base class."""
+        """Segment scaled images ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)`` each; see the base."""
         with _cores(images) as threads:
             return _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
 
@@ -119,19 +131,38 @@ class Slic(CountedMaskGenerator):
         if self.n_segments == 1:
             # One for each place, as for other numbers.
             return label_components(valid)
-        setting = Setting(self.n_segments, self.max_num_iter, self.compactness)
+        spatial = _long_axes(valid.shape)
+        layout = [valid.shape[axis] for axis in spatial]
         with _cores(image):
-            pixels = SharedPixels(image.expand(-1, 3, -1, -1).contiguous() if image.shape[1] == 1 else image)
-            return segment_valid_pixels(setting, pixels, _pixels_at_once(image.device), valid)
+            pixels = SharedPixels(image.reshape(*image.shape[:2], *layout))
+            at_once = _pixels_at_once(image.device)
+            labels = segment_valid_pixels(self._setting(spatial), pixels, at_once, valid.reshape(layout))
+        return labels.view(valid.shape)
+
+    def _check_layout(self, inputs: Tensor) -> None:
+        super()._check_layout(inputs)
+        dimensions = inputs.ndim - 2
+        if self.spacing is not None and len(self.spacing) != dimensions:
+            raise ValueError(
+                f"spacing={self.spacing} holds {len(self.spacing)} numbers, but the inputs of shape "
+                f"{tuple(inputs.shape)} have {dimensions} spatial axes: pass one distance for each, in their order"
+            )
+
+    def _setting(self, axes: Sequence[int]) -> Setting:
+        """Say what is to be done, along those of the spatial axes that are looked at."""
+        spacing = [1.0 if self.spacing is None else self.spacing[axis] for axis in axes]
+        # Only ratios matter: a unit of which the least is 1 gives equal spacings equal bits.
+        relative = tuple(distance / min(spacing) for distance in spacing)
+        return Setting(self.n_segments, self.max_num_iter, relative, self.compactness)
 
 
 def _segment_parts(
     generators: Sequence[Slic], images: Tensor, scale: Callable[[slice], tuple[Tensor, Tensor]], threads: int
 ) -> list[Tensor]:
-    """Segment images ``(N, C, H, W)``, of which ``scale`` gives some and which of them are flat, into a mask each."""
-    count, _, height, width = images.shape
-    masks = [torch.zeros(count, 1, height, width, dtype=torch.int64, device=images.device) for _ in generators]
-    at_once = max(1, _pixels_at_once(images.device).segmented // (height * width))
+    """Segment images, of which ``scale`` gives some and which of them are flat, into a mask each."""
+    count, _, *spatial = images.shape
+    masks = [torch.zeros(count, 1, *spatial, dtype=torch.int64, device=images.device) for _ in generators]
+    at_once = max(1, _pixels_at_once(images.device).segmented // math.prod(spatial))
     at_once = min(at_once, math.ceil(count / threads))
     parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
     call_each(lambda part: _fill(generators, [mask[part, 0] for mask in masks], *scale(part)), parts, threads)
@@ -139,16 +170,29 @@ def _segment_parts(
 
 
 def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, flat: Tensor) -> None:
-    """Write the segments of scaled images ``(N, C, H, W)`` into masks ``(N, H, W)`` of zeros."""
+    """Write the segments of scaled images ``(N, C, *spatial)`` into masks ``(N, *spatial)`` of zeros."""
     asked = [(generator, mask) for generator, mask in zip(generators, masks, strict=True) if generator.n_segments > 1]
     if not asked or flat.all():
         return
-    settings = [Setting(one.n_segments, one.max_num_iter, one.compactness) for one, _ in asked]
+    axes = _long_axes(images.shape[2:])
+    settings = [one._setting(axes) for one, _ in asked]
     uneven = slice(None) if not flat.any() else ~flat
-    pixels = SharedPixels((images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images)[uneven])
+    shape = images.shape
+    pixels = SharedPixels(images.reshape(*shape[:2], *(shape[2 + axis] for axis in axes))[uneven])
     found = segment_pixels(settings, pixels, _pixels_at_once(images.device))
     for (_, mask), segments in zip(asked, found, strict=True):
-        mask[uneven] = segments
+        mask[uneven] = segments.view(-1, *shape[2:])
+
+
+def _long_axes(spatial: Sequence[int]) -> list[int]:
+    """List the spatial axes of images, those of volumes without one of length one: these are images."""
+    spare = len(spatial) - 2
+    axes = list(range(len(spatial)))
+    for axis in range(len(spatial)):
+        if spare > 0 and spatial[axis] == 1:
+            axes.remove(axis)
+            spare -= 1
+    return axes
 
 
 def _cores(images: object) -> contextlib.AbstractContextManager[int]:

@@ -38,9 +38,9 @@ def test_no_number_has_more_bits_than_the_arithmetic(
     compactness: float, shape: tuple[int, int], cells: tuple[int, int], channels: int
 ) -> None:
     """Factors fit the 11 bits of TensorFloat-32, and squared distances the 24 of float32, for the extremes of all."""
-    grid = make_cells(*shape, cells, channels, compactness, torch.device("cpu"))
-    color = 137 if channels == 3 else 50 * math.sqrt(channels)
-    reach = [2.5 * max(axis.lengths) * axis.pixel_units + 1 for axis in (grid.rows, grid.columns)]
+    grid = make_cells(shape, cells, channels, compactness, torch.device("cpu"))
+    color = 137 if channels in (1, 3) else 50 * math.sqrt(channels)
+    reach = [2.5 * max(axis.lengths) * axis.pixel_units + 1 for axis in grid.axes]
     longest = math.hypot(color * grid.units, *reach) + math.sqrt(channels + 2)
     assert longest <= 2**11
     assert longest**2 + 2 * longest**2 < 2**24
