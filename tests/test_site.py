@@ -58,7 +58,7 @@ def closed_figures(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_code_of_how_to_runs(names: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = code_of("how-to.md")
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     for block in blocks:
         exec(block, names)
     assert names["load"]() is names["model"]
