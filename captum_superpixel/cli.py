@@ -72,6 +72,8 @@ def _add_compile(commands: Any) -> None:
 
 
 def _compile(options: object) -> int:
+    # Where Numba is not loaded yet, it then leaves all optimization to the end, which takes two thirds of the time.
+    os.environ.setdefault("NUMBA_OPT", "0")
     kept = compile_engine()
     if kept is None:
         return _fail("the compiled engine works, but could not be kept: the cache folder cannot be written to", 1)

@@ -84,7 +84,7 @@ def compile_engine() -> Path | None:
         code = building.build(machine)
         path = _path()
     except ImportError as error:
-        raise ImportError(f"{error}: the compiled engine of Slic needs {_INSTALL}") from error
+        raise ImportError(f"{error}; the compiled engine of Slic needs {_INSTALL}") from error
     library = Library(code)
     _check(library)
     kept: Path | None = path

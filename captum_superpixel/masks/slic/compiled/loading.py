@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from functools import lru_cache
 from typing import Any
 
 __all__ = ["Library", "describe_machine"]
@@ -20,7 +19,6 @@ are none; what it returns says whether there was one.
 """
 
 
-@lru_cache(maxsize=1)
 def describe_machine() -> tuple[Any, str]:
     """Describe this computer to LLVM, and in words that differ where machine code does.
 
@@ -45,6 +43,7 @@ class Library:
 
     def __init__(self, code: bytes) -> None:
         llvm: Any = importlib.import_module("llvmlite.binding")
+        # What loads the code takes the description over, and would free one that it shares for a second time.
         machine, _ = describe_machine()
         empty = llvm.parse_assembly(f'target triple = "{machine.triple}"')
         self._engine = llvm.create_mcjit_compiler(empty, machine)

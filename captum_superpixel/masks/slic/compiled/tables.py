@@ -71,7 +71,7 @@ class Plan:
                 )
             ],
             [
-                np.array(values, dtype=np.float32).ravel()
+                torch.as_tensor(values, dtype=torch.float32).flatten().numpy()
                 for values in (
                     [grid.units],
                     grid.rows.units(range(grid.rows.longest), _CPU),
@@ -82,7 +82,7 @@ class Plan:
                 )
             ],
             [
-                np.array(values, dtype=np.int32).ravel()
+                torch.as_tensor(values, dtype=torch.int32).flatten().numpy()
                 for values in (
                     *((*axis.starts, axis.size) for axis in (grid.rows, grid.columns)),
                     grid.rows.pixels(range(rows), lines),
