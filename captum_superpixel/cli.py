@@ -1,4 +1,4 @@
-"""The command line: hands options to ``demo``, ``explain``, ``study`` or ``compile``, and turns errors into exit statuses."""
+"""The command line: hands options to ``demo``, ``explain``, ``study``, ``compile``; errors become exit statuses."""
 
 from __future__ import annotations
 

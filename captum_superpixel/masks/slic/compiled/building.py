@@ -18,7 +18,7 @@ from captum_superpixel.masks.slic.compiled.kernels.segments import segment
 
 __all__ = ["ENTRIES", "build"]
 
-ENTRIES: dict[str, FunctionType] = {"segment": segment, "halve": halve}
+ENTRIES: dict[str, Any] = {"segment": segment, "halve": halve}
 """The functions that Python calls, by the names that they have in the machine code."""
 
 
@@ -36,7 +36,7 @@ def build(machine: Any) -> bytes:
     """
     numba: Any = importlib.import_module("numba")
     llvm: Any = importlib.import_module("llvmlite.binding")
-    compiled: dict[FunctionType, Any] = {}
+    compiled: dict[Any, Any] = {}
     with _optimized_once(numba):
         for entry in ENTRIES.values():
             _compile(entry, numba, compiled)
@@ -72,7 +72,7 @@ def _optimized_once(numba: Any) -> Iterator[None]:
         numba.config.OPT = before
 
 
-def _compile(function: FunctionType, numba: Any, compiled: dict[FunctionType, Any]) -> Any:
+def _compile(function: Any, numba: Any, compiled: dict[Any, Any]) -> Any:
     """Compile a marked function and those that it calls; ``compiled`` has what is there already, and takes the rest."""
     if function not in compiled:
         names = dict(function.__globals__)

@@ -1,4 +1,4 @@
-"""What the compiled code is told of a setting and a size of images: numbers, tables of places, and memory to work in."""
+"""What the compiled code is told of a setting and a size of images: numbers, tables, and memory to work in."""
 
 from __future__ import annotations
 

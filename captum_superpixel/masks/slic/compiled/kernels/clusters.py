@@ -246,16 +246,12 @@ def move_centers(
         for place in range(cells * 9 * width):
             sums[place] = _ZERO
         for row in range(n_rows):
-            _lay_out(
-                centers, planes, row, n_rows, n_columns, down, right, bounds, units, per_row, factors
-            )
+            _lay_out(centers, planes, row, n_rows, n_columns, down, right, bounds, units, per_row, factors)
             for line in range(n_lines):
                 at = (row * n_lines + line) * per_row
                 y_units = line_units[line]
                 _compare(factors, planes, per_row, per_row, samples, size, at, y_units, least, nearest)
-                _add_up(
-                    samples, planes, size, at, nearest, n_columns, n_points, row * n_columns, y_units, units, sums
-                )
+                _add_up(samples, planes, size, at, nearest, n_columns, n_points, row * n_columns, y_units, units, sums)
         _collect(sums, planes, n_rows, n_columns, down, right, centers)
 
 
@@ -376,9 +372,7 @@ def assign(
         labels: Overwritten.
     """
     for row in range(n_rows):
-        _lay_out(
-            centers, planes, row, n_rows, n_columns, down, right, column_starts, column_units, width, factors
-        )
+        _lay_out(centers, planes, row, n_rows, n_columns, down, right, column_starts, column_units, width, factors)
         for y in range(row_starts[row], row_starts[row + 1]):
             for plane in range(planes):
                 for x in range(width):

@@ -15,8 +15,8 @@ def find_runs(labels: Ints, height: int, width: int, run_starts: Ints, row_first
         labels: The labels.
         height: H.
         width: W.
-        run_starts: The place of the first pixel of each run, of which there are at most ``H * W``; and one past the last
-            pixel of all. Overwritten.
+        run_starts: The place of the first pixel of each run, of which there are at most ``H * W``; and one past the
+            last pixel of all. Overwritten.
         row_firsts: The first run of each row, and the number of runs, ``(H + 1,)``. Overwritten.
 
     Returns:

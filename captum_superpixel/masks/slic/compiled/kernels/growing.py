@@ -30,8 +30,7 @@ def _sort(keys: Longs, places: Ints, count: int) -> None:
         child = 2 * parent + 1
         while child < end:
             if child + 1 < end and (
-                keys[child] < keys[child + 1]
-                or (keys[child] == keys[child + 1] and places[child] < places[child + 1])
+                keys[child] < keys[child + 1] or (keys[child] == keys[child + 1] and places[child] < places[child + 1])
             ):
                 child += 1
             if keys[parent] > keys[child] or (keys[parent] == keys[child] and places[parent] > places[child]):

@@ -210,9 +210,7 @@ def connect(
     if stay < count:
         left = find_touching(height, width, run_starts, row_firsts, components, loose, pairs)
         if stay < wanted and least > 0:
-            left = _join(
-                pairs, left, least, channels, loose, parents, partners, count, sizes, sums, means, distances
-            )
+            left = _join(pairs, left, least, channels, loose, parents, partners, count, sizes, sums, means, distances)
             for component in range(count):
                 if parents[component] != component:
                     loose[component] = 0
