@@ -37,6 +37,8 @@ def nothing_found_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(engine._Engine, "looked_for", False)
     monkeypatch.setattr(engine._Engine, "library", None)
     monkeypatch.delenv("CAPTUM_SUPERPIXEL_ENGINE", raising=False)
+    # The command changes it where it is not set.
+    monkeypatch.setenv("NUMBA_OPT", "3")
     folder = str(tmp_path / "cache")
     monkeypatch.setitem(sys.modules, "platformdirs", SimpleNamespace(user_cache_dir=lambda _: folder))
 
@@ -266,5 +268,5 @@ def test_without_numba(
     assert describe_engine().startswith("torch: the compiled one ")
     assert cli.main(["compile"]) == 2
     error = capsys.readouterr().err
-    assert missing in error
+    assert missing.partition(".")[0] in error or "llvmlite" in error
     assert 'the compiled engine of Slic needs pip install "captum-superpixel[fast]"' in error
