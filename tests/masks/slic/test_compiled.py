@@ -134,6 +134,7 @@ def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
     plan = make_plan(setting, (3, 9, 13), 1, (9, 13), 0.8)
     sizes, floats, ints = plan.arrays
     expected = by_torch([setting], images)[0]
+    compared = 0
     for image, mask in zip(images, expected, strict=True):
         memory: Any = [[np.zeros(n, dtype) for n in lengths] for dtype, lengths in plan.lengths.items()]
         colors, out = np.zeros(3 * 9 * 13, np.float32), np.zeros(9 * 13, np.int64)
@@ -141,7 +142,9 @@ def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
         found = segment(steps, image.flatten().numpy(), colors, sizes[0], floats, ints, *memory, out)
         if found >= plan.enough:
             assert out.tolist() == mask.flatten().tolist()
-    assert plan.enough == 11
+            compared += 1
+    # Others are segmented again from more cells.
+    assert compared >= 2
 
 
 @pytest.fixture
