@@ -129,7 +129,7 @@ def test_machine_code_can_be_loaded_again_and_let_go(code: bytes, noise: Noise) 
 
 def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
     """Also without Numba: arrays stand for memory."""
-    images = torch.cat([noise(1, 3, 9, 13), made_images(13, 3)[2:5, :, :9]])
+    images = torch.cat([noise(3, 3, 9, 13), noise(3, 3, 9, 13, seed=1).square(), made_images(13, 3)[:5, :, :9]])
     setting = Setting(12, 3, 10.0)
     plan = make_plan(setting, (3, 9, 13), 1, (9, 13), 0.8)
     sizes, floats, ints = plan.arrays
@@ -144,7 +144,7 @@ def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
             assert out.tolist() == mask.flatten().tolist()
             compared += 1
     # Others are segmented again from more cells.
-    assert compared >= 2
+    assert compared >= 3
 
 
 @pytest.fixture
