@@ -11,7 +11,7 @@ import captum_superpixel
 from captum_superpixel._checks import InputError, readable
 from captum_superpixel._options import CommandParser
 from captum_superpixel.explain.command import add_demo, add_explain
-from captum_superpixel.masks.slic import compile_engine
+from captum_superpixel.masks import compile_engine
 from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]

@@ -18,8 +18,8 @@ from captum.attr import Saliency
 from masks import load_photographs, print_table, processor, skimage_defaults
 from torch import Tensor
 
-from captum_superpixel.masks import Slic
-from captum_superpixel.masks.slic import compiled, describe_engine
+from captum_superpixel.masks import Slic, describe_engine
+from captum_superpixel.masks.slic import compiled
 from captum_superpixel.models.networks import resnet18
 
 SIZES = ((32, 1), (32, 32), (224, 1), (224, 8), (512, 8), (1024, 1))

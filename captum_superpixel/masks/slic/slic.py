@@ -68,8 +68,9 @@ class Slic(CountedMaskGenerator):
         go to the CPU for it, and 8 come back. What too small segments take is found on the CPU, to which images that
         have some send 20 bytes per pixel.
 
-        On the CPU the steps above run in machine code where ``captum-superpixel compile`` has made it, and else in
-        torch, with the same result, bit for bit; see ``describe_engine``.
+        For images on the CPU the steps above run in machine code where ``captum-superpixel compile`` has made it, and
+        else in torch, with the same result, bit for bit; see :func:`describe_engine`. Volumes, images whose spacing
+        differs between the axes, and images with a ``mask`` of valid pixels remain with torch.
 
         Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from captum_superpixel import cli
+from captum_superpixel.masks import Slic, compile_engine, describe_engine
 from captum_superpixel.masks.base import segment_with_all
-from captum_superpixel.masks.slic import Slic, compile_engine, compiled, describe_engine
+from captum_superpixel.masks.slic import compiled
 from captum_superpixel.masks.slic import slic as slic_module
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
@@ -24,6 +25,8 @@ from captum_superpixel.masks.slic.compiled import engine, segment_images
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE, segment
 from captum_superpixel.masks.slic.compiled.loading import Library, describe_machine
 from captum_superpixel.masks.slic.compiled.tables import make_plan
+
+COMPILED = "compiled, but torch for volumes, unequal spacing and masks of valid pixels"
 
 Noise = Callable[..., Tensor]
 Photographs = Callable[[int], Tensor]
@@ -64,9 +67,12 @@ def ready(code: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "build", lambda machine: code)
 
 
+def like(n_segments: int, iterations: int, compactness: float) -> Setting:
+    return Setting(n_segments, iterations, (1.0, 1.0), compactness)
+
+
 def by_torch(settings: list[Setting], images: Tensor) -> list[Tensor]:
-    pixels = SharedPixels(images.expand(-1, 3, -1, -1).contiguous() if images.shape[1] == 1 else images)
-    return segment_pixels(settings, pixels, AtOnce(110_000, 220_000))
+    return segment_pixels(settings, SharedPixels(images), AtOnce(110_000, 220_000))
 
 
 def check(library: Library, settings: list[Setting], images: Tensor) -> None:
@@ -96,7 +102,7 @@ def made_images(size: int, channels: int) -> Tensor:
 def test_photographs_get_the_labels_of_torch(size: int, library: Library, photographs: Photographs) -> None:
     images = photographs(size).float() / 255
     for n_segments, iterations, compactness in ((100, 5, 10.0), (20, 2, 0.1), (7, 10, 20.0), (150, 1, 1e4)):
-        check(library, [Setting(n_segments, iterations, compactness)], images)
+        check(library, [like(n_segments, iterations, compactness)], images)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -104,13 +110,13 @@ def test_photographs_get_the_labels_of_torch(size: int, library: Library, photog
 def test_so_do_images_that_are_hard_to_divide(size: int, channels: int, library: Library) -> None:
     images = made_images(size, channels)
     for n_segments in {2, 20, min(150, size * size // 2), min(size * size, 200)}:
-        check(library, [Setting(n_segments, 5, 10.0)], images)
+        check(library, [like(n_segments, 5, 10.0)], images)
 
 
 @pytest.mark.parametrize("shape", [(1, 60), (60, 1), (9, 200), (37, 301)])
 def test_so_do_images_of_any_shape(shape: tuple[int, int], library: Library, noise: Noise) -> None:
     for n_segments in (2, 30, 60):
-        check(library, [Setting(n_segments, 5, 10.0)], noise(2, 3, *shape))
+        check(library, [like(n_segments, 5, 10.0)], noise(2, 3, *shape))
 
 
 def test_so_do_blocks_of_pixels_that_are_treated_as_one(library: Library, photographs: Photographs) -> None:
@@ -119,18 +125,18 @@ def test_so_do_blocks_of_pixels_that_are_treated_as_one(library: Library, photog
     images[..., -2:, :] = images[..., -2:] = 1
     images[1] *= 0.2
     images[1, :, 100:105, 100:105] = 1
-    check(library, [Setting(10, 5, 10.0), Setting(100, 5, 10.0), Setting(40, 5, 10.0), Setting(10, 5, 5.0)], images)
+    check(library, [like(10, 5, 10.0), like(100, 5, 10.0), like(40, 5, 10.0), like(10, 5, 5.0)], images)
 
 
 def test_machine_code_can_be_loaded_again_and_let_go(code: bytes, noise: Noise) -> None:
     for _ in range(3):
-        check(Library(code), [Setting(20, 5, 10.0)], noise(1, 3, 20, 20))
+        check(Library(code), [like(20, 5, 10.0)], noise(1, 3, 20, 20))
 
 
 def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
     """Also without Numba: arrays stand for memory."""
     images = torch.cat([noise(3, 3, 9, 13), noise(3, 3, 9, 13, seed=1).square(), made_images(13, 3)[:5, :, :9]])
-    setting = Setting(12, 3, 10.0)
+    setting = like(12, 3, 10.0)
     plan = make_plan(setting, (3, 9, 13), 1, (9, 13), 0.8)
     sizes, floats, ints = plan.arrays
     expected = by_torch([setting], images)[0]
@@ -190,17 +196,45 @@ def test_batches_and_threads_do_not_matter(threads: Callable[[int], None], noise
         assert torch.get_num_threads() == count
 
 
-@pytest.mark.usefixtures("in_use")
 def test_what_it_does_not_apply_to_goes_to_torch(noise: Noise) -> None:
     class Other(Tensor):
         pass
 
-    images = noise(1, 3, 16, 16)
-    assert compiled.applies(images)
-    assert not compiled.applies(images.as_subclass(Other))
-    assert not compiled.applies(images.double())
-    assert not compiled.applies(images.to("meta"))
-    assert not compiled.applies(images[None])
+    images, settings = noise(1, 3, 16, 16), [like(20, 5, 10.0)]
+    assert compiled.applies(settings, images)
+    assert not compiled.applies(settings, images.as_subclass(Other))
+    assert not compiled.applies(settings, images.double())
+    assert not compiled.applies(settings, images.to("meta"))
+    assert not compiled.applies(settings, images[None])
+    assert not compiled.applies([*settings, Setting(20, 5, (1.0, 2.0), 10.0)], images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((8, 9, 10), None), ((16, 18), (1.0, 2.0)), ((8, 9, 10), (2.0, 2.0, 2.0))]
+)
+def test_volumes_and_unequal_spacings_remain_with_torch(
+    shape: tuple[int, ...], spacing: tuple[float, ...] | None, monkeypatch: pytest.MonkeyPatch, noise: Noise
+) -> None:
+    monkeypatch.setattr(compiled, "find_library", lambda: pytest.fail("it does not apply"))
+    assert Slic(20, spacing=spacing)(noise(2, 3, *shape)).unique().tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((90, 70), (0.3, 0.3)), ((1, 40, 50), None), ((40, 1, 50), (2.0, 9.0, 2.0))]
+)
+def test_equal_spacings_and_single_slices_are_images(
+    shape: tuple[int, ...],
+    spacing: tuple[float, ...] | None,
+    library: Library,
+    noise: Noise,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, slic = noise(2, 1, *shape), Slic(3, spacing=spacing)
+    monkeypatch.setattr(compiled, "find_library", lambda: None)
+    expected = slic(images)
+    monkeypatch.setattr(compiled, "find_library", lambda: library)
+    monkeypatch.setattr(slic_module, "segment_pixels", None)
+    assert torch.equal(slic(images), expected)
 
 
 def test_nothing_is_compiled_unasked(monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
@@ -219,10 +253,10 @@ def test_what_is_compiled_is_kept_for_later_processes(tmp_path: Path, monkeypatc
     path = compile_engine()
     assert path is not None
     assert path.parent == tmp_path / "cache"
-    assert describe_engine() == f"compiled: {path}"
+    assert describe_engine() == f"{COMPILED}: {path}"
     monkeypatch.setattr(engine._Engine, "looked_for", False)
     monkeypatch.setattr(engine._Engine, "library", None)
-    assert describe_engine() == f"compiled: {path}"
+    assert describe_engine() == f"{COMPILED}: {path}"
     monkeypatch.setattr(engine._Engine, "looked_for", False)
     monkeypatch.setenv("CAPTUM_SUPERPIXEL_ENGINE", "torch")
     assert describe_engine() == "torch: the environment variable CAPTUM_SUPERPIXEL_ENGINE is torch"
@@ -248,7 +282,7 @@ def test_without_a_place_to_keep_it_it_serves_this_process(tmp_path: Path, capsy
     (tmp_path / "cache").write_text("a file where the folder should be")
     assert cli.main(["compile"]) == 1
     assert "the cache folder cannot be written to" in capsys.readouterr().err
-    assert describe_engine() == "compiled: not kept"
+    assert describe_engine() == f"{COMPILED}: not kept"
 
 
 @pytest.mark.usefixtures("ready")
@@ -266,7 +300,7 @@ def test_without_numba(
     """Masks are made all the same, and the command says what to install."""
     monkeypatch.setitem(sys.modules, missing, None)
     images = noise(2, 3, 20, 20)
-    expected = by_torch([Setting(20, 5, 10.0)], images)[0]
+    expected = by_torch([like(20, 5, 10.0)], images)[0]
     assert torch.equal(Slic(20, denormalize=(0.0, 1.0))(images)[:, 0], expected)
     assert describe_engine().startswith("torch: the compiled one ")
     assert cli.main(["compile"]) == 2

@@ -29,10 +29,15 @@ _KEPT_BYTES = 2**24
 _kept = threading.local()
 
 
-def applies(images: Tensor) -> bool:
-    """Say whether ``segment_images`` can segment these: plain tensors in the memory of the CPU, ``(N, C, H, W)``."""
+def applies(settings: Sequence[Setting], images: Tensor) -> bool:
+    """Say whether ``segment_images`` can segment these.
+
+    They have to be plain tensors in the memory of the CPU, ``(N, C, H, W)``, whose pixels are as far apart along both
+    axes. Volumes and other spacings remain with torch.
+    """
     on_cpu = type(images) is Tensor and images.device.type == "cpu" and images.dtype == torch.float32
-    return on_cpu and images.ndim == 4 and images[0, 0].numel() <= _MOST_PIXELS
+    flat = images.ndim == 4 and math.prod(images.shape[2:]) <= _MOST_PIXELS
+    return on_cpu and flat and all(len(set(setting.spacing)) == 1 for setting in settings)
 
 
 def segment_images(library: Library, settings: Sequence[Setting], images: Tensor) -> list[Tensor]:
@@ -50,7 +55,8 @@ def segment_images(library: Library, settings: Sequence[Setting], images: Tensor
     masks = [torch.empty(count, height, width, dtype=torch.int64) for _ in settings]
 
     def shrink_factor(index: int) -> int:
-        return segmenting._shrink_factor(math.sqrt(height * width / settings[index].n_segments))
+        # The same along both axes.
+        return max(segmenting._shrink_factors((height, width), settings[index]))
 
     images = images.contiguous()
     shrunk = 1

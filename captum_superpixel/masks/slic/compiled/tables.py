@@ -49,10 +49,11 @@ class Plan:
     ) -> None:
         channels, height, width = shape
         self._arguments = (setting, shape, factor, spatial, cells)
-        rows, columns = segmenting._choose_cells(height, width, cells * setting.n_segments)
-        count = 3 if channels == 1 else channels
-        grid = make_cells(height, width, (rows, columns), count, setting.compactness, _CPU)
-        lines, points = grid.rows.spread(_SAMPLES), grid.columns.spread(_SAMPLES)
+        spacing = segmenting._in_blocks(setting, (factor, factor)).spacing
+        rows, columns = segmenting._choose_cells((height, width), spacing, cells * setting.n_segments)
+        grid = make_cells((height, width), (rows, columns), channels, setting.compactness, _CPU, spacing)
+        down, right = grid.axes
+        lines, points = down.spread(_SAMPLES[2]), right.spread(_SAMPLES[2])
         self.blurred = min(height // rows, width // columns) >= segmenting._BLURRED
         self.wanted = setting.n_segments
         finer = rows * columns < height * width
@@ -74,19 +75,19 @@ class Plan:
                 torch.as_tensor(values, dtype=torch.float32).flatten().numpy()
                 for values in (
                     [grid.units],
-                    grid.rows.units(range(grid.rows.longest), _CPU),
-                    grid.columns.units(range(grid.columns.longest), _CPU)[grid.columns.places(range(columns))[1]],
-                    grid.rows.units(lines, _CPU),
-                    grid.columns.units(points, _CPU).repeat(columns),
-                    *(axis.neighbors()[0] for axis in (grid.rows, grid.columns)),
+                    down.units(range(down.longest), _CPU),
+                    right.units(range(right.longest), _CPU)[right.places(range(columns))[1]],
+                    down.units(lines, _CPU),
+                    right.units(points, _CPU).repeat(columns),
+                    *(axis.neighbors()[0] for axis in grid.axes),
                 )
             ],
             [
                 torch.as_tensor(values, dtype=torch.int32).flatten().numpy()
                 for values in (
-                    *((*axis.starts, axis.size) for axis in (grid.rows, grid.columns)),
-                    grid.rows.pixels(range(rows), lines),
-                    grid.columns.pixels(range(columns), points),
+                    *((*axis.starts, axis.size) for axis in grid.axes),
+                    down.pixels(range(rows), lines),
+                    right.pixels(range(columns), points),
                     range(0, columns * len(points) + 1, len(points)),
                     _areas(spatial[0], factor),
                     [0, *accumulate(_areas(spatial[1], factor))],

@@ -68,7 +68,7 @@ def convert(image: Floats, channels: int, height: int, width: int, blurred: int,
         width: W.
         blurred: Whether to average pixels with their neighbors first, 0 or 1.
         row: Memory for ``W + 2`` numbers.
-        colors: Shape ``(max(C, 3), H, W)``, overwritten; of two channels the third is 0.
+        colors: Shape ``(max(C, 3), H, W)``, overwritten; what one or two channels leave is 0.
     """
     size = height * width
     for channel in range(channels):
@@ -78,14 +78,12 @@ def convert(image: Floats, channels: int, height: int, width: int, blurred: int,
             for place in range(channel * size, (channel + 1) * size):
                 colors[place] = image[place]
     if channels == 1:
-        for place in range(size):
-            colors[size + place] = colors[place]
-            colors[2 * size + place] = colors[place]
-    if channels == 1 or channels == 3:
+        _to_lightness(colors, size)
+    elif channels == 3:
         _to_lab(colors, size)
-        return
-    for place in range(channels * size):
-        colors[place] = colors[place] * _HUNDRED - _FIFTY
+    else:
+        for place in range(channels * size):
+            colors[place] = colors[place] * _HUNDRED - _FIFTY
     for place in range(channels * size, 3 * size):
         colors[place] = _ZERO
 
@@ -118,6 +116,15 @@ def _to_lab(colors: Floats, size: int) -> None:
         colors[place] = (y * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY
         colors[size + place] = (x - y) * _A_SCALE
         colors[2 * size + place] = (y - z) * _B_SCALE
+
+
+@kernel
+def _to_lightness(colors: Floats, size: int) -> None:
+    """Bring gray in sRGB ``(size,)`` to the lightness that three such channels have, less 50, in place."""
+    for place in range(size):
+        light = _linear(colors[place])
+        y = _root((light * _YR + light * _YG) + light * _YB)
+        colors[place] = (y * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY
 
 
 @kernel

@@ -54,14 +54,13 @@ def segment(
     channels, height, width, blurred = sizes[0], sizes[1], sizes[2], sizes[3]
     n_rows, n_columns, n_lines, n_points = sizes[4], sizes[5], sizes[6], sizes[7]
     iterations, wanted, least, enough = sizes[8], sizes[9], sizes[10], sizes[11]
+    # Of one or two channels, the rest of three are 0: three are compared faster than any other number.
     planes = max(channels, 3)
-    if channels == 1:
-        channels = 3
     size = height * width
     units = float_tables[0][0]
     labels = ints[0]
     if steps & COLORS:
-        convert(image, sizes[0], height, width, blurred, floats[1], colors)
+        convert(image, channels, height, width, blurred, floats[1], colors)
     count = 0
     if steps & FIND:
         samples, per_row = floats[0], n_columns * n_points
