@@ -1,15 +1,17 @@
-"""The command line: hands options to ``demo``, ``explain`` or ``study``, and turns errors into exit statuses."""
+"""The command line: hands options to ``demo``, ``explain``, ``study``, ``compile``; errors become exit statuses."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import captum_superpixel
 from captum_superpixel._checks import InputError, readable
 from captum_superpixel._options import CommandParser
 from captum_superpixel.explain.command import add_demo, add_explain
+from captum_superpixel.masks import compile_engine
 from captum_superpixel.study.command import add_study
 
 __all__ = ["main"]
@@ -56,9 +58,27 @@ def _parser() -> CommandParser:
     parser = CommandParser(prog="captum-superpixel", description=description)
     parser.add_argument("--version", action="version", version=f"%(prog)s {captum_superpixel.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (add_demo, add_explain, add_study):
+    for add in (add_demo, add_explain, add_study, _add_compile):
         add(commands)
     return parser
+
+
+def _add_compile(commands: Any) -> None:
+    """Add ``compile`` to the commands."""
+    text = "make superpixels several times as fast on this computer's CPU"
+    details = 'Compiles Slic, once per computer; needs: pip install "captum-superpixel[fast]".'
+    command = commands.add_parser("compile", help=text, description=details)
+    command.set_defaults(run=_compile)
+
+
+def _compile(options: object) -> int:
+    # Where Numba is not loaded yet, it then leaves all optimization to the end, which takes two thirds of the time.
+    os.environ.setdefault("NUMBA_OPT", "0")
+    kept = compile_engine()
+    if kept is None:
+        return _fail("the compiled engine works, but could not be kept: the cache folder cannot be written to", 1)
+    print(f"Slic is compiled for this computer; kept in {kept}")
+    return 0
 
 
 def _fail(message: str, status: int) -> int:

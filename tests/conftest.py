@@ -1,8 +1,13 @@
 """A small network and images for the tests of the wrapper."""
 
+import os
+
 import pytest
 import torch
 from torch import Tensor, nn
+
+# Whatever is compiled on a developer's computer: torch is the reference, and the compiled engine has its own tests.
+os.environ.setdefault("CAPTUM_SUPERPIXEL_ENGINE", "torch")
 
 # The networks here are tiny: a second thread costs more than it brings, above all on a busy machine.
 torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from captum_superpixel.masks.precomputed import Precomputed
 from captum_superpixel.masks.proposals import from_proposals
 from captum_superpixel.masks.quickshift import Quickshift
 from captum_superpixel.masks.skimage_slic import SkimageSlic
-from captum_superpixel.masks.slic import Slic
+from captum_superpixel.masks.slic import Slic, compile_engine, describe_engine
 from captum_superpixel.masks.watershed import Watershed
 
 __all__ = [
@@ -32,6 +32,8 @@ __all__ = [
     "SkimageSlic",
     "Slic",
     "Watershed",
+    "compile_engine",
+    "describe_engine",
     "from_proposals",
     "hierarchy",
     "is_counted",

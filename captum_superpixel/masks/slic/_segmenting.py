@@ -65,15 +65,10 @@ class AtOnce(NamedTuple):
 def segment_pixels(settings: Sequence[Setting], pixels: SharedPixels, at_once: AtOnce) -> list[Tensor]:
     """Segment N images by SLIC: ``(N, *spatial)`` for each setting, the same as for that setting and image alone."""
     spatial = tuple(pixels.images.shape[2:])
-
-    def shrink_factors(index: int) -> tuple[int, ...]:
-        sides = _segment_sides(spatial, settings[index])
-        return tuple(_shrink_factor(side / _DETAIL[len(spatial)]) for side in sides)
-
     found: dict[int, Tensor] = {}
     order = sorted(range(len(settings)), key=settings.__getitem__)
     with _full_precision(pixels.images.device):
-        for factors, group in groupby(order, shrink_factors):
+        for factors, group in groupby(order, lambda index: _shrink_factors(spatial, settings[index])):
             shrunk = pixels.shrunk(factors)
             indices = list(group)
             step = max(1, at_once.segmented // shrunk.images[:, 0].numel())
@@ -237,9 +232,10 @@ def _in_blocks(setting: Setting, factors: tuple[int, ...]) -> Setting:
     return setting._replace(spacing=tuple(map(operator.mul, setting.spacing, factors)))
 
 
-def _shrink_factor(spare: float) -> int:
-    """Say how many pixels wide the blocks are that are treated as one: the largest power of two that is spare."""
-    return 1 << max(0, math.floor(math.log2(spare)))
+def _shrink_factors(spatial: tuple[int, ...], setting: Setting) -> tuple[int, ...]:
+    """Say how many pixels long the blocks are along each axis that are treated as one: the largest powers of two."""
+    spare = [side / _DETAIL[len(spatial)] for side in _segment_sides(spatial, setting)]
+    return tuple(1 << max(0, math.floor(math.log2(blocks))) for blocks in spare)
 
 
 def _block_areas(spatial: tuple[int, ...], factors: tuple[int, ...], device: torch.device) -> Tensor:

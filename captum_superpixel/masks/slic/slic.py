@@ -16,6 +16,7 @@ from captum_superpixel._threads import call_each, undivided_operations
 from captum_superpixel.masks._components import label_components
 from captum_superpixel.masks._valid import ValidMask
 from captum_superpixel.masks.base import CountedMaskGenerator
+from captum_superpixel.masks.slic import compiled
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels, segment_valid_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
@@ -66,6 +67,10 @@ class Slic(CountedMaskGenerator):
         many cells. Components are labeled by scikit-image, on CUDA by torch; on other devices (MPS) 4 bytes per pixel
         go to the CPU for it, and 8 come back. What too small segments take is found on the CPU, to which images that
         have some send 20 bytes per pixel.
+
+        For images on the CPU the steps above run in machine code where ``captum-superpixel compile`` has made it, and
+        else in torch, with the same result, bit for bit; see :func:`describe_engine`. Volumes, images whose spacing
+        differs between the axes, and images with a ``mask`` of valid pixels remain with torch.
 
         Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.
@@ -178,8 +183,12 @@ def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, f
     settings = [one._setting(axes) for one, _ in asked]
     uneven = slice(None) if not flat.any() else ~flat
     shape = images.shape
-    pixels = SharedPixels(images.reshape(*shape[:2], *(shape[2 + axis] for axis in axes))[uneven])
-    found = segment_pixels(settings, pixels, _pixels_at_once(images.device))
+    images = images.reshape(*shape[:2], *(shape[2 + axis] for axis in axes))
+    library = compiled.find_library() if compiled.applies(settings, images) else None
+    if library is not None:
+        found = compiled.segment_images(library, settings, images[uneven])
+    else:
+        found = segment_pixels(settings, SharedPixels(images[uneven]), _pixels_at_once(images.device))
     for (_, mask), segments in zip(asked, found, strict=True):
         mask[uneven] = segments.view(-1, *shape[2:])
 

@@ -1,0 +1,44 @@
+"""Marks functions that Numba compiles: plain Python on arrays, which to the compiled code are memory and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FUSED", "KERNEL", "Floats", "Ints", "Longs", "bits_of", "float_of", "fused", "kernel"]
+
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.int32]
+Longs: TypeAlias = NDArray[np.int64]
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+KERNEL = "__captum_superpixel_kernel__"
+FUSED = "__captum_superpixel_fused__"
+
+
+def kernel(function: Function) -> Function:
+    """Mark a function to be compiled, in which every multiplication and every addition rounds by itself."""
+    setattr(function, KERNEL, True)
+    return function
+
+
+def fused(function: Function) -> Function:
+    """Mark a function to be compiled that computes in whole numbers, which multiply and add in one step."""
+    setattr(function, FUSED, True)
+    return kernel(function)
+
+
+@kernel
+def bits_of(value: np.float32) -> np.int32:
+    """Read the bits of a float as an integer."""
+    return np.float32(value).view(np.int32)
+
+
+@kernel
+def float_of(bits: np.int32) -> np.float32:
+    """Read the bits of an integer as a float."""
+    return np.int32(bits).view(np.float32)

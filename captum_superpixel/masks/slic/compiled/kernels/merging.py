@@ -1,0 +1,233 @@
+"""From components to segments: the largest of one image stay, the others join neighbors, as in ``_largest``."""
+
+from __future__ import annotations
+
+from captum_superpixel.masks import _components
+from captum_superpixel.masks.slic.compiled.kernels.components import (
+    _root_of,
+    count_areas,
+    find_runs,
+    find_touching,
+    number_components,
+)
+from captum_superpixel.masks.slic.compiled.kernels.marking import Ints, Longs, kernel
+
+__all__ = ["connect"]
+
+_LARGE = _components.LARGE
+
+
+@kernel
+def _let_largest_stay(sizes: Longs, count: int, wanted: int, least: int, loose: Ints) -> int:
+    """Say of the largest loose components, of equal ones the first, that they stay.
+
+    Args:
+        sizes: Shape ``(count,)``.
+        count: The number of components.
+        wanted: How many of them are to stay.
+        least: How large one is at least that stays.
+        loose: Whether each may still join another, 0 or 1. Overwritten.
+
+    Returns:
+        How many stay.
+    """
+    # The largest size that at least ``wanted`` of them reach, found by bisection.
+    low, high = 0, 0
+    for component in range(count):
+        if loose[component] and sizes[component] > high:
+            high = sizes[component]
+    while low < high:
+        middle = (low + high + 1) // 2
+        reached = 0
+        for component in range(count):
+            reached += 1 if loose[component] and sizes[component] >= middle else 0
+        if reached >= wanted:
+            low = middle
+        else:
+            high = middle - 1
+    equal = wanted
+    for component in range(count):
+        equal -= 1 if loose[component] and sizes[component] > low else 0
+    stay = 0
+    for component in range(count):
+        if loose[component] and sizes[component] >= low:
+            if sizes[component] == low:
+                equal -= 1
+            if (sizes[component] > low or equal >= 0) and sizes[component] >= least:
+                loose[component] = 0
+                stay += 1
+    return stay
+
+
+@kernel
+def _join(
+    pairs: Ints,
+    n_pairs: int,
+    below: int,
+    channels: int,
+    loose: Ints,
+    parents: Ints,
+    partners: Ints,
+    count: int,
+    sizes: Longs,
+    sums: Longs,
+    means: Longs,
+    distances: Longs,
+) -> int:
+    """Let loose components join the neighbor of the nearest mean, round by round, until none is left that does.
+
+    A group is named after the component that the others lead to, so that names are in the order of ``merge_round``.
+
+    Args:
+        pairs: Components that touch. Those that are left are kept.
+        n_pairs: How many pairs.
+        below: Up to which size they join, exclusive.
+        channels: C.
+        loose: Whether each component is loose, 0 or 1.
+        parents: What each has joined, or itself.
+        partners: Memory for as many.
+        count: The number of components.
+        sizes: Of the groups, at their names.
+        sums: Likewise the sums of their colors, ``(count, C)``.
+        means: Likewise their means.
+        distances: Memory for as many.
+
+    Returns:
+        How many pairs are left.
+    """
+    while n_pairs > 0:
+        for component in range(count):
+            distances[component] = _LARGE
+            partners[component] = component
+        joining = 0
+        for end in range(2 * n_pairs):
+            first, second = pairs[end], pairs[end ^ 1]
+            if loose[first] and sizes[first] < below:
+                joining = 1
+                distance = 0
+                for channel in range(channels):
+                    difference = means[first * channels + channel] - means[second * channels + channel]
+                    distance += difference * difference
+                if distance < distances[first] or (distance == distances[first] and second < partners[first]):
+                    distances[first] = distance
+                    partners[first] = second
+        if not joining:
+            break
+        for component in range(count):
+            partner = partners[component]
+            # Of two that join each other, the others follow the lower.
+            if partner != component and not (partners[partner] == component and component < partner):
+                parents[component] = partner
+        for component in range(count):
+            if partners[component] != component:
+                root = _root_of(parents, component)
+                if root != component:
+                    sizes[root] += sizes[component]
+                    for channel in range(channels):
+                        sums[root * channels + channel] += sums[component * channels + channel]
+        for component in range(count):
+            root = parents[component]
+            if partners[component] != component and root != component:
+                for channel in range(channels):
+                    means[root * channels + channel] = sums[root * channels + channel] // sizes[root]
+        left = 0
+        for pair in range(n_pairs):
+            first, second = _root_of(parents, pairs[2 * pair]), _root_of(parents, pairs[2 * pair + 1])
+            if first != second and loose[first] | loose[second]:
+                pairs[2 * left], pairs[2 * left + 1] = first, second
+                left += 1
+        n_pairs = left
+    return n_pairs
+
+
+@kernel
+def connect(
+    labels: Ints,
+    height: int,
+    width: int,
+    colors: Longs,
+    channels: int,
+    wanted: int,
+    least: int,
+    row_areas: Ints,
+    column_areas: Ints,
+    run_starts: Ints,
+    row_firsts: Ints,
+    components: Ints,
+    parents: Ints,
+    partners: Ints,
+    loose: Ints,
+    pairs: Ints,
+    sizes: Longs,
+    sums: Longs,
+    means: Longs,
+    distances: Longs,
+) -> int:
+    """Turn the clusters of an image into connected segments; specks do not grow.
+
+    Args:
+        labels: The clusters ``(H, W)``, overwritten by the segments, numbered from 0 in the order of the components
+            that stay.
+        height: H.
+        width: W.
+        colors: The color of each cluster, ``(L, C)``.
+        channels: C.
+        wanted: How many segments to leave.
+        least: How large each is at least; 0 for any size.
+        row_areas: As for ``count_areas``.
+        column_areas: Likewise.
+        run_starts: Memory for a number for each pixel, and one more.
+        row_firsts: Memory for ``H + 1`` numbers.
+        components: Memory for a number for each pixel.
+        parents: Likewise.
+        partners: Likewise.
+        loose: Likewise.
+        pairs: Memory for 6 numbers for each pixel.
+        sizes: The sizes of the segments, overwritten; memory for a number for each pixel.
+        sums: Memory for C numbers for each pixel.
+        means: The mean colors of the segments, ``(count, C)``, overwritten; likewise.
+        distances: Memory for a number for each pixel.
+
+    Returns:
+        How many segments there are.
+    """
+    runs = find_runs(labels, height, width, run_starts, row_firsts)
+    count = number_components(labels, height, width, run_starts, row_firsts, parents, components)
+    count_areas(height, width, run_starts, row_firsts, components, count, row_areas, column_areas, sizes)
+    component = 0
+    for run in range(runs):
+        # Components are numbered by their first runs.
+        if components[run] == component:
+            color = labels[run_starts[run]]
+            loose[component] = 1
+            parents[component] = component
+            for channel in range(channels):
+                value = colors[color * channels + channel]
+                means[component * channels + channel] = value
+                sums[component * channels + channel] = value * sizes[component]
+            component += 1
+    stay = _let_largest_stay(sizes, count, wanted, least, loose)
+    if stay < count:
+        left = find_touching(height, width, run_starts, row_firsts, components, loose, pairs)
+        if stay < wanted and least > 0:
+            left = _join(pairs, left, least, channels, loose, parents, partners, count, sizes, sums, means, distances)
+            for component in range(count):
+                if parents[component] != component:
+                    loose[component] = 0
+            _let_largest_stay(sizes, count, wanted - stay, 0, loose)
+        _join(pairs, left, _LARGE, channels, loose, parents, partners, count, sizes, sums, means, distances)
+    # Segments are numbered in the order of their names, and what describes them moves to the front.
+    segments = 0
+    for component in range(count):
+        if parents[component] == component:
+            partners[component] = segments
+            sizes[segments] = sizes[component]
+            for channel in range(channels):
+                place = component * channels + channel
+                means[segments * channels + channel] = sums[place] // sizes[segments]
+            segments += 1
+    for run in range(runs):
+        number = partners[_root_of(parents, components[run])]
+        for place in range(run_starts[run], run_starts[run + 1]):
+            labels[place] = number
+    return segments

@@ -1,0 +1,242 @@
+"""The entry into the compiled code: the segments of one image by one setting, step by step as in ``_segmenting``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from captum_superpixel.masks import _components
+from captum_superpixel.masks.slic.compiled.kernels.clusters import _quantize, assign, move_centers, take_samples
+from captum_superpixel.masks.slic.compiled.kernels.colors import convert
+from captum_superpixel.masks.slic.compiled.kernels.growing import grow
+from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, Longs, kernel
+from captum_superpixel.masks.slic.compiled.kernels.merging import connect
+
+__all__ = ["COLORS", "FIND", "SETTLE", "WRITE", "segment"]
+
+COLORS, FIND, SETTLE, WRITE = 1, 2, 4, 8
+"""What ``segment`` is to do, a bit each; see there."""
+
+_SPECK = _components._SPECK
+
+
+@kernel
+def segment(
+    steps: int,
+    image: Floats,
+    colors: Floats,
+    sizes: Longs,
+    float_tables: list[Floats],
+    int_tables: list[Ints],
+    floats: list[Floats],
+    ints: list[Ints],
+    longs: list[Longs],
+    out: Longs,
+) -> int:
+    """Segment an image.
+
+    Args:
+        steps: What to do: ``COLORS`` converts the image; ``FIND`` finds segments, and nothing else follows if they are
+            fewer than would be enough; ``SETTLE`` lets segments grow or join that are below a tenth of the mean size,
+            if there are fewer than wanted; ``WRITE`` writes them.
+        image: Shape ``(C, H, W)``, from 0 to 1.
+        colors: Its colors ``(max(C, 3), H, W)``.
+        sizes: What ``tables.Plan`` says of sizes and numbers.
+        float_tables: What it says of places.
+        int_tables: Likewise.
+        floats: Memory as ``tables.Plan`` asks for.
+        ints: Likewise. The first holds the segments from one call to the next.
+        longs: Likewise.
+        out: The mask ``(H * factor, W * factor)``, of which the last rows and columns may be cut off; overwritten.
+
+    Returns:
+        How many segments there are, if any were to be found.
+    """
+    channels, height, width, blurred = sizes[0], sizes[1], sizes[2], sizes[3]
+    n_rows, n_columns, n_lines, n_points = sizes[4], sizes[5], sizes[6], sizes[7]
+    iterations, wanted, least, enough = sizes[8], sizes[9], sizes[10], sizes[11]
+    # Of one or two channels, the rest of three are 0: three are compared faster than any other number.
+    planes = max(channels, 3)
+    size = height * width
+    units = float_tables[0][0]
+    labels = ints[0]
+    if steps & COLORS:
+        convert(image, channels, height, width, blurred, floats[1], colors)
+    count = 0
+    if steps & FIND:
+        samples, per_row = floats[0], n_columns * n_points
+        take_samples(
+            colors, planes, size, width, units, int_tables[2], n_rows * n_lines, int_tables[3], per_row, samples
+        )
+        centers, down, right = floats[5], float_tables[5], float_tables[6]
+        move_centers(
+            samples,
+            planes,
+            n_rows,
+            n_columns,
+            n_lines,
+            n_points,
+            iterations,
+            down,
+            right,
+            int_tables[4],
+            float_tables[3],
+            float_tables[4],
+            floats[2],
+            floats[3],
+            ints[1],
+            floats[4],
+            centers,
+        )
+        assign(
+            colors,
+            planes,
+            height,
+            width,
+            units,
+            centers,
+            n_rows,
+            n_columns,
+            down,
+            right,
+            int_tables[0],
+            int_tables[1],
+            float_tables[1],
+            float_tables[2],
+            floats[2],
+            floats[1],
+            floats[3],
+            ints[1],
+            labels,
+        )
+        for cell in range(n_rows * n_columns):
+            for channel in range(channels):
+                longs[0][cell * channels + channel] = np.int64(centers[cell * (planes + 2) + channel])
+        count = _keep_largest(height, width, channels, wanted, least, colors, units, int_tables, ints, longs)
+        if count < enough:
+            return count
+    if steps & SETTLE and (count < wanted or not steps & FIND):
+        _settle(height, width, channels, colors, units, int_tables, ints, longs)
+    if steps & WRITE:
+        factor, out_height, out_width = sizes[12], sizes[13], sizes[14]
+        if factor == 1:
+            for place in range(size):
+                out[place] = labels[place]
+        else:
+            for y in range(out_height):
+                line = y // factor * width
+                for x in range(out_width):
+                    out[y * out_width + x] = labels[line + x // factor]
+    return count
+
+
+@kernel
+def _keep_largest(
+    height: int,
+    width: int,
+    channels: int,
+    wanted: int,
+    least: int,
+    colors: Floats,
+    units: np.float32,
+    int_tables: list[Ints],
+    ints: list[Ints],
+    longs: list[Longs],
+) -> int:
+    """Turn labels, whose colors are in ``longs[0]``, into segments, of which those below ``least`` grow first."""
+    labels, cluster_colors, sizes, means = ints[0], longs[0], longs[1], longs[3]
+    row_areas, column_areas = int_tables[5], int_tables[6]
+    bound = 0
+    while True:
+        count = connect(
+            labels,
+            height,
+            width,
+            cluster_colors,
+            channels,
+            wanted,
+            bound,
+            row_areas,
+            column_areas,
+            ints[2],
+            ints[3],
+            ints[4],
+            ints[5],
+            ints[6],
+            ints[7],
+            ints[8],
+            sizes,
+            longs[2],
+            means,
+            longs[4],
+        )
+        specks = 0
+        for segment in range(count):
+            specks += 1 if sizes[segment] < least else 0
+        if specks == 0 or bound > 0:
+            return count
+        grow(
+            labels,
+            height,
+            width,
+            count,
+            sizes,
+            means,
+            channels,
+            least,
+            colors,
+            units,
+            row_areas,
+            column_areas,
+            ints[9],
+            ints[10],
+            ints[11],
+            ints[6],
+            ints[8],
+            longs[5],
+            longs[4],
+        )
+        for place in range(count * channels):
+            cluster_colors[place] = means[place]
+        # That may have cut segments: components are found anew, and none of them is to be too small.
+        bound = least
+
+
+@kernel
+def _settle(
+    height: int,
+    width: int,
+    channels: int,
+    colors: Floats,
+    units: np.float32,
+    int_tables: list[Ints],
+    ints: list[Ints],
+    longs: list[Longs],
+) -> None:
+    """Let segments grow or join that are below a tenth of the mean size of those there are, until none is."""
+    labels, means, sizes = ints[0], longs[0], longs[1]
+    row_areas, column_areas = int_tables[5], int_tables[6]
+    size = height * width
+    while True:
+        count, total = 0, 0
+        for place in range(size):
+            count = max(count, labels[place] + 1)
+        for segment in range(count):
+            sizes[segment] = 0
+        for place in range(count * channels):
+            means[place] = 0
+        for y in range(height):
+            for x in range(width):
+                label, place = labels[y * width + x], y * width + x
+                area = (column_areas[x + 1] - column_areas[x]) * row_areas[y]
+                sizes[label] += area
+                total += area
+                for channel in range(channels):
+                    shade = np.int64(_quantize(colors[channel * size + place], units))
+                    means[label * channels + channel] += shade * area
+        for segment in range(count):
+            for channel in range(channels):
+                means[segment * channels + channel] //= sizes[segment]
+        least = (total + _SPECK * count - 1) // (_SPECK * count)
+        left = _keep_largest(height, width, channels, count, least, colors, units, int_tables, ints, longs)
+        if left == count:
+            return

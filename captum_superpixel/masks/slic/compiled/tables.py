@@ -1,0 +1,175 @@
+"""What the compiled code is told of a setting and a size of images: numbers, tables, and memory to work in."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from captum_superpixel.masks._components import least_area
+from captum_superpixel.masks.slic import _segmenting as segmenting
+from captum_superpixel.masks.slic._cells import make_cells
+from captum_superpixel.masks.slic._clustering import _SAMPLES
+from captum_superpixel.masks.slic._segmenting import Setting
+
+__all__ = ["Memory", "Plan", "make_plan"]
+
+_CPU = torch.device("cpu")
+
+_ALIGNMENT = 64
+
+
+class Plan:
+    """How images of one size are segmented by one setting.
+
+    Args:
+        setting: What to do.
+        shape: C, H and W of the images; one channel is gray.
+        factor: How many pixels of the original wide each pixel stands for.
+        spatial: The height and width of the original.
+        cells: How many cells to start from for each segment.
+
+    Attributes:
+        blurred: Whether pixels are averaged with their neighbors first.
+        wanted: How many segments are asked for.
+        enough: How many are enough, of which a finer plan exists for images that have fewer; else 0.
+        sizes: Numbers, as a pointer; likewise ``float_tables`` and ``int_tables``, pointers to pointers.
+        lengths: How many numbers of memory to work in are needed, of each type.
+    """
+
+    def __init__(
+        self, setting: Setting, shape: tuple[int, int, int], factor: int, spatial: tuple[int, int], cells: float
+    ) -> None:
+        channels, height, width = shape
+        self._arguments = (setting, shape, factor, spatial, cells)
+        spacing = segmenting._in_blocks(setting, (factor, factor)).spacing
+        rows, columns = segmenting._choose_cells((height, width), spacing, cells * setting.n_segments)
+        grid = make_cells((height, width), (rows, columns), channels, setting.compactness, _CPU, spacing)
+        down, right = grid.axes
+        lines, points = down.spread(_SAMPLES[2]), right.spread(_SAMPLES[2])
+        self.blurred = min(height // rows, width // columns) >= segmenting._BLURRED
+        self.wanted = setting.n_segments
+        finer = rows * columns < height * width
+        self.enough = math.ceil(segmenting._ENOUGH * setting.n_segments) if finer else 0
+        self.arrays: tuple[list[NDArray[Any]], ...] = (
+            [
+                np.array(
+                    [
+                        *(channels, height, width, self.blurred),
+                        *(rows, columns, len(lines), len(points)),
+                        *(setting.iterations, self.wanted),
+                        *(least_area(math.prod(spatial), setting.n_segments), self.enough),
+                        *(factor, *spatial),
+                    ],
+                    dtype=np.int64,
+                )
+            ],
+            [
+                torch.as_tensor(values, dtype=torch.float32).flatten().numpy()
+                for values in (
+                    [grid.units],
+                    down.units(range(down.longest), _CPU),
+                    right.units(range(right.longest), _CPU)[right.places(range(columns))[1]],
+                    down.units(lines, _CPU),
+                    right.units(points, _CPU).repeat(columns),
+                    *(axis.neighbors()[0] for axis in grid.axes),
+                )
+            ],
+            [
+                torch.as_tensor(values, dtype=torch.int32).flatten().numpy()
+                for values in (
+                    *((*axis.starts, axis.size) for axis in grid.axes),
+                    down.pixels(range(rows), lines),
+                    right.pixels(range(columns), points),
+                    range(0, columns * len(points) + 1, len(points)),
+                    _areas(spatial[0], factor),
+                    [0, *accumulate(_areas(spatial[1], factor))],
+                )
+            ],
+        )
+        self.sizes = self.arrays[0][0].ctypes.data
+        self.float_tables, self.int_tables = (_pointers([a.ctypes.data for a in part]) for part in self.arrays[1:])
+        planes, size, framed = max(channels, 3), height * width, (height + 2) * (width + 2)
+        samples = rows * len(lines) * columns * len(points)
+        n_cells = rows * columns
+        self.lengths: dict[type, tuple[int, ...]] = {
+            np.float32: (
+                planes * samples,
+                planes * width + 2,
+                9 * (planes + 2) * width,
+                width,
+                9 * (planes + 3) * n_cells,
+                (planes + 2) * n_cells,
+            ),
+            np.int32: (size, width, size + 1, height + 1, *[size] * 4, 6 * size + framed, *[framed] * 3),
+            np.int64: (
+                max(n_cells, self.wanted) * planes,
+                size,
+                size * planes,
+                size * planes,
+                size,
+                framed,
+            ),
+        }
+
+    @property
+    def finer(self) -> Plan:
+        """The plan for images in which this one leaves too few segments."""
+        *others, cells = self._arguments
+        return make_plan(*others, 1.3 * cells)
+
+
+make_plan = lru_cache(maxsize=64)(Plan)
+
+
+class Memory:
+    """Memory for the compiled code to work in, by a plan.
+
+    Args:
+        plan: How much is needed.
+        block: Where to take it from; with None it is allocated.
+        labels: The memory for segments; with None a part of this.
+
+    Attributes:
+        floats: A pointer to pointers; likewise ``ints`` and ``longs``.
+    """
+
+    def __init__(self, plan: Plan, block: NDArray[np.uint8] | None = None, labels: int | None = None) -> None:
+        self.block = np.empty(self.size(plan), dtype=np.uint8) if block is None else block
+        address = -(-self.block.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+        pointers = []
+        for dtype, lengths in plan.lengths.items():
+            addresses = []
+            for length in lengths:
+                addresses.append(address)
+                address += _aligned(length * np.dtype(dtype).itemsize)
+            if dtype is np.int32:
+                addresses[0] = self.labels = addresses[0] if labels is None else labels
+            pointers.append(_pointers(addresses))
+        self.floats, self.ints, self.longs = pointers
+
+    @staticmethod
+    def size(plan: Plan) -> int:
+        """Count the bytes that a plan needs."""
+        sizes = (_aligned(n * np.dtype(dtype).itemsize) for dtype, lengths in plan.lengths.items() for n in lengths)
+        return _ALIGNMENT + sum(sizes)
+
+
+def _areas(length: int, factor: int) -> list[int]:
+    """Count the pixels along one axis that each block stands for, of which the last may be cut off."""
+    return [min(factor, length - start) for start in range(0, length, factor)]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(addresses))(*addresses)
