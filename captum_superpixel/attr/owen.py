@@ -111,7 +111,8 @@ class OwenValues(PerturbationAttribution):
                 the colors of the images.
             n_evaluations: How often the network may be evaluated for each image, at least 2, the image and the baseline
                 among them. With fewer than superpixels, what is worth little stays undivided.
-            trees: The tree of each image, or one for all (also by itself), in place of those that are made of the superpixels.
+            trees: The tree of each image, or one for all, also by itself, in place of those that are made of the
+                superpixels.
             per_pixel: Whether to divide each value by its superpixel's number of pixels and channels, so that the map
                 adds up to f(x) - f(baseline), and pixels are ranked by what they are worth for their size.
             perturbations_per_eval: How many evaluations of each image the network is given at once; the values do not
