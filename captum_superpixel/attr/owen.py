@@ -15,7 +15,7 @@ from captum_superpixel.attr._captum import log_usage, run_forward
 from captum_superpixel.attr._owen_recursion import Coalition, OwenRecursion, count_evaluations
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.masks import SegmentTree, Slic, segment_trees
-from captum_superpixel.masks.base import ImageMaskGenerator
+from captum_superpixel.masks.hierarchy import MaskGenerator
 
 __all__ = ["OwenValues", "count_evaluations"]
 
@@ -41,11 +41,11 @@ class OwenValues(PerturbationAttribution):
 
     Args:
         forward_func: The network, or any function that returns one number for each image (or several, with a target).
-        mask_generator: Makes the superpixels, and says by its ``denormalize`` and ``channel_order`` what the colors are
-            by which they are merged; None for ``Slic()``.
+        mask_generator: Makes the superpixels, and says by its ``denormalize`` and ``channel_order``, or by those of the
+            generator in it, as of ``PatchAligned``, what the colors are by which they are merged; None for ``Slic()``.
 
     Raises:
-        TypeError: If the mask generator is none of this package.
+        TypeError: If the mask generator cannot be called, or is a class.
 
     Notes:
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
@@ -75,8 +75,8 @@ class OwenValues(PerturbationAttribution):
         tensor([[[[3., 3., 1., 0.]]]])
     """
 
-    def __init__(self, forward_func: Callable[..., Any], mask_generator: ImageMaskGenerator | None = None) -> None:
-        if not isinstance(mask_generator, ImageMaskGenerator | None):
+    def __init__(self, forward_func: Callable[..., Any], mask_generator: MaskGenerator | None = None) -> None:
+        if isinstance(mask_generator, type) or not (mask_generator is None or callable(mask_generator)):
             raise TypeError(
                 f"mask_generator must be one of captum_superpixel.masks, such as Slic(), but {mask_generator!r} was "
                 "passed; masks that exist already go to attribute(…, feature_mask=…)"
@@ -94,7 +94,7 @@ class OwenValues(PerturbationAttribution):
         additional_forward_args: Any = None,
         feature_mask: MaskLike | tuple[MaskLike] | None = None,
         n_evaluations: int = 400,
-        trees: Sequence[SegmentTree] | None = None,
+        trees: SegmentTree | Sequence[SegmentTree] | None = None,
         per_pixel: bool = False,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
@@ -111,7 +111,8 @@ class OwenValues(PerturbationAttribution):
                 the colors of the images.
             n_evaluations: How often the network may be evaluated for each image, at least 2, the image and the baseline
                 among them. With fewer than superpixels, what is worth little stays undivided.
-            trees: The tree of each image, or one for all, in place of those that are made of the superpixels.
+            trees: The tree of each image, or one for all, also by itself, in place of those that are made of the
+                superpixels.
             per_pixel: Whether to divide each value by its superpixel's number of pixels and channels, so that the map
                 adds up to f(x) - f(baseline), and pixels are ranked by what they are worth for their size.
             perturbations_per_eval: How many evaluations of each image the network is given at once; the values do not
@@ -125,14 +126,15 @@ class OwenValues(PerturbationAttribution):
 
         Raises:
             TypeError: If an argument is of the wrong type.
-            ValueError: If there are several inputs, a mask, tree or baseline does not fit them, the network does not
-                return one number for each image, or a number is out of its range.
+            ValueError: If there are several inputs, targets are not as many as images, a mask, tree or baseline does
+                not fit them, the network does not return one number for each image, or a number is out of its range.
         """
         images = _one_tensor(inputs, "inputs")
         if not images.is_floating_point():
             raise TypeError(f"inputs have dtype {images.dtype}: pass inputs.float()")
         n_evaluations = checked_integer("n_evaluations", n_evaluations, minimum=2)
         at_once = len(images) * checked_integer("perturbations_per_eval", perturbations_per_eval)
+        _check_target(target, len(images))
         trees = self._trees(images, feature_mask, trees)
         game = _Game(self.forward_func, images, _replacement(baselines, images), target, additional_forward_args, trees)
         recursions = [OwenRecursion(tree, n_evaluations) for tree in trees]
@@ -156,17 +158,19 @@ class OwenValues(PerturbationAttribution):
         """Readable name of the class, as Captum's progress bars show it."""
         return "Owen Values"
 
-    def _trees(self, images: Tensor, feature_mask: object, trees: Sequence[SegmentTree] | None) -> list[SegmentTree]:
+    def _trees(
+        self, images: Tensor, feature_mask: object, trees: SegmentTree | Sequence[SegmentTree] | None
+    ) -> list[SegmentTree]:
         """The tree of each image."""
         mask: Any = None if feature_mask is None else _one(feature_mask, "feature_mask")
         if trees is None:
             return segment_trees(images, mask_generator=self.mask_generator, feature_mask=mask)
         if mask is not None:
             raise ValueError("feature_mask and trees were passed, but a tree brings its own superpixels: pass one")
-        given = list(trees)
+        given = [trees] if isinstance(trees, SegmentTree) else list(trees)
         if wrong := [tree for tree in given if not isinstance(tree, SegmentTree)]:
             raise TypeError(f"trees must hold SegmentTrees, but {type(wrong[0]).__name__} is among them")
-        if len(given) not in (1, len(images)):
+        if len(given) not in (1, len(images)) or not given:
             raise ValueError(f"{len(given)} trees for {len(images)} images: pass one for each, or one for all")
         for tree in given:
             if tree.segments.shape != images.shape[2:]:
@@ -264,6 +268,16 @@ def _one_tensor(given: object, name: str) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor of shape (N, C, *spatial), but a {type(tensor).__name__} was passed")
     return tensor
+
+
+def _check_target(target: object, count: int) -> None:
+    """Raise ValueError if there are several targets, but not one for each image: a batch might happen to fit them."""
+    if isinstance(target, Tensor):
+        several = None if target.numel() == 1 else target.numel() // max(1, target[:1].numel())
+    else:
+        several = len(target) if isinstance(target, list) else None
+    if several is not None and several != count:
+        raise ValueError(f"{several} targets for {count} images: pass one, or one for each image")
 
 
 def _replacement(baselines: Any, images: Tensor) -> Tensor:

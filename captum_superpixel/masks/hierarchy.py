@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer
+from captum_superpixel._checks import checked_integer, listed
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
 from captum_superpixel.masks.base import ImageMaskGenerator
 from captum_superpixel.masks.slic import Slic
 from captum_superpixel.masks.slic._color import rgb_to_lab
 
 __all__ = ["SegmentTree", "hierarchy", "segment_trees"]
+
+MaskGenerator: TypeAlias = Callable[[Tensor], Tensor]
 
 _UNSEEN = 2.3
 """The difference in CIELAB that is just noticeable: among smaller ones sizes and borders decide."""
@@ -37,7 +40,9 @@ class SegmentTree:
         merges: The two nodes that each of the K-1 merges joins, of which the lower stands first.
 
     Raises:
-        ValueError: If the merges are not those of a binary tree over these segments.
+        TypeError: If the segments are no tensor of integers.
+        ValueError: If they are not numbered from 0 without gaps, or the merges are not those of a binary tree over
+            them.
 
     Examples:
         >>> tree = SegmentTree(torch.tensor([[0, 1, 2]]), ((1, 2), (0, 3)))
@@ -51,6 +56,7 @@ class SegmentTree:
     merges: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
+        _check_segments(self.segments)
         nodes = sorted(node for pair in self.merges for node in pair)
         early = all(max(pair) < self.n_leaves + index for index, pair in enumerate(self.merges))
         if nodes != list(range(2 * self.n_leaves - 2)) or not early:
@@ -99,11 +105,24 @@ class SegmentTree:
         return numbers.to(self.segments.device)[self.segments]
 
 
+def _check_segments(segments: object) -> None:
+    """Raise TypeError or ValueError unless these are ids from 0 on without gaps."""
+    if not isinstance(segments, Tensor) or segments.is_floating_point() or segments.is_complex():
+        what = f"a tensor of {segments.dtype}" if isinstance(segments, Tensor) else f"a {type(segments).__name__}"
+        raise TypeError(f"segments must be a tensor of integers (*spatial), but {what} was passed")
+    ids = torch.unique(segments).tolist()
+    if not ids or ids != list(range(len(ids))):
+        raise ValueError(
+            f"the segments hold the ids {listed(ids) or 'of no pixel'}, but must be numbered from 0 without gaps: "
+            "segment_trees(images, feature_mask=mask) takes any ids"
+        )
+
+
 def hierarchy(
     inputs: Tensor,
     n_segments: Sequence[int] = (8, 16, 32, 64),
     *,
-    mask_generator: ImageMaskGenerator | None = None,
+    mask_generator: MaskGenerator | None = None,
     feature_mask: MaskLike | None = None,
 ) -> list[Tensor]:
     """Segment images at several levels, of which the coarser ones merge whole segments of the finer ones.
@@ -144,7 +163,7 @@ def hierarchy(
 def segment_trees(
     inputs: Tensor,
     *,
-    mask_generator: ImageMaskGenerator | None = None,
+    mask_generator: MaskGenerator | None = None,
     feature_mask: MaskLike | None = None,
 ) -> list[SegmentTree]:
     """Merge the segments of each image into one, two at a time, and note in which order.
@@ -161,8 +180,8 @@ def segment_trees(
 
     Args:
         inputs: Images ``(N, C, *spatial)``, real and finite.
-        mask_generator: Makes the leaves, and says by its ``denormalize`` and ``channel_order`` what the colors are;
-            None for ``Slic()``, about 100 leaves.
+        mask_generator: Makes the leaves, and says by its ``denormalize`` and ``channel_order``, or by those of the
+            generator in it, what the colors are; None for ``Slic()``, about 100 leaves.
         feature_mask: The leaves, ids ``(1 or N, 1, *spatial)`` in place of the generator's; they need not be connected.
 
     Returns:
@@ -184,24 +203,33 @@ def segment_trees(
         ((0, 1), (2, 3), (4, 5))
     """
     generator = Slic() if mask_generator is None else mask_generator
+    if isinstance(generator, type) or not callable(generator):
+        raise TypeError(f"mask_generator must be a mask generator, such as Slic(), but {generator!r} was passed")
     # Other generators may not look at colors at all, as Grid does not.
-    scaling = Slic(1, denormalize=generator.denormalize, channel_order=generator.channel_order)
+    settings = _colors_of(generator)
+    scaling = Slic(1, denormalize=settings.denormalize, channel_order=settings.channel_order)
     scaling.check_inputs(inputs)
-    if feature_mask is None:
-        mask = generator(inputs)
-    else:
-        mask = check_feature_mask(feature_mask, inputs.shape)
-        if mask.shape[1] != 1:
-            raise ValueError(
-                f"feature_mask of shape {tuple(mask.shape)} tells channels apart, but the segments of a tree are of "
-                f"pixels: pass a mask of shape (1 or N, 1, {', '.join(map(str, inputs.shape[2:]))})"
-            )
-        mask = repeat_for_batch(mask, len(inputs)).to(inputs.device).expand(len(inputs), *mask.shape[1:])
-        mask = rank_rows(mask.flatten(1)).view(mask.shape)
+    name, made = ("feature_mask", feature_mask) if feature_mask is not None else ("the mask", generator(inputs))
+    mask = check_feature_mask(made, inputs.shape, name=name)
+    if mask.shape[1] != 1:
+        raise ValueError(
+            f"{name} of shape {tuple(mask.shape)} tells channels apart, but the segments of a tree are of "
+            f"pixels: pass a mask of shape (1 or N, 1, {', '.join(map(str, inputs.shape[2:]))})"
+        )
+    mask = repeat_for_batch(mask, len(inputs)).to(inputs.device).expand(len(inputs), *mask.shape[1:])
+    mask = rank_rows(mask.flatten(1)).view(mask.shape)
     colors = _colors(scaling.scale_pixels(inputs)[0])
     return [
         SegmentTree(one[0], _merge_all(one[0].cpu().numpy(), color)) for one, color in zip(mask, colors, strict=True)
     ]
+
+
+def _colors_of(generator: MaskGenerator) -> ImageMaskGenerator:
+    """The generator that says what colors are: this one, or the one inside it, as of ``Cached``; else the default."""
+    inner: object = generator
+    while not isinstance(inner, ImageMaskGenerator) and callable(getattr(inner, "generator", None)):
+        inner = inner.generator  # type: ignore[attr-defined]  # looked up in the line before
+    return inner if isinstance(inner, ImageMaskGenerator) else Slic()
 
 
 def _colors(images: Tensor) -> list[NDArray[np.float32]]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from captum_superpixel import OwenValues, SuperpixelGrouped, region_table
 from captum_superpixel.attr.owen import count_evaluations
 from captum_superpixel.attr.shapley import ExactShapleyValues
-from captum_superpixel.masks import Felzenszwalb, Grid, SegmentTree, Slic
+from captum_superpixel.masks import Cached, Felzenszwalb, Grid, PatchAligned, SegmentTree, Slic, segment_trees
 
 ROW = torch.arange(6).view(1, 6)
 BALANCED = SegmentTree(torch.arange(16).view(4, 4), tuple((2 * index, 2 * index + 1) for index in range(15)))
@@ -240,6 +240,10 @@ def test_one_segment_is_worth_the_whole_change() -> None:
             r"segments of shape \(4, 4\) does not fit images of shape \(4, 3, 16, 12\)",
         ),
         ({"trees": [BALANCED] * 3}, ValueError, r"3 trees for 4 images: pass one for each"),
+        ({"trees": []}, ValueError, r"0 trees for 4 images"),
+        # As many as one batch of evaluations holds.
+        ({"target": [0] * 8, "perturbations_per_eval": 2}, ValueError, r"8 targets for 4 images"),
+        ({"target": torch.zeros(8).long(), "perturbations_per_eval": 2}, ValueError, r"8 targets for 4 images"),
         ({"trees": [1]}, TypeError, r"must hold SegmentTrees, but int is among them"),
         ({"trees": [BALANCED], "feature_mask": torch.zeros(16, 12).long()}, ValueError, r"a tree brings its own"),
         ({"feature_mask": torch.zeros(1, 3, 16, 12).long()}, ValueError, r"\(1, 3, 16, 12\) tells channels apart"),
@@ -250,6 +254,18 @@ def test_errors_say_what_is_wrong(
 ) -> None:
     with pytest.raises(error, match=message):
         OwenValues(net, Slic(9)).attribute(images, **{"target": 0, **options})
+
+
+def test_generators_in_others(net: nn.Module, images: Tensor) -> None:
+    """They make the superpixels, and the one inside says what the colors are."""
+    inner = Slic(6, denormalize=(0.5, 0.25))
+    (tree,) = segment_trees(images[:1], mask_generator=inner)
+    expected = OwenValues(net).attribute(images[:1], target=1, trees=tree)
+    assert torch.equal(OwenValues(net, Cached(inner)).attribute(images[:1], target=1), expected)
+    patches = PatchAligned(Slic(4), 4)
+    (tree,) = segment_trees(images[:1], mask_generator=patches)
+    assert torch.equal(tree.segments, patches(images[:1])[0, 0])
+    assert OwenValues(net, patches).attribute(images, target=1).shape == images.shape
 
 
 def test_inputs_and_generators_that_cannot_be_explained(net: nn.Module, images: Tensor) -> None:

@@ -32,7 +32,12 @@ def checked_box(box: Sequence[float] | Tensor, size: Sequence[int] | None = None
         Traceback (most recent call last):
         captum_superpixel._checks.InputError: The box (2, 0, 9, 4) does not lie in the image, which has 4 x 8 pixels ...
     """
-    values = torch.as_tensor(box).detach().flatten().tolist()
+    try:
+        values = torch.as_tensor(box).detach().flatten().tolist()
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"A box is four numbers, (left, top, right, bottom) in pixels, but {box!r} was passed."
+        ) from None
     if len(values) != 4 or not all(math.isfinite(value) for value in values):
         raise InputError(
             f"A box is four finite numbers, (left, top, right, bottom) in pixels, but {_written(values)} was passed."
@@ -51,7 +56,7 @@ def checked_box(box: Sequence[float] | Tensor, size: Sequence[int] | None = None
     return left, top, right, bottom
 
 
-def check_boxes(boxes: Tensor, count: int, size: Sequence[int]) -> Tensor:
+def check_boxes(boxes: object, count: int, size: Sequence[int]) -> Tensor:
     """Return boxes for a batch of images as ``(N, 4)``.
 
     Args:
@@ -60,8 +65,11 @@ def check_boxes(boxes: Tensor, count: int, size: Sequence[int]) -> Tensor:
         size: Height and width of the images.
 
     Raises:
-        InputError: If the shape is another, or one of the boxes is empty or does not lie in the images.
+        InputError: If they are no tensor, the shape is another, or one of the boxes is empty or does not lie in the
+            images.
     """
+    if not isinstance(boxes, Tensor):
+        raise InputError(f"The boxes are a tensor (4,) or ({count}, 4), but a {type(boxes).__name__} was passed.")
     if boxes.shape not in ((4,), (1, 4), (count, 4)):
         raise InputError(
             f"The boxes have shape {tuple(boxes.shape)}, and there are {count} images: pass one box (4,), or one for "
@@ -95,7 +103,7 @@ def box_mask(box: Sequence[float] | Tensor, size: Sequence[int]) -> Tensor:
 
 
 def overlaps(boxes: Tensor, box: Tensor) -> Tensor:
-    """Intersection over union of boxes with one box, differentiable.
+    """Intersection over union of boxes with one box, differentiable, and float32 at least, which holds all areas.
 
     Where a box is the same, the gradient is 0: the overlap falls off in every direction alike.
 
@@ -110,6 +118,7 @@ def overlaps(boxes: Tensor, box: Tensor) -> Tensor:
         >>> overlaps(torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1], [4, 4, 5, 5]]), torch.tensor([0.0, 0, 2, 2])).tolist()
         [1.0, 0.5, 0.0]
     """
+    boxes, box = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in (boxes, box))
     low, high = torch.maximum(boxes[:, :2], box[:2]), torch.minimum(boxes[:, 2:], box[2:])
     common = (high - low).clamp(min=0).prod(dim=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1)

@@ -118,10 +118,10 @@ class DetectionTarget(nn.Module):
                 "There is no box: pass it to DetectionTarget, or one for each image as "
                 "additional_forward_args=(boxes,)."
             )
-        wanted = check_boxes(boxes, len(images), images.shape[2:]).to(images)
+        wanted = check_boxes(boxes, len(images), images.shape[2:]).to(images.device)
         found = _read(self.network(images), images, _known_activation(self.network, self.activation))
         each = [
-            overlaps(one.boxes, box) * one.probabilities_of(self.category)
+            (overlaps(one.boxes, box) * one.probabilities_of(self.category)).to(images.dtype)
             for one, box in zip(found, wanted, strict=True)
         ]
         # Without any box, a zero that still depends on the image, for methods that ask for a gradient.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -26,7 +26,7 @@ class OutputsTarget(nn.Module):
             mean of the others: what speaks for a class rather than for another.
 
     Raises:
-        TypeError: If an index is not an integer.
+        TypeError: If the outputs are no sequence, or an index is not an integer.
         InputError: If there are no outputs, or one twice, or for a difference less than two.
 
     Examples:
@@ -43,6 +43,8 @@ class OutputsTarget(nn.Module):
         self, network: nn.Module, outputs: Sequence[int], *, combine: Literal["sum", "mean", "difference"]
     ) -> None:
         super().__init__()
+        if not isinstance(outputs, Iterable):
+            raise TypeError(f"outputs must be a sequence of indices, but {outputs!r} was passed: write [{outputs!r}]")
         self.network = network
         self.outputs = tuple(checked_integer("an output", index, minimum=0) for index in outputs)
         checked_choice("combine", combine, ("sum", "mean", "difference"))

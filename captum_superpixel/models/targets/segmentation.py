@@ -27,7 +27,8 @@ class SegmentationTarget(nn.Module):
             ``logits``, or a dictionary with ``"out"``, as torchvision's networks return it.
         category: From 0 to K - 1.
         region: ``(H, W)`` bool, the same for all images; or None if every call gets one for each image.
-        reduction: ``"mean"`` of the logits over the region, or their ``"sum"``, as Captum's tutorial has it.
+        reduction: ``"mean"`` of the logits over the region, or their ``"sum"``, as Captum's tutorial has it. The sum is
+            float32 at least.
 
     Attributes:
         region: The region, a buffer; another may be assigned.
@@ -74,7 +75,7 @@ class SegmentationTarget(nn.Module):
         self.category = checked_integer("category", category, minimum=0)
         checked_choice("reduction", reduction, ("mean", "sum"))
         self.reduction = reduction
-        self.register_buffer("region", None if region is None else _checked_region(region, region.shape[-2:]))
+        self.register_buffer("region", None if region is None else _checked_region(region))
 
     def forward(self, images: Tensor, region: Tensor | None = None) -> Tensor:
         """Return the category's logit over the region.
@@ -108,8 +109,9 @@ class SegmentationTarget(nn.Module):
                 f"The category {self.category} is none of this network, which has {logits.shape[1]}, from 0 on."
             )
         shown = _resized(logits[:, self.category : self.category + 1], images.shape[2:])
-        total = torch.where(weights, shown, 0).sum(dim=(1, 2, 3))
-        return total / weights.sum(dim=(1, 2, 3)) if self.reduction == "mean" else total
+        # Sums over a region are beyond what float16 holds, and so are numbers of pixels.
+        total = torch.where(weights, shown, 0).sum(dim=(1, 2, 3), dtype=torch.promote_types(shown.dtype, torch.float32))
+        return (total / weights.sum(dim=(1, 2, 3))).to(shown.dtype) if self.reduction == "mean" else total
 
 
 def segmentation_logits(output: object, images: Tensor) -> Tensor:
@@ -189,17 +191,19 @@ def _resized(logits: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _checked_region(region: Tensor, size: Sequence[int]) -> Tensor:
-    """Regions ``(N, H, W)`` bool, none of them empty."""
+def _checked_region(region: object, size: Sequence[int] | None = None) -> Tensor:
+    """Regions ``(N, H, W)`` bool, none of them empty; of any size where that of the images is not known yet."""
     if not isinstance(region, Tensor) or region.dtype != torch.bool:
         what = f"of {region.dtype}" if isinstance(region, Tensor) else f"a {type(region).__name__}"
         raise InputError(f"A region is a tensor (H, W) of bool, but this is {what}; pass such as mask > 0.")
     masks = region[:, 0] if region.ndim == 4 and region.shape[1] == 1 else region
     masks = masks[None] if masks.ndim == 2 else masks
-    if masks.ndim != 3 or tuple(masks.shape[1:]) != tuple(size):
+    if masks.ndim != 3:
+        raise InputError(f"The region has shape {tuple(region.shape)}: pass a mask (H, W), or (N, H, W) for N images.")
+    if size is not None and tuple(masks.shape[1:]) != tuple(size):
         raise InputError(
-            f"The region has shape {tuple(region.shape)}, but the images have {size[0]} x {size[1]} pixels (height x "
-            "width): pass a mask (H, W) of their size."
+            f"The region has shape {tuple(region.shape)}, but the images have {' x '.join(map(str, size))} pixels "
+            "(height x width): pass a mask (H, W) of their size, or to additional_forward_args one for each image."
         )
     if not masks.flatten(1).any(dim=1).all():
         raise InputError("The region holds no pixel: mark those whose category is to be explained.")

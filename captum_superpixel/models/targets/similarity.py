@@ -68,8 +68,11 @@ class SimilarityTarget(nn.Module):
                 f"The network's embeddings have {embeddings.shape[1]} numbers, and the reference has "
                 f"{self.reference.shape[-1]}: pass a reference that the same network made."
             )
-        references = functional.normalize(self.reference.to(embeddings), dim=-1)
-        return functional.normalize(embeddings, dim=1) @ (references.mT if references.ndim > 1 else references)
+        # In float16 squares are beyond its range, and the least length, by which a zero is divided, is none.
+        wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+        references = functional.normalize(self.reference.to(wide), dim=-1)
+        cosines: Tensor = functional.normalize(wide, dim=1) @ (references.mT if references.ndim > 1 else references)
+        return cosines.to(embeddings.dtype)
 
 
 def embed_images(network: nn.Module, images: Tensor) -> Tensor:

@@ -209,9 +209,19 @@ def test_what_is_no_output_of_a_detector(output: Any, message: str) -> None:
         list_detections(Returns(output), bright((0, 0)))
 
 
+def test_large_boxes_in_float16() -> None:
+    """Their areas are more than float16 holds."""
+    output = [{"boxes": torch.tensor([[0.0, 0, 512, 512]]), "labels": torch.tensor([1]), "scores": torch.tensor([0.5])}]
+    output[0] |= {name: output[0][name].half() for name in ("boxes", "scores")}
+    target = DetectionTarget(Returns(output), (0, 0, 512, 256), 1).half()
+    assert torch.equal(target(torch.zeros(1, 3, 512, 512).half()), torch.tensor([0.25]).half())
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: DetectionTarget(Corners(), "0,0,4,4", 1), r"in pixels, but '0,0,4,4' was passed"),
+        (lambda: DetectionTarget(Corners(), None, 1)(bright((1, 1)), BOXES), r"tensor \(4,\) or .* a list was passed"),
         (lambda: DetectionTarget(Corners(), (0, 0, 9, 4), 1)(bright((1, 1))), r"\(0, 0, 9, 4\) does not lie in the"),
         (lambda: DetectionTarget(Corners(), (3, 0, 3, 4), 1), r"\(3, 0, 3, 4\) is empty"),
         (lambda: DetectionTarget(Corners(), None, 1)(bright((1, 1))), r"There is no box: .*additional_forward_args"),

@@ -61,5 +61,7 @@ def test_what_cannot_be_used(make: Any, message: str) -> None:
 def test_settings_that_make_no_sense() -> None:
     with pytest.raises(ValueError, match=r"combine='max' is unknown"):
         OutputsTarget(nn.Flatten(), [0], combine="max")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a sequence of indices, but 3 was passed"):
+        OutputsTarget(nn.Flatten(), 3, combine="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"an output must be at least 0, but -1"):
         OutputsTarget(nn.Flatten(), [-1], combine="sum")

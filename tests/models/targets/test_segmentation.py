@@ -170,12 +170,24 @@ def test_transformers_outputs_at_a_quarter_of_the_resolution() -> None:
     assert attributions.abs().max() > 0
 
 
+@pytest.mark.parametrize("side", [80, 264])
+def test_a_large_region_in_float16(side: int) -> None:
+    """The logits add up to more than float16 holds, and of the larger region the pixels do."""
+    target = SegmentationTarget(Colors(), 0, torch.ones(side, side, dtype=torch.bool)).half()
+    images = torch.full((1, 3, side, side), 20.0, dtype=torch.float16)
+    assert torch.equal(target(images), torch.tensor([20.0], dtype=torch.float16))
+    target.reduction = "sum"
+    assert target(images).tolist() == [20 * side**2]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: SegmentationTarget(Colors(), 0)(halves()), r"There is no region: .*additional_forward_args"),
         (lambda: SegmentationTarget(Colors(), 3, LEFT)(halves()), r"category 3 is none of this network, which has 3"),
         (lambda: SegmentationTarget(Colors(), 0, LEFT.long()), r"\(H, W\) of bool, but this is of torch\.int64"),
+        (lambda: SegmentationTarget(Colors(), 0, [[True]]), r"\(H, W\) of bool, but this is a list"),
+        (lambda: SegmentationTarget(Colors(), 0, LEFT[0]), r"shape \(8,\): pass a mask \(H, W\), or \(N, H, W\)"),
         (lambda: SegmentationTarget(Colors(), 0, LEFT & ~LEFT), r"holds no pixel"),
         (lambda: SegmentationTarget(Colors(), 0, LEFT[:4])(halves()), r"shape \(1, 4, 8\), but .* 8 x 8 pixels"),
         (lambda: SegmentationTarget(Colors(), 0)(halves(), LEFT.expand(3, 8, 8)), r"are 3 regions for 2 images"),

@@ -43,6 +43,13 @@ def test_cosines_of_one_reference_and_of_several() -> None:
     assert (self_similar <= 1 + 1e-6).all()
 
 
+def test_float16() -> None:
+    """A zero is similar to nothing, and a long reference as similar as a short one."""
+    images = torch.tensor([[0.0, 0, 0], [300, 400, 0]]).view(2, 3, 1, 1).expand(2, 3, 8, 8).half()
+    target = SimilarityTarget(colors(), torch.tensor([1e6, 0, 0]))
+    assert torch.equal(target(images), torch.tensor([0, 0.6]).half())
+
+
 def test_evidence_is_found_where_it_lies() -> None:
     """Red speaks for the similarity to red, blue against it, black for nothing."""
     images = torch.zeros(1, 3, 8, 8)
