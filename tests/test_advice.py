@@ -288,8 +288,8 @@ def test_a_layer_that_returns_a_pair() -> None:
             super().__init__()
             self.conv = nn.Conv2d(3, 4, 3, padding=1)
 
-        def forward(self, x: Tensor) -> tuple[Tensor, None]:
-            return self.conv(x), None
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor, None]:
+            return self.conv(x), x, None
 
     layer, inputs = Pair(), draw(2, 3, 12, 12)
 
