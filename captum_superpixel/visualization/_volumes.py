@@ -165,7 +165,7 @@ def choose_slice(
 
 
 def locate_in_slice(regions: Sequence[Region], mask: npt.NDArray[np.int64]) -> list[Region]:
-    """Give regions the centers and bounding boxes that they have in a slice or projection ``(A, B)``, of those in it."""
+    """Give regions the centers and bounding boxes that they have in a picture ``(A, B)``, of those that it shows."""
     ids, labels = np.unique(mask, return_inverse=True)
     boxes = dict(zip(ids.tolist(), find_objects(labels.reshape(mask.shape) + 1), strict=True))
     located = []
