@@ -205,7 +205,7 @@ def _with_intervals(
     cases: Cases, statistics: dict[str, tuple[float, _Statistic]], n_resamples: int, seed: int
 ) -> dict[str, Figure]:
     ends: dict[str, list[list[float]]] = {name: [] for name in statistics}
-    alone = len(cases.images.unique()) == 1  # resamples of a single image are all alike, which is not certainty
+    alone = len(torch.unique(cases.images)) == 1  # resamples of a single image are all alike, which is not certainty
     for networks in (False, True):
         if alone or (networks and int(cases.networks.max()) < 2):
             resampled = {name: torch.full((1,), torch.nan, dtype=torch.float64) for name in statistics}
