@@ -13,6 +13,9 @@ from torch import Tensor
 
 _Choice = TypeVar("_Choice")
 
+_MOST_UNEVEN = 1e9
+"""By how much distances along two axes may differ at most: with far larger ratios, numbers overflow."""
+
 
 class InputError(ValueError):
     """What the user passed cannot be used; the message is one line that says why and what to do."""
@@ -175,14 +178,22 @@ def checked_spacing(value: object) -> tuple[float, ...] | None:
 
     Raises:
         TypeError: If it is not None or a sequence of numbers.
-        ValueError: If a distance is not finite and above 0.
+        ValueError: If a distance is not finite and above 0, or they differ too much.
     """
     if value is None:
         return None
     members = value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value
     if not isinstance(members, (tuple, list)):
         raise TypeError(f"spacing must be a sequence of numbers, one for each spatial axis, but {value!r} was passed")
-    return tuple(checked_number(f"spacing[{axis}]", distance, exclusive=True) for axis, distance in enumerate(members))
+    spacing = tuple(
+        checked_number(f"spacing[{axis}]", distance, exclusive=True) for axis, distance in enumerate(members)
+    )
+    if spacing and max(spacing) / _MOST_UNEVEN > min(spacing):
+        raise ValueError(
+            f"spacing={spacing} holds distances that differ by more than a factor of {_MOST_UNEVEN:g}, of which the "
+            "smaller would not count: pass them in one unit"
+        )
+    return spacing
 
 
 def _floats(name: str, value: object) -> tuple[float, ...]:

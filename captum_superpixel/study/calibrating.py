@@ -184,8 +184,8 @@ def assess(cases: Cases, *, probabilities: bool, n_resamples: int = 1000, seed: 
 
     Returns:
         ``auroc``, and of probabilities ``brier_skill`` and ``calibration_error``, of 10 bins, each with its intervals.
-        Those over networks are NaN for fewer than 3. With few networks they are rather too narrow; that of the
-        calibration error, which is positive by chance, lies rather too high.
+        Those over networks are NaN for fewer than 3, and all are of a single image. With few networks they are rather
+        too narrow; that of the calibration error, which is positive by chance, lies rather too high.
     """
     predicted, happened = cases.predicted, cases.happened
     statistics: dict[str, tuple[float, _Statistic]] = {"auroc": (auroc(predicted, happened), _aurocs)}
@@ -205,8 +205,9 @@ def _with_intervals(
     cases: Cases, statistics: dict[str, tuple[float, _Statistic]], n_resamples: int, seed: int
 ) -> dict[str, Figure]:
     ends: dict[str, list[list[float]]] = {name: [] for name in statistics}
+    alone = len(torch.unique(cases.images)) == 1  # resamples of a single image are all alike, which is not certainty
     for networks in (False, True):
-        if networks and int(cases.networks.max()) < 2:
+        if alone or (networks and int(cases.networks.max()) < 2):
             resampled = {name: torch.full((1,), torch.nan, dtype=torch.float64) for name in statistics}
         else:
             drawn: dict[str, list[Tensor]] = {name: [] for name in statistics}
@@ -239,7 +240,9 @@ def _brier_skills(cases: Cases, weights: Tensor) -> Tensor:
     happened = cases.happened.double()
     rate = _shares(cases, weights)
     error = weights @ (cases.predicted - happened).square() / weights.sum(dim=1)
-    return 1 - error / (rate * (1 - rate))
+    base = rate * (1 - rate)
+    # Of a resample in which all or none came true, the base rate knows everything: that is no skill, not one of -inf.
+    return 1 - error / base.masked_fill(base == 0, torch.nan)
 
 
 def _calibration_errors(cases: Cases, weights: Tensor) -> Tensor:

@@ -115,8 +115,9 @@ def _split(batch: Batch, name: str) -> list[ImageLike]:
     if not isinstance(batch, (Tensor, np.ndarray, list, tuple)):
         raise TypeError(f"{name} is a {type(batch).__name__}: pass a tensor, an array or a list of them")
     if not isinstance(batch, (list, tuple)) and batch.ndim != 4:
+        slices = f"; of volumes one slice each, such as {name}[:, :, 0]" if batch.ndim == 5 else ""
         raise ValueError(
-            f"{name} has shape {tuple(batch.shape)}: pass a batch, (N, C, H, W) or (N, H, W, C), or a list of N"
+            f"{name} has shape {tuple(batch.shape)}: pass a batch, (N, C, H, W) or (N, H, W, C), or a list of N{slices}"
         )
     if not len(batch):
         raise ValueError(f"{name} is empty: pass at least one")

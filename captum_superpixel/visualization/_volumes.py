@@ -1,10 +1,10 @@
-"""Volumes as pictures: laid out slice below slice to be scored as a whole, of which one slice is drawn."""
+"""Volumes as pictures: laid out slice below slice to be scored as a whole; one slice or a projection is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,10 @@ from captum_superpixel._untyped import find_objects
 from captum_superpixel.regions import Region
 from captum_superpixel.visualization.images import FloatArray, ImageLike
 
-__all__ = ["Cut", "choose_slice", "lay_out", "locate_in_slice"]
+__all__ = ["Cut", "Projection", "SliceIndex", "choose_slice", "lay_out", "locate_in_slice"]
+
+SliceIndex = int | Literal["max"] | None
+"""Which slice is drawn, the projection of all, or None for the slice with the most."""
 
 _NAMES = ("slice", "row", "column")
 
@@ -39,6 +42,10 @@ class Cut:
         taken: npt.NDArray[Any] = np.take(array.reshape(*self.spatial, *array.shape[2:]), self.index, axis=self.axis)
         return taken
 
+    def picture(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the slice of the volume itself, like that of its map."""
+        return self(array)
+
     def describe(self) -> str:
         """Say which slice it is.
 
@@ -47,6 +54,44 @@ class Cut:
             'slice 4 of 0 to 9'
         """
         return f"{_NAMES[self.axis]} {self.index} of 0 to {self.spatial[self.axis] - 1}"
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """One voxel of each line across a volume; a call takes these out of an array ``(D * H, W, ...)``.
+
+    Attributes:
+        spatial: ``(D, H, W)``.
+        axis: Along which axis the lines run, 0, 1 or 2.
+        places: Which voxel of each line is taken, of the shape of the other two axes.
+    """
+
+    spatial: tuple[int, int, int]
+    axis: int
+    places: npt.NDArray[np.int64]
+
+    def __call__(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the voxels out of what is laid out slice below slice."""
+        places = np.expand_dims(self.places, (self.axis, *range(3, array.ndim + 1)))
+        taken: npt.NDArray[Any] = np.take_along_axis(self._volume(array), places, axis=self.axis)
+        return taken.squeeze(self.axis)
+
+    def picture(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the largest value of each line, wherever it is: the maximum intensity projection of the volume."""
+        largest: npt.NDArray[Any] = self._volume(array).max(axis=self.axis)
+        return largest
+
+    def describe(self) -> str:
+        """Say what was projected.
+
+        Examples:
+            >>> Projection((10, 20, 30), 0, np.zeros((20, 30), dtype=np.int64)).describe()
+            'maximum across slices 0 to 9'
+        """
+        return f"maximum across {_NAMES[self.axis]}s 0 to {self.spatial[self.axis] - 1}"
+
+    def _volume(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return array.reshape(*self.spatial, *array.shape[2:])
 
 
 def lay_out(
@@ -81,32 +126,46 @@ def lay_out(
     return (tall[0], tall[1], tall[2]), (depth, height, width)
 
 
-def choose_slice(values: FloatArray, spatial: tuple[int, int, int], axis: object, index: int | None) -> Cut:
+def choose_slice(
+    values: FloatArray,
+    spatial: tuple[int, int, int],
+    axis: object,
+    index: SliceIndex,
+    *,
+    first: npt.NDArray[np.bool_] | None = None,
+) -> Cut | Projection:
     """Check which slice is asked for, or take the one whose map has the largest sum of magnitudes.
+
+    A projection takes the voxel of the largest magnitude of each line, of equal ones the first.
 
     Args:
         values: The map, ``(D * H, W)``.
         spatial: ``(D, H, W)``.
         axis: What the caller passed as axis.
         index: What the caller passed as slice.
+        first: Voxels that a projection takes before all others, ``(D * H, W)``; None for none.
 
     Raises:
-        TypeError: If the index is not an integer.
+        TypeError: If the index is neither an integer nor ``"max"``.
         ValueError: If there is no such axis or slice.
     """
     across = checked_choice("slice_axis", axis, (0, 1, 2))
-    if index is not None:
+    if isinstance(index, str):
+        checked_choice("slice_index", index, ("max",))
+    elif index is not None:
         return Cut(spatial, across, checked_integer("slice_index", index, minimum=0, maximum=spatial[across] - 1))
-    others = tuple(other for other in range(3) if other != across)
     # Divided first: sums of the largest numbers overflow.
-    sizes = (
-        np.nan_to_num(np.abs(values) / (np.nanmax(np.abs(values), initial=0) or 1)).reshape(spatial).sum(axis=others)
-    )
-    return Cut(spatial, across, int(sizes.argmax()))
+    magnitudes = np.abs(values) / (np.nanmax(np.abs(values), initial=0) or 1)
+    if index == "max":
+        # What is NaN shows where the whole line is.
+        order = np.nan_to_num(magnitudes, nan=-1.0) + (0.0 if first is None else 3.0 * first)
+        return Projection(spatial, across, order.reshape(spatial).argmax(axis=across))
+    others = tuple(other for other in range(3) if other != across)
+    return Cut(spatial, across, int(np.nan_to_num(magnitudes).reshape(spatial).sum(axis=others).argmax()))
 
 
 def locate_in_slice(regions: Sequence[Region], mask: npt.NDArray[np.int64]) -> list[Region]:
-    """Give regions the centers and bounding boxes that they have in a slice ``(A, B)``, of those that it cuts."""
+    """Give regions the centers and bounding boxes that they have in a picture ``(A, B)``, of those that it shows."""
     ids, labels = np.unique(mask, return_inverse=True)
     boxes = dict(zip(ids.tolist(), find_objects(labels.reshape(mask.shape) + 1), strict=True))
     located = []

@@ -164,6 +164,11 @@ def _is_integer(values: ImageLike) -> bool:
 
 def _one(array: npt.NDArray[_Number], name: str) -> npt.NDArray[_Number]:
     """Return the only image of a batch of one, or the image itself where there is no axis for the batch."""
+    if array.ndim == 5:
+        raise ValueError(
+            f"{name} has shape {array.shape}: of a volume pass one slice, such as {name}[0, :, 0]; "
+            "visualize_superpixels and visualize_top_regions draw one volume of a batch"
+        )
     if array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}: pass one that is not empty, such as (H, W) or (C, H, W)")
     if array.ndim < 4:

@@ -20,7 +20,7 @@ from captum_superpixel.visualization._color_scale import VisualizeSign
 from captum_superpixel.visualization._ranking import ranked_regions
 from captum_superpixel.visualization._score_list import ScoreList, draw_scores, list_scores
 from captum_superpixel.visualization._sureness import FEW, draw_outlines, read_confidence, write_ranks
-from captum_superpixel.visualization._volumes import choose_slice, lay_out, locate_in_slice
+from captum_superpixel.visualization._volumes import SliceIndex, choose_slice, lay_out, locate_in_slice
 from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask
 
 __all__ = ["RegionScore", "visualize_superpixels"]
@@ -43,7 +43,7 @@ def visualize_superpixels(
     *,
     k: int | None = None,
     k_against: int | None = None,
-    slice_index: int | None = None,
+    slice_index: SliceIndex = None,
     slice_axis: int = 0,
     by: Ranking = "score",
     score: RegionScore = "mean",
@@ -73,9 +73,11 @@ def visualize_superpixels(
         attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
         slice_index: Which slice of a volume is drawn, counted from 0; None for the one whose map has the largest sum of
-            magnitudes. Volumes, their maps and masks are ``(1, C, D, H, W)``; their regions are scored and ranked as a
-            whole. Without effect on images.
-        slice_axis: Across which axis of a volume it is taken: 0 for slices, 1 for rows, 2 for columns.
+            magnitudes. ``"max"`` projects all of them: each pixel has the value and the segment of the voxel of the
+            largest magnitude on its line, of equal ones the first; borders are drawn where these segments meet. The
+            picture is that of the brightest voxels. Volumes, their maps and masks are ``(1, C, D, H, W)``; their
+            regions are scored and ranked as a whole. Without effect on images.
+        slice_axis: Across which axis of a volume it is taken or projected: 0 for slices, 1 for rows, 2 for columns.
         k: Number the first k regions by rank, or all if there are fewer, and list their scores. None numbers none.
             Of a map with signs these are regions whose scores are positive, those that speak for the class. Equal
             scores share a rank, marked by ``=``; of equal regions that are too many for k none is numbered, which
@@ -158,7 +160,7 @@ def visualize_superpixels(
     numbered = listed
     if spatial is not None:
         cut = choose_slice(values, spatial, slice_axis, slice_index)
-        picture, values, mask = cut(picture), cut(values), cut(mask)
+        picture, values, mask = cut.picture(picture), cut(values), cut(mask)
         numbered = ScoreList({name: locate_in_slice(group, mask) for name, group in listed.groups.items()}, [])
         title = cut.describe() if title is None else title
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)

@@ -18,7 +18,7 @@ from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._color_scale import note
 from captum_superpixel.visualization._ranking import ranked_regions
 from captum_superpixel.visualization._sureness import FEW, describe_chances, draw_outlines, read_confidence, write_ranks
-from captum_superpixel.visualization._volumes import choose_slice, lay_out, locate_in_slice
+from captum_superpixel.visualization._volumes import SliceIndex, choose_slice, lay_out, locate_in_slice
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map, to_mask
 from captum_superpixel.visualization.superpixels import RegionScore
 
@@ -37,7 +37,7 @@ def visualize_top_regions(
     k: int | None = None,
     fraction: float | None = None,
     mass: float | None = None,
-    slice_index: int | None = None,
+    slice_index: SliceIndex = None,
     slice_axis: int = 0,
     by: Ranking = "score",
     score: RegionScore = "mean",
@@ -62,9 +62,11 @@ def visualize_top_regions(
         attributions: Its map, ``(H, W)``, ``(C, H, W)`` or ``(H, W, C)``. Channels, of any number, are averaged.
         feature_mask: Its segment ids, ``(H, W)``, ``(1, H, W)`` or ``(1, 1, H, W)``.
         slice_index: Which slice of a volume is drawn, counted from 0; None for the one whose map has the largest sum of
-            magnitudes. Volumes, their maps and masks are ``(1, C, D, H, W)``; their regions are scored and ranked as a
-            whole. Without effect on images.
-        slice_axis: Across which axis of a volume it is taken: 0 for slices, 1 for rows, 2 for columns.
+            magnitudes. ``"max"`` projects all of them: the regions are shown as if nothing were in front of them, by
+            their brightest voxel on each line; the rest is drawn from the brightest voxel of the whole line. Volumes,
+            their maps and masks are ``(1, C, D, H, W)``; their regions are scored and ranked as a whole. Without effect
+            on images.
+        slice_axis: Across which axis of a volume it is taken or projected: 0 for slices, 1 for rows, 2 for columns.
         k: How many regions; all if there are fewer.
         fraction: Enough to cover at least this share of the picture.
         mass: Enough to hold at least this share of the positive scores (of the magnitudes for ``by="magnitude"``).
@@ -110,12 +112,14 @@ def visualize_top_regions(
     shown, equal = _shown(values, mask, {"k": k, "fraction": fraction, "mass": mass}, by, known)
     best = np.unique(mask[shown]).tolist()
     remark, total, share = note(values), len(np.unique(mask)), 100 * shown.mean()
-    where = ""
+    lit, where = picture, ""
     if spatial is not None:
-        cut = choose_slice(values, spatial, slice_axis, slice_index)
-        picture, mask, shown, where = cut(picture), cut(mask), cut(shown), f"\n{cut.describe()}"
+        cut = choose_slice(values, spatial, slice_axis, slice_index, first=shown)
+        # Of a line that meets regions that are shown, the picture shows these alone, and nothing in front of them.
+        lit = cut.picture(np.where(shown[..., None], picture, 0))
+        picture, mask, shown, where = cut.picture(picture), cut(mask), cut(shown), f"\n{cut.describe()}"
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
-    _figures.draw_image(axis, np.where(shown[..., None], picture, _hide(picture, background)))
+    _figures.draw_image(axis, np.where(shown[..., None], lit, _hide(picture, background)))
     if confidence is not None:
         there = set(np.unique(mask[shown]).tolist())
         draw_outlines(axis, mask, {id_: chances[id_] for id_ in sorted(there) if id_ in chances}, border_color)

@@ -190,3 +190,21 @@ def test_two_networks_say_nothing_of_others() -> None:
     assert set(found) == {"auroc"}
     assert all(math.isnan(end) for end in found["auroc"]["ci95_networks"])
     assert not any(math.isnan(end) for end in found["auroc"]["ci95"])
+
+
+def test_resamples_in_which_all_came_true_have_no_skill() -> None:
+    """Two images, of which one has nothing but regions that stayed: a quarter of the resamples are of it alone."""
+    pairs, images = torch.tensor([[0, 1], [1, 0]] * 4), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    happened = torch.tensor([True] * 4 + [True, False, False, False])
+    predicted = torch.tensor([0.9, 0.8, 0.7, 0.9, 0.6, 0.3, 0.2, 0.1], dtype=torch.float64)
+    low, high = assess(Cases(predicted, happened, pairs, images), probabilities=True, seed=0)["brier_skill"]["ci95"]
+    mixed = [brier_skill(predicted[index], happened[index]) for index in (slice(None), slice(4, None))]
+    assert [low, high] == pytest.approx([min(mixed), max(mixed)])
+
+
+def test_a_single_image_has_no_intervals() -> None:
+    cases = some_cases()
+    found = assess(cases._replace(images=torch.full_like(cases.images, 4)), probabilities=True, n_resamples=10)
+    for name, figure in found.items():
+        assert figure["value"] == assess(cases, probabilities=True, n_resamples=10)[name]["value"]
+        assert all(math.isnan(end) for name in ("ci95", "ci95_networks") for end in figure[name])

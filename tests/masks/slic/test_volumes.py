@@ -185,6 +185,7 @@ def test_cells_are_near_to_cubes_and_plates_are_cut_into_squares() -> None:
         ((1, 1, float("nan")), ValueError, r"spacing\[2\] must be finite and above 0, but nan was passed"),
         (2.0, TypeError, r"spacing must be a sequence of numbers, one for each spatial axis, but 2.0 was passed"),
         ("111", TypeError, r"spacing must be a sequence of numbers, one for each spatial axis, but '111' was passed"),
+        ((1e300, 1e-300, 1), ValueError, r"distances that differ by more than a factor of 1e\+09"),
         ((1, "1", 1), TypeError, r"spacing\[1\] must be a number, but '1' \(str\) was passed"),
     ],
 )
