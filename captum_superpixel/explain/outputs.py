@@ -31,7 +31,7 @@ from captum_superpixel.explain.meaning import (
     write_chance,
     write_name,
 )
-from captum_superpixel.explain.outlines import draw_outline, outlined
+from captum_superpixel.explain.outlines import draw_outline
 from captum_superpixel.regions import RegionTable
 from captum_superpixel.regions.confidence import describe_stays_top, write_probability
 from captum_superpixel.regions.table import (
@@ -81,7 +81,6 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
     # Where others explain a class, the page is of this and not of what is predicted alone.
     first = next((each for each in explanations if class_of(each)), explanations[0])
     title, ways = (first.how, []) if len(explanations) == 1 else describe_methods(explanations)
-    pixels = {each.method: each.pixels for each in explanations if each.pixels is not None}
     warnings_of = [
         f"{each.method}: {warning}" if len(explanations) > 1 else f"warning: {warning}"
         for each in explanations
@@ -89,10 +88,10 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
     ]
     save_html(
         path,
-        outlined(first.picture, first.region),
+        first.picture,
         {each.method: each.shown for each in explanations},
         {each.method: each.mask for each in explanations},
-        pixel_attributions=pixels or None,
+        pixel_attributions={each.method: each.pixels for each in explanations if each.pixels is not None} or None,
         title=readable(f"{first.photograph.name}: {title}"),
         class_name={each.method: class_of(each) for each in explanations},
         # A line does not end between a number and its sign.
@@ -109,6 +108,7 @@ def _save_page(explanations: Sequence[Explanation], path: Path) -> None:
         ],
         score_name={each.method: each.table.score_name for each in explanations},
         confidence={each.method: each.table for each in explanations if each.table.k is not None},
+        outline=first.region,
     )
 
 

@@ -97,6 +97,7 @@ function strokeLines(context, unit) {
     else if (!whole) stroke(mask.outlines(within), 1);
     context.globalAlpha = 1;
   }
+  strokeTarget(context, unit);
   const numbered = method.order.slice(0, state.top).filter(within);
   if (numbered.length > 20 || whole) return;
   Object.assign(context, { font: `600 ${12 * unit}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle" });
@@ -115,6 +116,16 @@ function strokeLines(context, unit) {
     context.fillText(showChance(method.chances[k]), x, y + 17 * unit);
     context.font = `600 ${12 * unit}px system-ui, sans-serif`;
   });
+}
+
+// What is explained, where that is a part of the picture.
+function strokeTarget(context, unit) {
+  if (!data.outline) return;
+  const path = new Path2D(data.outline);
+  for (const [color, size] of [["#000c", 5], ["#ffe61a", 2.5]]) {
+    Object.assign(context, { strokeStyle: color, lineWidth: size * unit });
+    context.stroke(path);
+  }
 }
 
 function drawOutline() {

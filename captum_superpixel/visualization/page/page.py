@@ -28,6 +28,7 @@ from captum_superpixel.visualization.page._inputs import (
     read_score_names,
     read_signs,
 )
+from captum_superpixel.visualization.page._outlines import read_outline
 from captum_superpixel.visualization.page._regions import (
     PageScore,
     Waiting,
@@ -66,6 +67,7 @@ def save_html(
     signed: bool | Mapping[str, bool] | None = None,
     remarks: Sequence[str] = (),
     confidence: RegionTable | Mapping[str, RegionTable] | None = None,
+    outline: ImageLike | None = None,
     outlier_perc: float = 2,
 ) -> Path:
     """Write a page that shows the explanation of a picture and the numbers of each of its regions.
@@ -106,6 +108,8 @@ def save_html(
         confidence: How sure the regions are: the table of ``region_table(…, draws=…, k=…)`` for this picture, or those
             of the methods that have one by name. The table then has a column, the picture firm and faint outlines, and
             a slider leaves the regions that are at least so sure.
+        outline: The part of the picture that is explained, such as a box, ``(H, W)`` bool; its border is drawn over the
+            map. None, and all of the picture, have none.
         outlier_perc: Values that together hold at most this percentage of a map's magnitude have the strongest color,
             as in ``captum.attr.visualization``. Scores are not clipped.
 
@@ -155,6 +159,7 @@ def save_html(
     signs = read_signs(signed, maps, pixels)
     classes = read_class_names(class_name, maps)
     sure = read_confidences(confidence, masks)
+    border = read_outline(outline, shape)
     explained = ", ".join(dict.fromkeys(filter(None, classes.values())))
     described_classes = describe_classes(explained, probability, predicted, predicted_probability)
 
@@ -172,6 +177,7 @@ def save_html(
         "mean": (255 * picture.mean(axis=(0, 1))).round(1).tolist(),
         "ramp": _layers.to_text(_layers.ramp().tobytes()),
         "stays": describe_stays_top("{k}"),
+        "outline": border,
         "masks": described,
         "methods": methods,
     }
