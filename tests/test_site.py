@@ -120,7 +120,6 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 @pytest.fixture(scope="module")
 def conf() -> ModuleType:
-    pytest.importorskip("docutils")
     specification = importlib.util.spec_from_file_location("conf", SITE / "conf.py")
     assert specification is not None
     assert specification.loader is not None
