@@ -301,6 +301,6 @@ def test_what_does_not_go_together(network: str, arguments: str, message: str, m
 
 def test_a_box_that_is_none(capsys: Captured) -> None:
     for text in ("1,2,3", "1,2,3,x", "1,2,3,nan"):
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit, match=r"^2$"):
             main(["explain", "cat.png", "--model", "m:f", "--box", text])
         assert f"'{text}' is no box" in capsys.readouterr().err

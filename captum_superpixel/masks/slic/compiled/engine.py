@@ -69,7 +69,7 @@ def _load() -> tuple[Library | None, str]:
 def compile_engine() -> Path | None:
     """Compile ``Slic`` for this computer, which takes some ten seconds, and use it from now on.
 
-    On the CPU ``Slic`` then takes a tenth to a third of the time, and gives the same masks, bit for bit. That is for
+    On the CPU ``Slic`` then takes a tenth to two fifths of the time, and gives the same masks, bit for bit. That is for
     images; volumes, images whose spacing differs between the axes, and those with a ``mask`` of valid pixels remain
     with torch. What is compiled is kept in the user's cache folder, where every later process finds it; after an update
     of this package, of Numba or of the processor it is to be compiled again. Nothing is ever compiled without being
