@@ -25,8 +25,9 @@ from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_
 from captum_superpixel.explain.mask_option import DEFAULT_MASKS, Segmenter, parse_masks, recommended_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.network import Network, prepare_network
-from captum_superpixel.explain.outputs import list_failures, save, summarize
+from captum_superpixel.explain.outputs import save
 from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
+from captum_superpixel.explain.printing import list_failures, summarize
 from captum_superpixel.explain.reshape_option import read_transform
 from captum_superpixel.explain.rules import check_rule_options, choose_rule
 from captum_superpixel.explain.tasks.preparing import prepare_target
