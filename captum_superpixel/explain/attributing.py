@@ -82,7 +82,7 @@ class ChosenMethod:
         settings: How much work it does.
         grays: ``(B, C, H, W)``, the baselines of the methods that have a distribution of them.
         layer_size: Height and width of the layer's output; None without a layer.
-        baseline: One of ``baselines.BASELINES``; None for the method's own.
+        baseline: One of ``choices.BASELINES``; None for the method's own.
         layer: Name of the layer; empty without one.
     """
 

@@ -19,7 +19,7 @@ from captum_superpixel._texts import cut, fold
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explainer import Explanation
+from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.explain.meaning import (
     class_of,
     describe_none,

@@ -19,7 +19,7 @@ from captum_superpixel._checks import one_line, readable
 from captum_superpixel._files import replacing
 from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explainer import Explanation, Outcome
+from captum_superpixel.explain.explanation import Explanation, Outcome
 from captum_superpixel.explain.meaning import class_of, describe_methods, describe_none, find_roles, speaking_regions
 from captum_superpixel.explain.outlines import outlined
 from captum_superpixel.explain.photographs import PER_PAGE, Plan

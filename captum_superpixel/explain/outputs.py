@@ -10,7 +10,7 @@ import numpy as np
 
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
-from captum_superpixel.explain.explainer import Explanation
+from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.explain.figure import draw, save_figure
 from captum_superpixel.explain.meaning import (
     class_of,

@@ -11,7 +11,7 @@ from captum_superpixel._checks import readable
 from captum_superpixel._numbers import find_common_unit
 from captum_superpixel._texts import cut
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explainer import Explanation, Outcome
+from captum_superpixel.explain.explanation import Explanation, Outcome
 from captum_superpixel.explain.meaning import class_of
 from captum_superpixel.regions import RegionTable
 from captum_superpixel.regions.confidence import describe_stays_top, write_probability

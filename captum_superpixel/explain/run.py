@@ -17,12 +17,14 @@ from captum_superpixel.attr.methods import METHODS, MethodSettings, make_method
 from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.baselines import even_grays
+from captum_superpixel.explain.choices import DEFAULT_MASKS
 from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.confidence import Confidence, check_confidence
-from captum_superpixel.explain.explainer import Explainer, Outcome
+from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.explanation import Outcome
 from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_layers
-from captum_superpixel.explain.mask_option import DEFAULT_MASKS, Segmenter, parse_masks, recommended_masks
+from captum_superpixel.explain.mask_option import Segmenter, parse_masks, recommended_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.network import Network, prepare_network
 from captum_superpixel.explain.outputs import save

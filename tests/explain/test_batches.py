@@ -12,7 +12,8 @@ from torch import Tensor
 from captum_superpixel._options import CommandParser
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.command import add_explain
-from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.explain.run import make_explainer
 
 TOGETHER = [name for name, method in METHODS.items() if not method.alone]

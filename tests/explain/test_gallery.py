@@ -15,7 +15,7 @@ from PIL import Image
 
 from captum_superpixel.cli import main
 from captum_superpixel.explain import photographs
-from captum_superpixel.explain.explainer import Outcome
+from captum_superpixel.explain.explanation import Outcome
 from captum_superpixel.explain.gallery import Gallery
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
