@@ -197,10 +197,16 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
     explained.add_argument(
         "--batch-size",
         type=_integer(1, 100_000),
-        default=16,
         metavar="N",
-        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; fewer take "
-        "less memory, more are faster on a GPU (default: %(default)s)",
+        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; halved "
+        "where memory does not suffice (default: 8 on a CPU, which more do not make faster, else 32)",
+    )
+    explained.add_argument(
+        "--workers",
+        type=_integer(0, 256),
+        metavar="N",
+        help="processes that read and draw beside the network; 0 for none (default: for 64 photographs or more, the "
+        "cores of the machine but one, 8 at most)",
     )
     explained.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of methods that draw at random (default: 0)"
@@ -232,6 +238,12 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         default=[],
         help="of the files in the folder; may be given again (default: png)",
+    )
+    output.add_argument(
+        "--redo",
+        action="store_true",
+        help="explain photographs of a folder again that were explained before with the same network and options, and "
+        "have not changed since (default: they are left out)",
     )
     output.add_argument(
         "--top",

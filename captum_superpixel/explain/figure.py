@@ -62,7 +62,7 @@ def _render(figure: Figure) -> Image.Image:
     """
     # Names may have letters that matplotlib's font has not; boxes stand for them.
     with ignored_warnings(UserWarning):
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         figure.set_dpi(_DPI)
         engine = figure.get_layout_engine()
         if engine is not None:
@@ -70,7 +70,7 @@ def _render(figure: Figure) -> Image.Image:
             figure.set_layout_engine("none")
         drawn = figure.get_tightbbox(canvas.get_renderer())
         width, height = canvas.get_width_height()
-        if min(drawn.min) < 0 or any(drawn.max * _DPI > (width, height)):
+        if np.any(drawn.min < 0) or np.any(drawn.max * _DPI > (width, height)):
             # Something reaches beyond the figure, such as a title of wide letters.
             return _widened(figure)
         canvas.draw()

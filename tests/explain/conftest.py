@@ -99,6 +99,19 @@ def named():
     net.labels = ("tabby, tabby cat", "tiger cat", "lynx", "crane", "crane")
     return net
 
+def greedy():
+    class Greedy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = load()
+            self.sizes = []
+        def forward(self, images):
+            if len(images) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            self.sizes.append(len(images))
+            return self.net(images)
+    return Greedy()
+
 def broken_on_black():
     class Picky(nn.Module):
         def __init__(self):
