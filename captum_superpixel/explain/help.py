@@ -82,6 +82,14 @@ files:
   cat.jpg becomes cat.png, cat.html or cat.npz in the folder --out. With several methods the page holds all of them, and
   of pictures and arrays there is one for each: cat.Saliency.png. A folder that gets several files gets index.html too,
   a gallery with thumbnails, predictions and links (200 photographs a page; further ones are index-2.html and so on).
+  It grows as the work goes on. Run the same command again to take up what was interrupted: photographs that were
+  explained with the same network and options, and have not changed since, are left as they are. What is known of them
+  is in the folder .explained in --out, which can be deleted; --redo explains them again.
+
+many photographs:
+  Reading and drawing go on beside the network in --workers processes. Several GPUs or machines share the photographs
+  of a folder under torchrun, each process its own; --out is then a folder that all of them can write to:
+  torchrun --nproc-per-node 4 -m captum_superpixel.cli explain photos/ --model microsoft/resnet-50 --out maps
 
 exit status: 0; 1 if some photographs could not be explained, which does not stop the others, or a file could not be
 written; 2 if the options cannot be used, and then nothing is written. Nothing but --out is ever written, except that

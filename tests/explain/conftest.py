@@ -149,9 +149,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def files(folder: Path) -> Callable[[], list[str]]:
-    """List all files and folders, but for those that were there."""
+    """List all files and folders, but for those that were there and what is kept of explanations."""
     before = set(folder.rglob("*"))
-    return lambda: sorted(str(path.relative_to(folder)) for path in set(folder.rglob("*")) - before)
+
+    def new() -> set[Path]:
+        return {path for path in set(folder.rglob("*")) - before if ".explained" not in path.parts}
+
+    return lambda: sorted(str(path.relative_to(folder)) for path in new())
 
 
 @pytest.fixture
