@@ -70,7 +70,7 @@ def _render(figure: Figure) -> Image.Image:
             figure.set_layout_engine("none")
         drawn = figure.get_tightbbox(canvas.get_renderer())
         width, height = canvas.get_width_height()
-        if np.any(drawn.min < 0) or np.any(drawn.max * _DPI > (width, height)):
+        if drawn.x0 < 0 or drawn.y0 < 0 or drawn.x1 * _DPI > width or drawn.y1 * _DPI > height:
             # Something reaches beyond the figure, such as a title of wide letters.
             return _widened(figure)
         canvas.draw()
