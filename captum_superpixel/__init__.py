@@ -1,16 +1,25 @@
-"""Captum attributions averaged within superpixels."""
+"""Captum attributions averaged within superpixels.
 
-from captum_superpixel.attr.contributions import Contributions
-from captum_superpixel.attr.grouped import SuperpixelGrouped
-from captum_superpixel.attr.image_mask_input import to_image_mask_input
-from captum_superpixel.attr.owen import OwenValues
-from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
-from captum_superpixel.attr.recommended import recommended
-from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
-from captum_superpixel.attr.view_tunnel import ViewTunnel
-from captum_superpixel.attr.xrai import XRAI
-from captum_superpixel.pooling import pool_segments, segment_scores
-from captum_superpixel.regions import ensemble_regions, region_table, top_regions
+What is named here is imported when it is first used, so that the command line can answer without waiting for PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from captum_superpixel.attr.contributions import Contributions
+    from captum_superpixel.attr.grouped import SuperpixelGrouped
+    from captum_superpixel.attr.image_mask_input import to_image_mask_input
+    from captum_superpixel.attr.owen import OwenValues
+    from captum_superpixel.attr.perturbed import PerturbedAttributions, perturbed_attributions
+    from captum_superpixel.attr.recommended import recommended
+    from captum_superpixel.attr.sparsified_smooth_grad import SparsifiedSmoothGrad
+    from captum_superpixel.attr.view_tunnel import ViewTunnel
+    from captum_superpixel.attr.xrai import XRAI
+    from captum_superpixel.pooling import pool_segments, segment_scores
+    from captum_superpixel.regions import ensemble_regions, region_table, top_regions
 
 __all__ = [
     "XRAI",
@@ -30,3 +39,23 @@ __all__ = [
     "top_regions",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    **dict.fromkeys(__all__, "captum_superpixel.attr"),
+    **dict.fromkeys(("ensemble_regions", "region_table", "top_regions"), "captum_superpixel.regions"),
+    **dict.fromkeys(("pool_segments", "segment_scores"), "captum_superpixel.pooling"),
+}
+_ROOMS = ("attr", "datasets", "feature_masks", "masks", "metrics", "models", "pooling", "regions", "visualization")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"captum_superpixel.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

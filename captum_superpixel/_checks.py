@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _Choice = TypeVar("_Choice")
 
@@ -182,7 +185,7 @@ def checked_spacing(value: object) -> tuple[float, ...] | None:
     """
     if value is None:
         return None
-    members = value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value
+    members = value.tolist() if isinstance(value, np.ndarray) or _is_tensor(value) else value
     if not isinstance(members, (tuple, list)):
         raise TypeError(f"spacing must be a sequence of numbers, one for each spatial axis, but {value!r} was passed")
     spacing = tuple(
@@ -196,9 +199,15 @@ def checked_spacing(value: object) -> tuple[float, ...] | None:
     return spacing
 
 
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
+    # Commands that only read their options use this file too, and do not wait for PyTorch.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def _floats(name: str, value: object) -> tuple[float, ...]:
     """Return a number, a sequence of numbers, an array or a tensor as a tuple of floats."""
-    if isinstance(value, Tensor):
+    if _is_tensor(value):
         value = value.detach().flatten().tolist()
     elif isinstance(value, np.ndarray):
         value = value.ravel().tolist()

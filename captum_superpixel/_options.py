@@ -5,10 +5,18 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["CommandParser", "add_preprocessing_options"]
+__all__ = ["SUMMARIES", "CommandParser", "add_preprocessing_options"]
+
+SUMMARIES = {
+    "demo": "see explanations by pixel and by superpixel",
+    "explain": "explain a network of yours on photographs of yours",
+    "study": "measure how stable and faithful explanations are, by pixel and by superpixel",
+    "compile": "make superpixels several times as fast on this computer's CPU",
+}
+"""The commands in the order of the help, and what each is for."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
@@ -44,10 +52,25 @@ def add_preprocessing_options(
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose options ``--mean`` and ``--std`` take one number or several.
+    """A parser whose options ``--mean`` and ``--std`` take one number or several, and whose help may be made late.
 
     The number of values of an option is fixed in ``argparse``, or else it takes the names of files behind it too.
     """
+
+    _details: Callable[[], Mapping[str, str]] | None = None
+
+    def set_details(self, details: Callable[[], Mapping[str, str]]) -> None:
+        """Let a function give what stands for names in braces in the help; it is called when the help is wanted."""
+        self._details = details
+
+    def format_help(self) -> str:
+        """The help, with its details."""
+        if self._details is not None:
+            found, self._details = self._details(), None
+            self.epilog = (self.epilog or "").format_map(found)
+            for action in self._actions:
+                action.help = action.help and action.help.format_map(found)
+        return super().format_help()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse arguments in which the numbers behind these options are joined by commas."""

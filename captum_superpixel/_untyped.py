@@ -1,26 +1,17 @@
-"""Typed access to untyped libraries: the functions of SciPy, scikit-image and others that are called."""
+"""Typed access to untyped libraries: the functions of SciPy, scikit-image and others that are called.
+
+Each library is imported when one of its functions is called first: SciPy and scikit-image take a third of the time in
+which all else that ``import captum_superpixel`` needs is imported, and most callers need few of their parts.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.ndimage
-import scipy.optimize
-import scipy.sparse
-import scipy.sparse.linalg
-import scipy.special
-import scipy.stats
-import skimage.color
-import skimage.filters
-import skimage.measure
-import skimage.metrics
-import skimage.morphology
-import skimage.segmentation
-import skimage.transform
-import skimage.util
-import tabulate as tabulate_library
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -28,43 +19,51 @@ ToLabels: TypeAlias = Callable[..., NDArray[np.integer]]
 ToImage: TypeAlias = Callable[..., NDArray[np.floating]]
 ToMask: TypeAlias = Callable[..., NDArray[np.bool_]]
 Sparse: TypeAlias = Any
-ndimage: Any = scipy.ndimage
-stats: Any = scipy.stats
 
-tabulate: Callable[..., str] = tabulate_library.tabulate
 
-felzenszwalb: ToLabels = skimage.segmentation.felzenszwalb
-find_boundaries: ToMask = skimage.segmentation.find_boundaries
-label: ToLabels = skimage.measure.label
-local_minima: ToMask = skimage.morphology.local_minima
-quickshift: ToLabels = skimage.segmentation.quickshift
-regular_grid: Callable[..., tuple[slice, ...]] = skimage.util.regular_grid
-slic: ToLabels = skimage.segmentation.slic
-structural_similarity: Callable[..., np.float64] = skimage.metrics.structural_similarity
-watershed: ToLabels = skimage.segmentation.watershed
+def _call(module: str, name: str, *arguments: Any, **options: Any) -> Any:
+    return getattr(importlib.import_module(module), name)(*arguments, **options)
 
-gaussian: ToImage = skimage.filters.gaussian
-resize: ToImage = skimage.transform.resize
-rgb2gray: ToImage = skimage.color.rgb2gray
-rgb2lab: ToImage = skimage.color.rgb2lab
-sobel: ToImage = skimage.filters.sobel
 
-binary_dilation: ToMask = ndimage.binary_dilation
-distance_transform_edt: Callable[..., Floats] = ndimage.distance_transform_edt
-find_objects: Callable[..., list[tuple[slice, slice]]] = ndimage.find_objects
-map_coordinates: ToImage = ndimage.map_coordinates
-maximum_filter1d: Callable[..., NDArray[np.uint8]] = ndimage.maximum_filter1d
-zoom: ToImage = ndimage.zoom
+def _late(module: str, name: str) -> Any:
+    """A function of a module that is imported when the function is called."""
+    return partial(_call, module, name)
 
-csc_array: Callable[..., Sparse] = scipy.sparse.csc_array
-csr_array: Callable[..., Sparse] = scipy.sparse.csr_array
-diags_array: Callable[..., Sparse] = scipy.sparse.diags_array
-splu: Callable[..., Any] = scipy.sparse.linalg.splu
 
-bootstrap: Callable[..., Any] = stats.bootstrap
-expit: Callable[..., Floats] = scipy.special.expit
-minimize: Callable[..., Any] = scipy.optimize.minimize
-rankdata: Callable[..., Floats] = stats.rankdata
+tabulate: Callable[..., str] = _late("tabulate", "tabulate")
+
+felzenszwalb: ToLabels = _late("skimage.segmentation", "felzenszwalb")
+find_boundaries: ToMask = _late("skimage.segmentation", "find_boundaries")
+label: ToLabels = _late("skimage.measure", "label")
+local_minima: ToMask = _late("skimage.morphology", "local_minima")
+quickshift: ToLabels = _late("skimage.segmentation", "quickshift")
+regular_grid: Callable[..., tuple[slice, ...]] = _late("skimage.util", "regular_grid")
+slic: ToLabels = _late("skimage.segmentation", "slic")
+structural_similarity: Callable[..., np.float64] = _late("skimage.metrics", "structural_similarity")
+watershed: ToLabels = _late("skimage.segmentation", "watershed")
+
+gaussian: ToImage = _late("skimage.filters", "gaussian")
+resize: ToImage = _late("skimage.transform", "resize")
+rgb2gray: ToImage = _late("skimage.color", "rgb2gray")
+rgb2lab: ToImage = _late("skimage.color", "rgb2lab")
+sobel: ToImage = _late("skimage.filters", "sobel")
+
+binary_dilation: ToMask = _late("scipy.ndimage", "binary_dilation")
+distance_transform_edt: Callable[..., Any] = _late("scipy.ndimage", "distance_transform_edt")
+find_objects: Callable[..., list[tuple[slice, slice]]] = _late("scipy.ndimage", "find_objects")
+map_coordinates: ToImage = _late("scipy.ndimage", "map_coordinates")
+maximum_filter1d: Callable[..., NDArray[np.uint8]] = _late("scipy.ndimage", "maximum_filter1d")
+zoom: ToImage = _late("scipy.ndimage", "zoom")
+
+csc_array: Callable[..., Sparse] = _late("scipy.sparse", "csc_array")
+csr_array: Callable[..., Sparse] = _late("scipy.sparse", "csr_array")
+diags_array: Callable[..., Sparse] = _late("scipy.sparse", "diags_array")
+splu: Callable[..., Any] = _late("scipy.sparse.linalg", "splu")
+
+bootstrap: Callable[..., Any] = _late("scipy.stats", "bootstrap")
+expit: Callable[..., Floats] = _late("scipy.special", "expit")
+minimize: Callable[..., Any] = _late("scipy.optimize", "minimize")
+rankdata: Callable[..., Floats] = _late("scipy.stats", "rankdata")
 
 
 def progress_bar(*arguments: Any, **options: Any) -> Any:

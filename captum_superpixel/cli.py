@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -9,13 +10,17 @@ from typing import Any
 
 import captum_superpixel
 from captum_superpixel._checks import InputError, readable
-from captum_superpixel._options import CommandParser
-from captum_superpixel.explain.command import add_demo, add_explain
-from captum_superpixel.masks import compile_engine
-from captum_superpixel.study.command import add_study
+from captum_superpixel._options import SUMMARIES, CommandParser
 
-__all__ = ["main"]
+__all__ = ["add_compile", "main"]
 
+_ADDERS = {
+    "demo": ("captum_superpixel.explain.command", "add_demo"),
+    "explain": ("captum_superpixel.explain.command", "add_explain"),
+    "study": ("captum_superpixel.study.command", "add_study"),
+    "compile": ("captum_superpixel.cli", "add_compile"),
+}
+"""Module and function that add the options of a command."""
 _KEPT = "; what was finished is kept, nothing is half-written."
 
 
@@ -30,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (a full disk); 2 where an argument cannot be used; 130 where the user interrupted; 141 where nobody reads the
         output any more.
     """
-    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(arguments)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
@@ -52,26 +58,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"interrupted{_KEPT}", 130)
 
 
-def _parser() -> CommandParser:
-    """The parser with all commands, each of which sets ``run`` to the function that its options go to."""
+def _parser(arguments: Sequence[str]) -> CommandParser:
+    """The parser with all commands; that which is called has its options, and sets ``run`` to what they go to."""
     description = "Explanations of image classifiers, averaged within superpixels."
     parser = CommandParser(prog="captum-superpixel", description=description)
     parser.add_argument("--version", action="version", version=f"%(prog)s {captum_superpixel.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (add_demo, add_explain, add_study, _add_compile):
-        add(commands)
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, summary in SUMMARIES.items():
+        if name == called:
+            # The options of a study come from its tables, for which PyTorch is imported; the others do not wait for it.
+            module, function = _ADDERS[name]
+            getattr(importlib.import_module(module), function)(commands)
+        else:
+            commands.add_parser(name, help=summary)
     return parser
 
 
-def _add_compile(commands: Any) -> None:
-    """Add ``compile`` to the commands."""
-    text = "make superpixels several times as fast on this computer's CPU"
+def add_compile(commands: Any) -> None:
+    """Add ``compile`` to the commands of an ``argparse`` parser."""
     details = 'Compiles Slic, once per computer; needs: pip install "captum-superpixel[fast]".'
-    command = commands.add_parser("compile", help=text, description=details)
+    command = commands.add_parser("compile", help=SUMMARIES["compile"], description=details)
     command.set_defaults(run=_compile)
 
 
 def _compile(options: object) -> int:
+    from captum_superpixel.masks import compile_engine
+
     # Where Numba is not loaded yet, it then leaves all optimization to the end, which takes two thirds of the time.
     os.environ.setdefault("NUMBA_OPT", "0")
     kept = compile_engine()

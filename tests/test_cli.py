@@ -28,7 +28,9 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
             parser.add_argument("--number", type=int)
             parser.set_defaults(run=run)
 
-        monkeypatch.setattr(cli, "add_demo", add)
+        monkeypatch.setattr(cli, "add_compile", add)
+        monkeypatch.setitem(cli.SUMMARIES, "work", "work")
+        monkeypatch.setitem(cli._ADDERS, "work", cli._ADDERS["compile"])
 
     return make
 
@@ -134,13 +136,48 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n    {name} " in said
 
 
-def test_help_waits_for_no_more_than_the_library() -> None:
-    """What the commands work with is imported when they run."""
-    program = "import sys; import captum_superpixel.cli; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"sklearn", "transformers", "datasets", "pandas", "platformdirs"}
-    assert not heavy & set(loaded)
-    assert not {"captum_superpixel.explain.run", "captum_superpixel.explain.demo"} & set(loaded)
+ANSWERS = """
+import contextlib, sys
+from captum_superpixel.cli import main
+for arguments in (["--help"], [], ["--version"], ["--bad"], ["bad"], ["explain", "--bad"], ["explain", "a.png"],
+    ["explain", "a.png", "--model", "m:n", "--top", "0"], ["demo", "--help"], ["compile", "--help"]):
+    with contextlib.suppress(SystemExit):
+        main(arguments)
+print(*sys.modules, file=sys.stderr)
+"""
+LIBRARY = """
+import sys
+from captum_superpixel import *
+print(*sys.modules, file=sys.stderr)
+"""
+
+
+def loaded_by(program: str) -> set[str]:
+    """The modules that a program of its own has imported at its end."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_what_is_wrong_and_help_are_said_without_waiting_for_pytorch() -> None:
+    loaded = loaded_by(ANSWERS)
+    assert "captum_superpixel.explain.command" in loaded
+    assert not {"torch", "captum", "scipy", "skimage", "matplotlib", "PIL", "tqdm"} & loaded
+
+
+def test_the_library_adds_little_to_captum() -> None:
+    """What single functions work with is imported when they are called."""
+    loaded = loaded_by(LIBRARY)
+    assert "captum_superpixel.attr.xrai" in loaded
+    assert not {"scipy", "skimage", "tabulate", "numba", "sklearn", "transformers", "datasets"} & loaded
+    assert not {f"captum_superpixel.{room}" for room in ("visualization", "metrics", "explain", "study")} & loaded
+
+
+def test_every_public_name_and_room_is_found() -> None:
+    assert {*captum_superpixel.__all__, "masks", "metrics", "visualization"} <= set(dir(captum_superpixel))
+    assert all(callable(getattr(captum_superpixel, name)) for name in captum_superpixel.__all__)
+    assert captum_superpixel.metrics.ssim.__module__ == "captum_superpixel.metrics.stability"
+    with pytest.raises(AttributeError, match=r"'captum_superpixel' has no attribute 'superpixels'"):
+        captum_superpixel.superpixels  # noqa: B018
 
 
 def test_runs_as_a_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

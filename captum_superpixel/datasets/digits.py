@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import skimage.data
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
@@ -138,6 +137,8 @@ def _load_digits() -> tuple[Array, npt.NDArray[np.int64]]:
 
 def _load_photograph(name: str) -> Array:
     """A photograph (H, W, 3) in [0, 1], at half its resolution so that a small crop shows some structure."""
+    import skimage.data  # for this data set alone
+
     photograph = getattr(skimage.data, name)()
     if photograph.ndim == 2:
         photograph = np.stack([photograph] * 3, axis=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -82,7 +82,7 @@ class ChosenMethod:
         settings: How much work it does.
         grays: ``(B, C, H, W)``, the baselines of the methods that have a distribution of them.
         layer_size: Height and width of the layer's output; None without a layer.
-        baseline: One of ``baselines.BASELINES``; None for the method's own.
+        baseline: One of ``choices.BASELINES``; None for the method's own.
         layer: Name of the layer; empty without one.
     """
 
@@ -100,6 +100,12 @@ class ChosenMethod:
     def together(self) -> bool:
         """Whether photographs are explained several at a time, as one by one but for rounding."""
         return not METHODS[self.name].alone
+
+    def within(self, images_at_once: int) -> ChosenMethod:
+        """The same method, which gives the network no more images at once than these, or than it is called with."""
+        if images_at_once == self.settings.images_at_once:
+            return self
+        return replace(self, settings=replace(self.settings, images_at_once=images_at_once))
 
     @property
     def perturbs(self) -> bool:

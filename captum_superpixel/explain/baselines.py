@@ -11,10 +11,8 @@ from captum_superpixel._blur import gaussian_blur
 from captum_superpixel.attr import group_maps
 from captum_superpixel.datasets.preprocessing import Preprocessing
 
-__all__ = ["BASELINES", "describe_baseline", "even_grays", "make_baseline"]
+__all__ = ["describe_baseline", "even_grays", "make_baseline"]
 
-BASELINES = ("0", "mean", "blur", "segment-mean")
-"""The choices."""
 _GRAYS = (0, 64, 128, 191, 255)
 _BLUR = 0.1
 """Standard deviation of the blur, in parts of the shorter side."""
@@ -24,7 +22,7 @@ def make_baseline(kind: str, inputs: Tensor, masks: Sequence[Tensor]) -> Tensor:
     """Make the baselines of a batch.
 
     Args:
-        kind: One of ``BASELINES``.
+        kind: One of ``choices.BASELINES``.
         inputs: ``(N, C, H, W)``.
         masks: Segments ``(N, 1, H, W)``, over which ``"segment-mean"`` averages; of several segmentations, the mean.
 

@@ -9,22 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from captum_superpixel._options import add_preprocessing_options
-from captum_superpixel._texts import joined
-from captum_superpixel.attr.methods import METHODS, MethodSettings
-from captum_superpixel.explain.baselines import BASELINES
-from captum_superpixel.explain.help import DEMO, DEMO_EXAMPLES, EXPLAIN, explain_examples
-from captum_superpixel.explain.mask_option import DEFAULT_MASKS
-from captum_superpixel.explain.photographs import FORMATS
-from captum_superpixel.explain.rules import NEGATIVE_WEIGHT
-from captum_superpixel.explain.tasks.task import TASKS
+from captum_superpixel._options import SUMMARIES, CommandParser, add_preprocessing_options
+from captum_superpixel.explain.choices import BASELINES, DEFAULT_MASKS, FORMATS, TASKS
+from captum_superpixel.explain.help import DEMO, DEMO_EXAMPLES, EXPLAIN, EXPLAIN_EXAMPLES, explain_details
 
 __all__ = ["add_demo", "add_explain"]
 
 
 def add_demo(commands: Any) -> None:
     """Add ``demo`` to the commands of an ``argparse`` parser."""
-    parser = _add(commands, "demo", _demo, "see explanations by pixel and by superpixel", DEMO, DEMO_EXAMPLES)
+    parser = _add(commands, "demo", _demo, DEMO, DEMO_EXAMPLES)
     parser.add_argument("--out", type=Path, default=Path("demo.png"), help="picture to write (default: %(default)s)")
     parser.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of training and of SmoothGrad's noise (default: 0)"
@@ -37,8 +31,8 @@ def add_demo(commands: Any) -> None:
 
 def add_explain(commands: Any) -> None:
     """Add ``explain`` to the commands of an ``argparse`` parser."""
-    summary = "explain a network of yours on photographs of yours"
-    parser = _add(commands, "explain", _explain, summary, EXPLAIN, explain_examples())
+    parser = _add(commands, "explain", _explain, EXPLAIN, EXPLAIN_EXAMPLES)
+    parser.set_details(explain_details)
     parser.add_argument(
         "photographs",
         nargs="+",
@@ -118,7 +112,6 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
 
 def _add_explanation(parser: argparse.ArgumentParser) -> None:
     explained = parser.add_argument_group("explanation")
-    cancelling = [name for name, method in METHODS.items() if method.reduction == "abs_mean"]
     explained.add_argument(
         "--target", metavar="CLASS", help="index or name of the class to explain (default: the predicted one)"
     )
@@ -147,14 +140,14 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         choices=("mean", "abs_mean", "sum", "max", "evidence"),
         help="what the values of a superpixel become: their mean, the mean of their magnitudes, their sum, the "
         "largest, or the evidence, see below "
-        f"(default: abs_mean for {joined(cancelling)}, whose signs cancel, else mean)",
+        "(default: abs_mean for {cancelling}, whose signs cancel, else mean)",
     )
     explained.add_argument(
         "--negative-weight",
         type=_weight,
         metavar="W",
         help="how much what speaks against the class counts in the evidence, from 0, not at all, to 1, as much as what "
-        f"speaks for it; -1 counts both as magnitudes (default: {NEGATIVE_WEIGHT:g})",
+        "speaks for it; -1 counts both as magnitudes (default: {negative_weight})",
     )
     explained.add_argument(
         "--views",
@@ -186,7 +179,7 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=_integer(1, 100_000),
         metavar="N",
-        help=f"along the path from the baseline, of the methods that follow one (default: {MethodSettings.n_steps})",
+        help="along the path from the baseline, of the methods that follow one (default: {steps})",
     )
     explained.add_argument(
         "--samples",
@@ -204,10 +197,16 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
     explained.add_argument(
         "--batch-size",
         type=_integer(1, 100_000),
-        default=16,
         metavar="N",
-        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; fewer take "
-        "less memory, more are faster on a GPU (default: %(default)s)",
+        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; halved "
+        "where memory does not suffice (default: 8 on a CPU, which more do not make faster, else 32)",
+    )
+    explained.add_argument(
+        "--workers",
+        type=_integer(0, 256),
+        metavar="N",
+        help="processes that read and draw beside the network; 0 for none (default: for 64 photographs or more, the "
+        "cores of the machine but one, 8 at most)",
     )
     explained.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of methods that draw at random (default: 0)"
@@ -241,6 +240,12 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="of the files in the folder; may be given again (default: png)",
     )
     output.add_argument(
+        "--redo",
+        action="store_true",
+        help="explain photographs of a folder again that were explained before with the same network and options, and "
+        "have not changed since (default: they are left out)",
+    )
+    output.add_argument(
         "--top",
         type=_integer(1, 10_000),
         default=10,
@@ -250,12 +255,12 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], object], summary: str, description: str, examples: str
-) -> argparse.ArgumentParser:
+    commands: Any, name: str, run: Callable[[argparse.Namespace], object], description: str, examples: str
+) -> CommandParser:
     """Add a command, which is described and shown by examples as they are laid out here."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: CommandParser = commands.add_parser(
         name,
-        help=summary,
+        help=SUMMARIES[name],
         description=description,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -264,7 +269,7 @@ def _add(
     return parser
 
 
-# What follows is imported when a command runs, so that --help does not wait for it.
+# What follows is imported when a command runs, so that what is wrong with options is said without waiting for it.
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,110 +17,21 @@ from captum_superpixel._networks import guarded
 from captum_superpixel._threads import available_cores, call_each
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.attributing import Attributed, ChosenMethod
+from captum_superpixel.explain.batching import Batches
 from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.confidence import Confidence
+from captum_superpixel.explain.explanation import Explanation, Outcome
 from captum_superpixel.explain.listing import list_regions, show
-from captum_superpixel.explain.photographs import open_photograph
-from captum_superpixel.explain.rules import Rule
+from captum_superpixel.explain.reading import Opened, read
 from captum_superpixel.explain.tasks.task import Aim, Task
 from captum_superpixel.models.activation import Outputs
 from captum_superpixel.models.classifying import classify
-from captum_superpixel.regions import RegionTable, ensemble_regions
+from captum_superpixel.regions import ensemble_regions
 
-__all__ = ["Explainer", "Explanation", "Outcome"]
+__all__ = ["Explainer", "Reading"]
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What is known of one photograph, on the CPU.
-
-    Attributes:
-        photograph: The file.
-        picture: ``(3, H, W)`` uint8, what the network saw.
-        grouped: ``(C, H, W)``, the map by superpixel; one channel for the map of a layer.
-        pixels: ``(C, H, W)``, the map by pixel; None for methods that perturb superpixels.
-        masks: ``(M, H, W)`` int64, the segments: of an ensemble, of each of its members.
-        mask: ``(H, W)`` int64, the regions that the table lists: the segments, or of an ensemble those of its map.
-        table: The regions by rank, and what their scores are.
-        target: The class that is explained.
-        predictions: All classes, the most probable first.
-        method: Name of the method.
-        rule: How the map was made and pooled.
-        masks_option: The text of ``--masks``, or what stands for it.
-        baseline: What the method replaces pixels by, in words; empty if it has no such thing.
-        remarks: What is in the files of the photograph and the masks but not in the explanation, or hardly to be seen.
-        warnings: What to know before the scores are believed; mostly none.
-        layer: Name of the layer that the method looks at; empty without one.
-        confidence: How the networks were perturbed that say how sure the regions are, in words; empty without that.
-        region: ``(H, W)`` bool, the part of the picture that the target is about; None for the whole.
-    """
-
-    photograph: Path
-    picture: Tensor
-    grouped: Tensor
-    pixels: Tensor | None
-    masks: Tensor
-    mask: Tensor
-    table: RegionTable
-    target: Prediction
-    predictions: list[Prediction]
-    method: str
-    rule: Rule
-    masks_option: str
-    baseline: str = ""
-    remarks: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    layer: str = ""
-    confidence: str = ""
-    region: Tensor | None = None
-
-    @property
-    def how(self) -> str:
-        """How the map was made, in words."""
-        return f"{self.method} of {self.layer}, {self.manner}" if self.layer else f"{self.method}, {self.manner}"
-
-    @property
-    def manner(self) -> str:
-        """How the map was made, but for the method: the rule, the superpixels and the views."""
-        weight = f" (negative weight {self.rule.negative_weight:g})" if self.rule.reduction == "evidence" else ""
-        manner = f"{self.rule.reduction}{weight} over {self.masks_option}"
-        manner += f", {len(self.masks)} segmentations" if len(self.masks) > 1 else ""
-        return f"{manner}, {self.rule.views} views" if self.rule.views > 1 else manner
-
-    @property
-    def shown(self) -> Tensor:
-        """``(1, H, W)``, the map whose means over the regions are their scores: its channels as its pixels reduced."""
-        return show(self.grouped, self.rule.reduction)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one photograph.
-
-    Attributes:
-        photograph: The file.
-        remarks: What is in its files but not in the explanations, or hardly to be seen; also where it has failed.
-        explanations: By the methods that did not fail, in their order.
-        failures: Why others did, or why there is no explanation at all.
-    """
-
-    photograph: Path
-    remarks: tuple[str, ...]
-    explanations: tuple[Explanation, ...]
-    failures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A photograph that was read: ``(3, H, W)`` uint8 of the size of the input, its own height and width, remarks."""
-
-    path: Path
-    picture: Tensor
-    size: tuple[int, int]
-    remarks: tuple[str, ...]
+Reading = Callable[[Iterable[Path]], Iterator[Opened | Outcome]]
+"""From photographs to these as they were read, in their order, which may run ahead."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +41,7 @@ class _Seen:
     Its segmentations are those of each text of ``--masks``.
     """
 
-    opened: _Opened
+    opened: Opened
     inputs: Tensor
     predictions: list[Prediction]
     masks: dict[str, list[Tensor]]
@@ -143,13 +53,13 @@ class _Seen:
 class Explainer:
     """Explains photographs, all in the same way, by one or several methods.
 
-    Photographs are decoded, seen by the network and segmented ``batch_size`` at a time. So they are attributed to by
+    Photographs are decoded, seen by the network and segmented a batch at a time. So they are attributed to by
     methods of one pass of the network, Saliency, InputXGradient, DeepLift, GuidedBackprop, Deconvolution, LRP and those
     of layers that are like them, whose results are those of one by one, but for rounding. The other methods take one
     photograph after the other: steps, draws or perturbations of one fill a batch, and what is drawn at random for a
     photograph must not depend on its neighbors; the seed holds for each anew. Where one photograph of a batch fails, or
-    a network takes one at a time or treats the photographs of a batch differently, each is done by itself. No more than
-    a batch is held in memory.
+    a network takes one at a time or treats the photographs of a batch differently, each is done by itself. Where memory
+    does not suffice, batches are halved. No more than a batch is held in memory.
 
     Attributes:
         model: From inputs ``(N, 3, H, W)`` to logits ``(N, classes)``, or the target of the task.
@@ -160,7 +70,7 @@ class Explainer:
         target: The class to explain; None for the predicted one.
         device: Where the model is.
         seed: Of everything random, for each photograph anew.
-        batch_size: How many photographs are worked on together.
+        batches: How many photographs are worked on together, or steps, draws or perturbations of one.
         confidence: Says how sure the regions are; None if nobody asked.
         task: Sets the target up for each photograph, which is then done by itself; None for a class.
     """
@@ -173,7 +83,7 @@ class Explainer:
     target: int | None
     device: torch.device
     seed: int
-    batch_size: int = 1
+    batches: Batches = field(default_factory=Batches)
     confidence: Confidence | None = None
     task: Task | None = None
 
@@ -188,29 +98,40 @@ class Explainer:
             raise InputError(outcome.failures[0])
         return outcome.explanations
 
-    def explain(self, paths: Iterable[Path]) -> Iterator[Outcome]:
-        """Explain photographs, batch by batch, and say what became of each, in their order."""
-        rest = iter(paths)
-        while batch := list(islice(rest, self.batch_size)):
-            opened = call_each(self._open, batch, available_cores())
-            done = self._explain_batch([each for each in opened if isinstance(each, _Opened)])
-            yield from (next(done) if isinstance(each, _Opened) else each for each in opened)
+    def explain(self, paths: Iterable[Path], reading: Reading | None = None) -> Iterator[Outcome]:
+        """Explain photographs, batch by batch, and say what became of each, in their order.
 
-    def _open(self, path: Path) -> _Opened | Outcome:
-        remarks: list[str] = []
-        try:
-            photograph = open_photograph(path, remarks.append)
-            picture = self.preprocessing.fit(photograph)
-        except (InputError, OSError) as error:
-            return Outcome(path, tuple(remarks), (), (one_line(error),))
-        return _Opened(path, picture, (photograph.height, photograph.width), tuple(remarks))
+        Args:
+            paths: The files.
+            reading: From files to what :func:`~captum_superpixel.explain.reading.read` makes of each; None to read each
+                batch when it has its turn, in threads.
+        """
+        rest, ahead = iter(paths), None if reading is None else reading(paths)
+        while True:
+            size = self.batches.size
+            opened = self._read(list(islice(rest, size))) if ahead is None else list(islice(ahead, size))
+            if not opened:
+                return
+            done = self._explain_batch([each for each in opened if isinstance(each, Opened)])
+            yield from (next(done) if isinstance(each, Opened) else each for each in opened)
 
-    def _explain_batch(self, opened: Sequence[_Opened]) -> Iterator[Outcome]:
-        looked = list(_all_or_each(self._look, opened, len(opened) > 1 and self._takes_batches))
+    def settle(self, paths: Sequence[Path]) -> None:
+        """Find the strength of the perturbations, if there are any, on photographs that stand for all others."""
+        if self.confidence is None or self.confidence.strength is not None:
+            return
+        pictures = [each.picture for each in self._read(paths) if isinstance(each, Opened)]
+        if pictures:
+            self.confidence.find_strength(self.preprocessing.from_uint8(torch.stack(pictures)).to(self.device))
+
+    def _read(self, paths: Sequence[Path]) -> list[Opened | Outcome]:
+        return call_each(partial(read, preprocessing=self.preprocessing), paths, available_cores())
+
+    def _explain_batch(self, opened: Sequence[Opened]) -> Iterator[Outcome]:
+        looked = list(self.batches.each(self._look, opened, len(opened) > 1 and self._takes_batches))
         seen = [each for each in looked if isinstance(each, _Seen)]
         # Each is an iterator: what is done one by one is done when its photograph has its turn.
         by_method = [
-            _all_or_each(
+            self.batches.each(
                 partial(self._attribute, method), seen, method.together and len(seen) > 1 and self._takes_batches
             )
             for method in self.methods
@@ -239,7 +160,7 @@ class Explainer:
             return False
         return torch.allclose(together, alone, rtol=1e-3, atol=1e-3 * float(alone.abs().max()))
 
-    def _look(self, opened: Sequence[_Opened]) -> list[_Seen]:
+    def _look(self, opened: Sequence[Opened]) -> list[_Seen]:
         """Let the network see photographs, and segment them."""
         inputs = self.preprocessing.from_uint8(torch.stack([each.picture for each in opened])).to(self.device)
         aim = None if self.task is None else self._aim(self.task, inputs, opened)
@@ -262,7 +183,7 @@ class Explainer:
             for n, each in enumerate(opened)
         ]
 
-    def _aim(self, task: Task, inputs: Tensor, opened: Sequence[_Opened]) -> Aim:
+    def _aim(self, task: Task, inputs: Tensor, opened: Sequence[Opened]) -> Aim:
         """Settle what is explained of a photograph, and set the target up for it."""
         (only,) = opened
         with guarded("The network fails on this photograph"):
@@ -284,6 +205,7 @@ class Explainer:
         members = zip(*(each.masks[method.segmenter.text] for each in seen), strict=True)
         masks = [torch.cat(of_member) for of_member in members]
         inputs = torch.cat([each.inputs for each in seen])
+        method = method.within(self.batches.size)
         attributed = method(inputs, targets, masks, self.seed)
         draws: Sequence[Tensor | InputError | None] = [None] * len(seen)
         if self.confidence is not None:
@@ -329,22 +251,3 @@ class Explainer:
             confidence=self.confidence.describe() if self.confidence is not None and table.k is not None else "",
             region=None if seen.aim is None else seen.aim.region,
         )
-
-
-def _all_or_each(
-    function: Callable[[Sequence[_Item]], Sequence[_Result | InputError]], items: Sequence[_Item], together: bool
-) -> Iterator[_Result | InputError]:
-    """Work on items together; one by one if that is not wanted or fails, so that none takes the others down with it."""
-    if together:
-        try:
-            results = function(items)
-        except InputError:
-            pass
-        else:
-            yield from results
-            return
-    for item in items:
-        try:
-            yield from function([item])
-        except InputError as error:
-            yield error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import io
 import os
+import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,71 +21,82 @@ from captum_superpixel._checks import one_line, readable
 from captum_superpixel._files import replacing
 from captum_superpixel._pages import fill_page, read_parts, to_data_url
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explainer import Explanation, Outcome
+from captum_superpixel.explain.explanation import Explanation, Outcome
 from captum_superpixel.explain.meaning import class_of, describe_methods, describe_none, find_roles, speaking_regions
 from captum_superpixel.explain.outlines import outlined
 from captum_superpixel.explain.photographs import PER_PAGE, Plan
+from captum_superpixel.explain.records import Record, Records, describe_files
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "make_record"]
 
 _SIDE = 192
 """Pixels of the longer side of a thumbnail."""
 _DIMMED = 0.2
 """What is left of the brightness outside of the top regions."""
+_PAUSE = 10.0
+"""Seconds after which pages are written anew, and how many times as long as that took the next ones wait."""
+_SHARE = 20
+_CHECKS = 3
 _KINDS = {".html": "page", ".png": "picture", ".npz": "arrays"}
 
 
 class Gallery:
-    """Collects what became of photographs, and writes a page for every ``PER_PAGE`` of them.
+    """Writes a page for every ``PER_PAGE`` photographs, from what was kept of each, again and again while they come in.
 
-    Of a page that is full nothing stays in memory, but for the first, which names all failures and is written last;
-    also where the work is interrupted, for what was finished.
+    Nothing of a photograph stays in memory once its page is complete. Several processes may work on one gallery: each
+    reads what the others kept, and the last to write a page finds all that is on it.
 
     Args:
-        pages: The files to write; none for no gallery.
-        total: How many photographs there are.
-        top: How many regions are shown.
+        plan: What is to be written; its gallery may be none.
+        records: What was kept; None where there is no gallery.
+        photographs: Those that this process works on.
 
     Attributes:
         error: Why a page could not be written, as a sentence; empty if that did not happen.
     """
 
-    def __init__(self, pages: Sequence[Path], total: int, top: int) -> None:
-        self._pages, self._total, self._top = pages, total, top
-        self._first: list[str] = []
-        self._cards: list[str] = []
-        self._failures: list[tuple[str, str]] = []
-        self._how = self.error = ""
-        self._count = self._explained = 0
-
-    @classmethod
-    def of(cls, plan: Plan, top: int) -> Gallery:
-        """The gallery of what is planned, which is empty."""
-        return cls(plan.gallery, len(plan.files), top)
+    def __init__(self, plan: Plan, records: Records | None, photographs: Sequence[Path]) -> None:
+        self._pages, self._records = plan.gallery if records is not None else (), records
+        files = list(plan.files)
+        self._on_page = [files[first : first + PER_PAGE] for first in range(0, len(files), PER_PAGE)]
+        self._page_of = {path: number for number, those in enumerate(self._on_page) for path in those}
+        self._held: dict[Path, Record] = {}
+        self._waiting = Counter(self._page_of[path] for path in photographs)
+        self._touched: set[int] = set()
+        self._due = time.monotonic() + _PAUSE
+        self.error = ""
 
     @property
     def path(self) -> Path | None:
         """The first page; None where there is no gallery."""
         return self._pages[0] if self._pages else None
 
-    def add(self, outcome: Outcome, written: Sequence[Path], failures: Sequence[str]) -> None:
-        """Show a photograph with links to its files, or say why it was not explained."""
+    def add(self, photograph: Path, record: Record | None = None) -> None:
+        """Show a photograph, of which there is a record now; one that is not at hand is read when it is needed."""
         if not self._pages:
             return
-        name = _relative_name(outcome.photograph, written, self._pages[0].parent)
-        self._failures += [(name, failure) for failure in failures]
-        self._count += 1
-        if written:
-            self._explained += 1
-            self._how = self._how or _describe_methods(outcome.explanations)
-            self._cards.append(_card(name, outcome, written, self._pages[0].parent, self._top))
-        if self._count % PER_PAGE == 0 or self._count == self._total:
-            number = (self._count - 1) // PER_PAGE
-            if number == 0:
-                self._first = self._cards
-            else:
-                self._save(number, self._cards)
-            self._cards = []
+        number = self._page_of[photograph]
+        self._touched.add(number)
+        self._waiting[number] -= 1
+        if record is not None and record.card:
+            self._held[photograph] = record
+        if not self._waiting[number] or time.monotonic() > self._due:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Write the pages on which something is new, and the first, which names all failures."""
+        if not self._touched or self._records is None:
+            return
+        begun, (done, failed) = time.monotonic(), self._records.count()
+        for number in sorted({0, *self._touched}):
+            self._save(number, done, failed)
+            if not self._waiting[number]:
+                for photograph in self._on_page[number]:
+                    self._held.pop(photograph, None)
+        self._touched.clear()
+        now = time.monotonic()
+        # However long it takes, it takes a small part of the time.
+        self._due = now + max(_PAUSE, _SHARE * (now - begun))
 
     def __enter__(self) -> Gallery:
         return self
@@ -91,29 +104,35 @@ class Gallery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._pages or not self._count:
-            return
-        if self._cards and self._count > PER_PAGE:
-            self._save((self._count - 1) // PER_PAGE, self._cards)
-        self._save(0, self._first or self._cards)
+        # Of processes that write a page at the same time, one may have begun before the other kept its last record.
+        for _ in range(_CHECKS):
+            touched, before = set(self._touched), self._records.count() if self._records is not None else None
+            self.refresh()
+            if self._records is None or before == self._records.count():
+                break
+            self._touched = touched
 
-    def _save(self, number: int, cards: Sequence[str]) -> None:
+    def _save(self, number: int, done: set[Path], failed: set[Path]) -> None:
         """Write a page; where that fails, the explanations are worth having without it."""
         try:
-            self._write(number, cards)
+            self._write(number, done, failed)
         except OSError as error:
             self.error = f"the gallery {readable(self._pages[number])} cannot be written: {one_line(error)}"
 
-    def _write(self, number: int, cards: Sequence[str]) -> None:
+    def _write(self, number: int, done: set[Path], failed: set[Path]) -> None:
         page, style = read_parts("captum_superpixel.explain", ("gallery.html", "gallery.css"))
         links = _page_links(self._pages, number)
         nothing = '<p class="note">No photograph on this page could be explained.</p>'
+        those = [path for path in self._on_page[number] if path in done]
+        shown = [record for record in map(self._record, those) if record is not None]
+        total = len(self._page_of)
+        how = next((record.how for record in shown), "")
         texts = {
-            "title": f"Explanations of {self._total} photograph{'s' if self._total > 1 else ''}",
-            "how": self._describe(),
-            "failed": _list_failures(self._failures) if number == 0 else "",
+            "title": f"Explanations of {total} photograph{'s' if total > 1 else ''}",
+            "how": how + _count(total, done, failed),
+            "failed": self._list_failures(failed) if number == 0 else "",
             "pages": f'<nav aria-label="Pages">{links}</nav>' if links else "",
-            "cards": f'<ul class="cards">{"".join(cards)}</ul>' if cards else nothing,
+            "cards": f'<ul class="cards">{"".join(record.card for record in shown)}</ul>' if shown else nothing,
             "footer": f'<footer><nav aria-label="Pages, again">{links}</nav></footer>' if links else "",
         }
         path = self._pages[number]
@@ -121,11 +140,44 @@ class Gallery:
         with replacing(path) as temporary:
             temporary.write_bytes(fill_page(page, texts, style))
 
-    def _describe(self) -> str:
-        """What was done, escaped."""
-        waiting = self._total - self._count
-        counts = f"{self._explained} explained, {len({name for name, _ in self._failures})} with failures"
-        return f"{self._how}{counts}{f', {waiting} not yet' if waiting else ''}."
+    def _record(self, photograph: Path) -> Record | None:
+        if self._records is None or photograph in self._held:
+            return self._held.get(photograph)
+        return self._records.load(photograph)
+
+    def _list_failures(self, failed: set[Path]) -> str:
+        if self._records is None or not failed:
+            return ""
+        records = [(path, self._records.load_failure(path)) for path in self._page_of if path in failed]
+        lines = [(path, why) for path, record in records if record is not None for why in record.failures]
+        # A page of them would be read by nobody, nor would a folder of which nothing can be read be written quickly.
+        rows = [f"<li><strong><bdi>{_text(path)}</bdi></strong>: {_text(why)}</li>" for path, why in lines[:PER_PAGE]]
+        if len(lines) > PER_PAGE:
+            rows.append(f"<li>and {len(lines) - PER_PAGE} more</li>")
+        return f'<section class="failed"><h2>Not explained</h2><ul>{"".join(rows)}</ul></section>'
+
+
+def _count(total: int, done: set[Path], failed: set[Path]) -> str:
+    """Say how far the work is."""
+    waiting = total - len(done | failed)
+    return f"{len(done)} explained, {len(failed)} with failures{f', {waiting} not yet' if waiting else ''}."
+
+
+def make_record(outcome: Outcome, written: Sequence[Path], failures: Sequence[str], folder: Path, top: int) -> Record:
+    """Say what became of a photograph, but for the hash of its file: by a card of the gallery, if anything was written.
+
+    Args:
+        outcome: Of the photograph.
+        written: Its files.
+        failures: What went wrong.
+        folder: Of the gallery.
+        top: How many regions are shown.
+    """
+    card = how = ""
+    if written:
+        name = (written[0].parent.relative_to(folder) / outcome.photograph.name).as_posix()
+        card, how = _card(name, outcome, written, folder, top), _describe_methods(outcome.explanations)
+    return Record("", describe_files(written), card, how, list(failures))
 
 
 def _describe_methods(explanations: Sequence[Explanation]) -> str:
@@ -192,13 +244,6 @@ def _describe(prediction: Prediction) -> str:
     return f"<strong><bdi>{_text(prediction.name)}</bdi></strong>{figure}"
 
 
-def _list_failures(failures: Sequence[tuple[str, str]]) -> str:
-    if not failures:
-        return ""
-    rows = "".join(f"<li><strong><bdi>{_text(name)}</bdi></strong>: {_text(why)}</li>" for name, why in failures)
-    return f'<section class="failed"><h2>Not explained</h2><ul>{rows}</ul></section>'
-
-
 def _page_links(pages: Sequence[Path], current: int) -> str:
     if len(pages) < 2:
         return ""
@@ -209,12 +254,6 @@ def _page_links(pages: Sequence[Path], current: int) -> str:
         for number, path in enumerate(pages)
     ]
     return f'<ul class="links">{"".join(items)}</ul>'
-
-
-def _relative_name(photograph: Path, written: Sequence[Path], folder: Path) -> str:
-    """The name of a photograph, after the folder of its files in that of the gallery."""
-    place = written[0].parent.relative_to(folder) if written else Path()
-    return (place / photograph.name).as_posix() if written else str(photograph)
 
 
 def _address(path: Path, folder: Path) -> str:

@@ -6,12 +6,8 @@ import textwrap
 
 from captum_superpixel._checks import listed
 from captum_superpixel._texts import joined
-from captum_superpixel.explain.confidence import TOP
-from captum_superpixel.explain.methods import SETTINGS, takers
-from captum_superpixel.masks import GENERATORS, is_counted
-from captum_superpixel.regions.confidence import describe_stays_top
 
-__all__ = ["DEMO", "DEMO_EXAMPLES", "EXPLAIN", "explain_examples"]
+__all__ = ["DEMO", "DEMO_EXAMPLES", "EXPLAIN", "EXPLAIN_EXAMPLES", "explain_details"]
 
 DEMO = """\
 Trains a small network on handwritten digits that lie on photographs, explains its decisions on four test images by
@@ -31,7 +27,7 @@ Which regions of a photograph does a network's decision depend on? Explains the 
 averages the map within superpixels (or perturbs superpixels, where the method perturbs), prints the prediction and
 the top regions, and writes a picture (.png), an interactive page for a browser (.html) or arrays (.npz)."""
 
-_EXPLAIN_EXAMPLES = """\
+EXPLAIN_EXAMPLES = """\
 examples:
   captum-superpixel explain cat.jpg --model microsoft/resnet-50
   captum-superpixel explain cat.jpg --model mynet:load --weights mynet.safetensors --labels classes.txt --out cat.html
@@ -86,26 +82,45 @@ files:
   cat.jpg becomes cat.png, cat.html or cat.npz in the folder --out. With several methods the page holds all of them, and
   of pictures and arrays there is one for each: cat.Saliency.png. A folder that gets several files gets index.html too,
   a gallery with thumbnails, predictions and links (200 photographs a page; further ones are index-2.html and so on).
+  It grows as the work goes on. Run the same command again to take up what was interrupted: photographs that were
+  explained with the same network and options, and have not changed since, are left as they are. What is known of them
+  is in the folder .explained in --out, which can be deleted; --redo explains them again.
+
+many photographs:
+  Reading and drawing go on beside the network in --workers processes. Several GPUs or machines share the photographs
+  of a folder under torchrun, each process its own; --out is then a folder that all of them can write to:
+  torchrun --nproc-per-node 4 -m captum_superpixel.cli explain photos/ --model microsoft/resnet-50 --out maps
 
 exit status: 0; 1 if some photographs could not be explained, which does not stop the others, or a file could not be
 written; 2 if the options cannot be used, and then nothing is written. Nothing but --out is ever written, except that
 transformers keeps what it downloads."""
 
 
-def explain_examples() -> str:
-    """Examples of ``explain``, and what its options can be: networks, methods, baselines, masks, files."""
-    return _EXPLAIN_EXAMPLES.format(
-        masks=_masks(),
-        settings=_settings(),
-        baselines=_baselines(),
-        evidence=_evidence(),
-        confidence=_confidence(),
-        tasks=_tasks(),
-    )
+def explain_details() -> dict[str, str]:
+    """What stands in the help of ``explain`` for the names in braces, from the tables of methods and mask generators.
+
+    These tables hold what makes the methods, and so take PyTorch and Captum to be imported.
+    """
+    from captum_superpixel.attr.methods import METHODS, MethodSettings
+    from captum_superpixel.explain.rules import NEGATIVE_WEIGHT
+
+    return {
+        "cancelling": joined([name for name, method in METHODS.items() if method.reduction == "abs_mean"]),
+        "negative_weight": f"{NEGATIVE_WEIGHT:g}",
+        "steps": str(MethodSettings.n_steps),
+        "masks": _masks(),
+        "settings": _settings(),
+        "baselines": _baselines(),
+        "evidence": _evidence(),
+        "confidence": _confidence(),
+        "tasks": _tasks(),
+    }
 
 
 def _masks() -> str:
     """Say which superpixels there are to choose from."""
+    from captum_superpixel.masks import GENERATORS, is_counted
+
     counted = [f"{name}:N" for name in GENERATORS if is_counted(name)]
     others = [name for name in GENERATORS if not is_counted(name)]
     return _fill(
@@ -142,6 +157,9 @@ def _evidence() -> str:
 
 def _confidence() -> str:
     """Say what confidence is, and for what it is calibrated."""
+    from captum_superpixel.explain.confidence import TOP
+    from captum_superpixel.regions.confidence import describe_stays_top
+
     meaning = describe_stays_top(TOP)
     return _fill(
         "--confidence explains 12 networks too whose parameters are multiplied by random factors, each on a photograph "
@@ -191,6 +209,8 @@ def _baselines() -> str:
 
 def _settings() -> str:
     """Say which methods take which setting."""
+    from captum_superpixel.explain.methods import SETTINGS, takers
+
     return "\n".join(_fill(f"--{option} is for {', '.join(takers(option))}.", hanging="  ") for option in SETTINGS)
 
 

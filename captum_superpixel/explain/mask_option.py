@@ -20,9 +20,8 @@ from captum_superpixel.datasets.photographs import Report
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.masks import GENERATORS, PatchAligned, is_counted, multiscale
 
-__all__ = ["DEFAULT_MASKS", "Segmenter", "parse_masks", "recommended_masks"]
+__all__ = ["Segmenter", "parse_masks", "recommended_masks"]
 
-DEFAULT_MASKS = "slic:100"
 """``--masks`` where neither it nor a recommendation is asked for."""
 
 _DEFAULT_COUNT = 100

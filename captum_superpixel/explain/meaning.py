@@ -8,7 +8,7 @@ from captum_superpixel._checks import readable
 from captum_superpixel._texts import joined
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.classes import Prediction
-from captum_superpixel.explain.explainer import Explanation
+from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.regions.table import Region
 
 __all__ = [

@@ -119,5 +119,5 @@ def read_settings(options: Namespace, methods: Sequence[str]) -> MethodSettings:
     return MethodSettings(
         n_steps=options.steps or MethodSettings.n_steps,
         n_samples=options.samples,
-        images_at_once=options.batch_size,
+        images_at_once=options.batch_size or MethodSettings.images_at_once,
     )

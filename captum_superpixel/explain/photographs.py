@@ -17,10 +17,10 @@ from captum_superpixel.datasets.formats import is_picture, list_skipped
 from captum_superpixel.datasets.photographs import RefusedImage, Report, UnreadableImage, read_photograph
 from captum_superpixel.datasets.pixel_range import describe_flatness
 from captum_superpixel.datasets.unreadable import describe_groups
+from captum_superpixel.explain.choices import FORMATS
 
-__all__ = ["FORMATS", "PER_PAGE", "Output", "Plan", "find_photographs", "open_photograph", "plan_outputs"]
+__all__ = ["PER_PAGE", "Output", "Plan", "find_photographs", "open_photograph", "plan_outputs"]
 
-FORMATS = ("png", "html", "npz")
 PER_PAGE = 200
 """Photographs on a page of the gallery: with its thumbnails it has about two megabytes."""
 # A folder may be called run-1.2, but hardly cat.jpg.

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from captum_superpixel._checks import InputError, one_line, readable
+from captum_superpixel._checks import InputError, readable
 from captum_superpixel._networks import guarded
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.methods import METHODS, MethodSettings, make_method
 from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.baselines import even_grays
+from captum_superpixel.explain.batching import Batches, automatic_size
+from captum_superpixel.explain.choices import DEFAULT_MASKS
 from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.confidence import Confidence, check_confidence
-from captum_superpixel.explain.explainer import Explainer, Outcome
+from captum_superpixel.explain.explainer import Explainer
 from captum_superpixel.explain.gallery import Gallery
 from captum_superpixel.explain.layers import LIST, FoundLayer, find_layer, list_layers
-from captum_superpixel.explain.mask_option import DEFAULT_MASKS, Segmenter, parse_masks, recommended_masks
+from captum_superpixel.explain.mask_option import Segmenter, parse_masks, recommended_masks
 from captum_superpixel.explain.methods import find_methods, read_settings
 from captum_superpixel.explain.network import Network, prepare_network
-from captum_superpixel.explain.outputs import list_failures, save, summarize
-from captum_superpixel.explain.photographs import Output, find_photographs, plan_outputs
+from captum_superpixel.explain.photographs import find_photographs, plan_outputs
+from captum_superpixel.explain.printing import list_failures
+from captum_superpixel.explain.records import Records, describe_settings
 from captum_superpixel.explain.reshape_option import read_transform
 from captum_superpixel.explain.rules import check_rule_options, choose_rule
 from captum_superpixel.explain.tasks.preparing import prepare_target
 from captum_superpixel.explain.tasks.task import check_task_options
+from captum_superpixel.explain.work import Work
+from captum_superpixel.explain.workers import Workers, choose_workers
 from captum_superpixel.models.device import choose_device
+from captum_superpixel.study.jobs import read_world
 
 __all__ = ["make_explainer", "run"]
 
@@ -61,55 +67,54 @@ def run(options: Namespace) -> int:
     folders = options.photographs if options.recursive else []
     names = find_methods(options.method)
     plan = plan_outputs(photographs, options.out, options.format, folders, names)
-    explainer = make_explainer(options, tqdm.write)
-    for line in left_out:
-        sys.stderr.write(f"captum-superpixel: {line}\n")
+    world = read_world()
+    mine = photographs[world.rank :: world.size]
+    if not mine:
+        return 0
+    explainer = make_explainer(options, tqdm.write if world.first else _silent, world.local_rank)
+    if world.first:
+        for line in left_out:
+            sys.stderr.write(f"captum-superpixel: {line}\n")
+    records = Records(plan, describe_settings(options, explainer)) if plan.gallery else None
+    explainer.settle(photographs[: explainer.batches.size])
+    work = Work(explainer, plan, records, options.top, redo=options.redo)
+    count = choose_workers(options.workers, len(mine), world.local_size)
     failures: list[tuple[Path, str]] = []
     # disable=None: a bar on a terminal, and nothing in a log.
-    bar = tqdm(
-        total=len(plan.files), desc="explaining", unit="photograph", disable=None if len(plan.files) > 1 else True
-    )
-    with bar, Gallery.of(plan, options.top) as gallery:
-        for outcome in explainer.explain(plan.files):
-            written, wrong = _write(outcome, plan.files[outcome.photograph], options.top)
-            failures += [(outcome.photograph, message) for message in wrong]
-            if written or outcome.remarks:
-                tqdm.write(summarize(outcome, written, options.top))
+    quiet = True if len(mine) == 1 or not world.first else None
+    bar = tqdm(total=len(mine), desc="explaining", unit="photograph", disable=quiet)
+    with bar, Gallery(plan, records, mine) as gallery, Workers(count) as workers:
+        for done in work.do(mine, workers):
+            failures += [(done.photograph, message) for message in done.failures]
+            if done.summary:
+                tqdm.write(done.summary)
             # Lines are to be seen while the work goes on, through a pipe too.
             sys.stdout.flush()
             bar.update()
-            gallery.add(outcome, written, wrong)
+            gallery.add(done.photograph, done.record)
+    if work.kept:
+        again = "left as they are; --redo explains them again"
+        tqdm.write(f"{work.kept} of {len(mine)} were explained before and are {again}")
     if gallery.error:
         sys.stderr.write(f"captum-superpixel: error: {gallery.error}\n")
-    elif gallery.path is not None:
+    elif gallery.path is not None and world.first:
         tqdm.write(f"wrote {readable(gallery.path)}")
     if failures:
-        sys.stderr.write(f"captum-superpixel: error: {list_failures(failures, len(plan.files))}\n")
+        sys.stderr.write(f"captum-superpixel: error: {list_failures(failures, len(mine))}\n")
     return 1 if failures or gallery.error else 0
 
 
-def _write(outcome: Outcome, outputs: Sequence[Output], top: int) -> tuple[list[Path], list[str]]:
-    """Write the files of a photograph whose methods did not fail, and list these files and what went wrong."""
-    written, wrong = [], list(outcome.failures)
-    for output in outputs:
-        held = [each for each in outcome.explanations if each.method in output.methods]
-        if not held:
-            continue
-        try:
-            save(held, output.path, top)
-        except (InputError, OSError) as error:
-            wrong.append(one_line(error))
-        else:
-            written.append(output.path)
-    return written, wrong
+def _silent(line: str) -> None:
+    """Report nothing: the first of several processes does."""
 
 
-def make_explainer(options: Namespace, report: Callable[[str], object]) -> Explainer:
+def make_explainer(options: Namespace, report: Callable[[str], object], local_rank: int = 0) -> Explainer:
     """Load the network and check that all options go together, by a picture of noise.
 
     Args:
         options: Of the command line.
         report: Called with every line of what there is to say.
+        local_rank: This process among those of its machine, each of which has a GPU of its own.
 
     Raises:
         InputError: If an option cannot be used.
@@ -118,7 +123,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     settings = read_settings(options, chosen)
     transform = read_transform(options, chosen)
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
-    network = _prepare(options, chosen, labels, report)
+    network = _prepare(options, chosen, labels, report, local_rank)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
     check_rule_options(options, preprocessing.shape)
     segmenter = parse_masks(DEFAULT_MASKS if options.masks is None else options.masks, preprocessing)
@@ -152,18 +157,22 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         target=target,
         device=inputs.device,
         seed=options.seed,
-        batch_size=options.batch_size,
+        batches=Batches(options.batch_size or automatic_size(inputs.device), report),
         confidence=Confidence(model, options.seed, options.strength) if options.confidence else None,
         task=network.task,
     )
 
 
 def _prepare(
-    options: Namespace, methods: list[str], labels: list[str] | None, report: Callable[[str], object]
+    options: Namespace,
+    methods: list[str],
+    labels: list[str] | None,
+    report: Callable[[str], object],
+    local_rank: int = 0,
 ) -> Network:
     """Load the network, and put the target around it where a task explains something else than a class."""
     check_task_options(options)
-    device = choose_device(options.device)
+    device = choose_device(options.device, local_rank)
     if options.task == "classification":
         return prepare_network(options, device, methods, report)
     return prepare_target(options, device, methods, labels, report)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import listed
-from captum_superpixel._untyped import ndimage
+from captum_superpixel._untyped import distance_transform_edt
 from captum_superpixel.feature_masks import rank_rows
 
 __all__ = ["ValidMask", "check_enough", "checked_valid", "fill_invalid", "set_apart"]
@@ -82,7 +82,7 @@ def fill_invalid(pixels: Tensor, valid: Tensor) -> Tensor:
     where = valid.cpu().numpy()
     # What stands at invalid places is never read.
     number = (np.cumsum(where) - 1).reshape(where.shape)
-    nearest = ndimage.distance_transform_edt(~where, return_distances=False, return_indices=True)
+    nearest = distance_transform_edt(~where, return_distances=False, return_indices=True)
     return pixels[:, torch.from_numpy(number[tuple(nearest)]).to(pixels.device)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captum_superpixel._checks import InputError
-from captum_superpixel._options import add_preprocessing_options
+from captum_superpixel._options import SUMMARIES, add_preprocessing_options
 from captum_superpixel._store import StoreError
 from captum_superpixel._texts import joined
 from captum_superpixel.study.context import Reporter
@@ -55,7 +55,7 @@ def add_study(commands: Any) -> None:
     """Add the command to those of an ``argparse`` parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "study",
-        help="measure how stable and faithful explanations are, by pixel and by superpixel",
+        help=SUMMARIES["study"],
         description=_DESCRIPTION.format(methods=joined(METHOD_NAMES)),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

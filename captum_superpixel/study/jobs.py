@@ -11,7 +11,7 @@ from torch import distributed
 
 from captum_superpixel._store import Content, Store
 
-__all__ = ["Job", "World", "join_world", "run_jobs"]
+__all__ = ["Job", "World", "join_world", "read_world", "run_jobs"]
 
 T = TypeVar("T")
 
@@ -27,11 +27,13 @@ class World:
         rank: This process, 0 to size - 1.
         size: How many there are.
         local_rank: This process among those of its machine.
+        local_size: How many there are on its machine.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    local_size: int = 1
 
     @property
     def first(self) -> bool:
@@ -56,6 +58,15 @@ class World:
         return values or []
 
 
+def read_world() -> World:
+    """Read from the environment which of the processes that ``torchrun`` started this is; without it, it is alone.
+
+    Work that is divided beforehand needs no more: nothing is told to the others, and nobody waits for them.
+    """
+    names = {"rank": "RANK", "size": "WORLD_SIZE", "local_rank": "LOCAL_RANK", "local_size": "LOCAL_WORLD_SIZE"}
+    return World(**{name: int(os.environ[variable]) for name, variable in names.items() if variable in os.environ})
+
+
 @contextmanager
 def join_world() -> Iterator[World]:
     """Join the processes that ``torchrun`` started; without it, this process is alone.
@@ -65,14 +76,14 @@ def join_world() -> Iterator[World]:
         ...     alone.size
         1
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    world = read_world()
+    if world.size == 1:
         yield World()
         return
     # Only objects in main memory travel, so gloo does on machines with GPUs too.
     distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
-        yield World(distributed.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+        yield world
     finally:
         distributed.destroy_process_group()
 

@@ -99,6 +99,19 @@ def named():
     net.labels = ("tabby, tabby cat", "tiger cat", "lynx", "crane", "crane")
     return net
 
+def greedy():
+    class Greedy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = load()
+            self.sizes = []
+        def forward(self, images):
+            if len(images) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            self.sizes.append(len(images))
+            return self.net(images)
+    return Greedy()
+
 def broken_on_black():
     class Picky(nn.Module):
         def __init__(self):
@@ -136,9 +149,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def files(folder: Path) -> Callable[[], list[str]]:
-    """List all files and folders, but for those that were there."""
+    """List all files and folders, but for those that were there and what is kept of explanations."""
     before = set(folder.rglob("*"))
-    return lambda: sorted(str(path.relative_to(folder)) for path in set(folder.rglob("*")) - before)
+
+    def new() -> set[Path]:
+        return {path for path in set(folder.rglob("*")) - before if ".explained" not in path.parts}
+
+    return lambda: sorted(str(path.relative_to(folder)) for path in new())
 
 
 @pytest.fixture

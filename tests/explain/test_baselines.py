@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from captum_superpixel.datasets.preprocessing import IMAGENET, Preprocessing
-from captum_superpixel.explain.baselines import BASELINES, describe_baseline, even_grays, make_baseline
+from captum_superpixel.explain.baselines import describe_baseline, even_grays, make_baseline
+from captum_superpixel.explain.choices import BASELINES
 
 INPUTS = torch.tensor([[[[1.0, 3, 8, 0], [5, 7, 2, 6]]], [[[0.0, 0, 4, 4], [4, 4, 0, 0]]]])
 MASK = torch.tensor([[[[0, 0, 1, 1], [0, 0, 1, 1]]], [[[3, 3, 3, 3], [9, 9, 9, 9]]]])

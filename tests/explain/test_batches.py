@@ -12,7 +12,8 @@ from torch import Tensor
 from captum_superpixel._options import CommandParser
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.command import add_explain
-from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.explain.run import make_explainer
 
 TOGETHER = [name for name, method in METHODS.items() if not method.alone]
@@ -112,6 +113,21 @@ def test_networks_that_are_no_good_in_batches_get_one_at_a_time(network: str, ph
     for path, outcome in zip(photographs, outcomes, strict=True):
         assert outcome.failures == ()
         check_equal(outcome.explanations[0], alone(path)[0])
+
+
+@pytest.mark.parametrize("method", ["Saliency", "IntegratedGradients"])
+def test_a_network_that_runs_out_of_memory_gets_half_as_much(method: str, photographs: list[Path]) -> None:
+    options = ["--method", method, "--masks", "grid:4", "--layer", "net.features.0"]
+    options += ["--steps", "9"] * (method == "IntegratedGradients")
+    explaining = explainer(*options, "--batch-size", "8", network="greedy")
+    outcomes = list(explaining.explain(photographs))
+    assert explaining.batches.size == 2
+    assert max(explaining.model.sizes) == 2  # type: ignore[arg-type]
+    alone = explainer(*options, "--batch-size", "1", network="greedy")
+    for path, outcome in zip(photographs, outcomes, strict=True):
+        assert outcome.failures == ()
+        for found, expected in zip(outcome.explanations, alone(path), strict=True):
+            check_equal(found, expected)
 
 
 def test_no_more_than_a_batch_is_read_ahead(photographs: list[Path]) -> None:

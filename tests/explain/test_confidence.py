@@ -92,12 +92,12 @@ def test_what_is_printed(capsys: Captured) -> None:
 
 
 def test_pages_and_pictures_say_it_too(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    from captum_superpixel.explain import outputs
+    from captum_superpixel.explain import figure
 
     seen = []
-    original = outputs.visualize_superpixels
+    original = figure.visualize_superpixels
     monkeypatch.setattr(
-        outputs, "visualize_superpixels", lambda *args, **options: seen.append(options) or original(*args, **options)
+        figure, "visualize_superpixels", lambda *args, **options: seen.append(options) or original(*args, **options)
     )
     methods = ["--method", "Saliency", "--method", "InputXGradient", "--masks", "grid:9", "--reduction", "abs_mean"]
     formats = ["--format", "png", "--format", "html", "--out", "out"]

@@ -19,9 +19,11 @@ from captum_superpixel.attr.methods import METHODS, Scene, method_options
 from captum_superpixel.cli import main
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.command import add_explain
-from captum_superpixel.explain.explainer import Explainer, Explanation
+from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.explanation import Explanation
+from captum_superpixel.explain.figure import draw
 from captum_superpixel.explain.meaning import speaking_regions
-from captum_superpixel.explain.outputs import draw, save
+from captum_superpixel.explain.outputs import save
 from captum_superpixel.explain.run import make_explainer
 from captum_superpixel.pooling import Reduction, pool_segments
 from captum_superpixel.regions import region_table

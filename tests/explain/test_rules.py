@@ -21,7 +21,7 @@ from captum_superpixel.attr.methods import METHODS, Scene, make_method, method_o
 from captum_superpixel.attr.recipes import Recipe
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET
-from captum_superpixel.explain.outputs import draw
+from captum_superpixel.explain.figure import draw
 from captum_superpixel.masks import Grid, multiscale
 
 NETWORK = ["--model", "explain_net:load", "--size", "16", "--target", "2"]

@@ -215,9 +215,9 @@ def test_defaults_belong_to_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Preprocessing] = []
     original = explainer.Explainer.explain
 
-    def spy(self: explainer.Explainer, paths: Iterable[Path]) -> Iterator[explainer.Outcome]:
+    def spy(self: explainer.Explainer, paths: Iterable[Path], *rest: object) -> Iterator[explainer.Outcome]:
         seen.append(self.preprocessing)
-        return original(self, paths)
+        return original(self, paths, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(explainer.Explainer, "explain", spy)
     assert main(["explain", "cat.png", *NETWORK, *QUICK, "--channel-order", "bgr", "--out", "out.npz"]) == 0

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from scipy.stats import norm
 from torch import Tensor
 
-from captum_superpixel._untyped import ndimage
 from captum_superpixel.attr import segment_images
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
 from captum_superpixel.masks.base import ImageMaskGenerator

@@ -16,10 +16,7 @@ from captum_superpixel._texts import joined
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.models.targets.boxes import Box, checked_box
 
-__all__ = ["TASKS", "Aim", "Task", "check_task_options", "fit_box"]
-
-TASKS = ("classification", "segmentation", "detection", "similarity")
-"""The choices of ``--task``."""
+__all__ = ["Aim", "Task", "check_task_options", "fit_box"]
 
 _TAKERS = {
     "box": ("segmentation", "detection"),

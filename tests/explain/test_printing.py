@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from captum_superpixel._checks import readable
-from captum_superpixel.explain.outputs import _tabulate, list_failures
+from captum_superpixel.explain.printing import _tabulate, list_failures
 from captum_superpixel.regions import region_table
 from captum_superpixel.regions.table import Region, RegionTable
 

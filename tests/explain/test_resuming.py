@@ -1,0 +1,164 @@
+"""Folders of photographs: what was finished is known again, shared over processes, shown while it grows, forgotten."""
+
+import gc
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from captum_superpixel.cli import main
+from captum_superpixel.explain import gallery, photographs
+from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.explanation import Explanation
+from captum_superpixel.explain.gallery import Gallery
+from captum_superpixel.explain.reading import Opened
+
+NETWORK = ["--model", "explain_net:load", "--size", "16", "--masks", "grid:4", "--method", "Saliency"]
+Run = Callable[..., list[str]]
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Explain three photographs, as npz unless otherwise said; the names of those that were explained and not kept."""
+    (folder / "photos").mkdir()
+    for number, name in enumerate("abc"):
+        pixels = torch.full((3, 8, 8), 50 * number).numpy().astype("uint8").transpose(1, 2, 0)
+        Image.fromarray(pixels).save(folder / "photos" / f"{name}.png")
+    explained: list[str] = []
+    original = Explainer._look
+
+    def look(self: Explainer, opened: list[Opened]) -> object:
+        explained.extend(each.path.stem for each in opened)
+        return original(self, opened)
+
+    monkeypatch.setattr(Explainer, "_look", look)
+
+    def explain(*arguments: str, status: int = 0, kind: str = "npz") -> list[str]:
+        explained.clear()
+        assert main(["explain", "photos", *NETWORK, "--format", kind, "--out", "out", *arguments]) == status
+        return sorted(set(explained))
+
+    return explain
+
+
+def cards(page: str = "index.html") -> list[str]:
+    return re.findall(r'<a href="(\w+)\.npz"', (Path("out") / page).read_text(encoding="utf-8"))
+
+
+def test_what_was_finished_is_not_redone_unless_asked(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == ["a", "b", "c"]
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    # How fast, where and from which folder does not matter; the index is made again from what was kept.
+    Path("out/index.html").unlink()
+    assert run("--batch-size", "2", "--device", "cpu", "--workers", "0", "--recursive") == []
+    said = capsys.readouterr().out
+    assert "3 of 3 were explained before and are left as they are; --redo explains them again" in said
+    assert "wrote out/a.npz" not in said
+    assert Path("out/index.html").read_text(encoding="utf-8") == page
+    assert run("--redo") == ["a", "b", "c"]
+
+
+def test_what_has_changed_is_redone(run: Run) -> None:
+    run()
+    # The same bytes under another time are the same photograph.
+    os.utime("photos/a.png", (1, 1))
+    photo = Path("photos/b.png")
+    Image.open(photo).rotate(90).save(photo, comment="turned", pnginfo=None, compress_level=0)
+    assert run() == ["b"]
+    # Its explanation was changed, lost, or written by another run.
+    Path("out/c.npz").write_bytes(b"something else")
+    Path("out/a.npz").unlink()
+    assert run() == ["a", "c"]
+    assert run() == []
+
+
+def test_other_settings_are_other_explanations(run: Run) -> None:
+    run()
+    Path("labels.txt").write_text("\n".join("abcde"))
+    assert run("--labels", "labels.txt") == ["a", "b", "c"]
+    assert run("--labels", "labels.txt") == []
+    Path("labels.txt").write_text("\n".join("vwxyz"))
+    assert run("--labels", "labels.txt") == ["a", "b", "c"]
+    # The explanations of before were written over.
+    assert run() == ["a", "b", "c"]
+    # Those of another kind lie beside them.
+    assert run(kind="html") == ["a", "b", "c"]
+    assert run() == []
+    module = Path("explain_net.py")
+    module.write_text(module.read_text().replace("parameter.data *= 4", "parameter.data *= 3"))
+    del sys.modules["explain_net"]
+    assert run() == ["a", "b", "c"]
+    # The same weights, used in another way.
+    module.write_text(module.read_text().replace("self.relu(self.conv", "self.relu(-self.conv"))
+    del sys.modules["explain_net"]
+    assert run() == ["a", "b", "c"]
+
+
+def test_what_failed_is_tried_again(run: Run) -> None:
+    good = Path("photos/b.png").read_bytes()
+    Path("photos/b.png").write_text("no picture")
+    assert run(status=1) == ["a", "c"]
+    assert "1 with failures" in Path("out/index.html").read_text(encoding="utf-8")
+    Path("photos/b.png").write_bytes(good)
+    assert run() == ["b"]
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    assert "3 explained, 0 with failures." in page
+    assert "Not explained" not in page
+
+
+def test_a_damaged_record_is_no_record(run: Run) -> None:
+    run()
+    for record in Path("out/.explained").rglob("*.pt"):
+        record.write_bytes(record.read_bytes()[:-1])
+    assert run() == ["a", "b", "c"]
+
+
+def test_processes_of_torchrun_share_the_photographs_and_the_gallery(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert run() == ["b"]
+    assert cards() == ["b"]
+    assert "1 explained, 0 with failures, 2 not yet" in Path("out/index.html").read_text(encoding="utf-8")
+    monkeypatch.setenv("RANK", "0")
+    assert run() == ["a", "c"]
+    assert cards() == ["a", "b", "c"]
+    assert not torch.distributed.is_initialized()
+    monkeypatch.setenv("WORLD_SIZE", "5")
+    monkeypatch.setenv("RANK", "4")  # there is nothing for it
+    assert run() == []
+
+
+def test_the_index_grows_and_forgets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the process ends, the index shows what was finished; of that nothing is held but an open page."""
+    for number in range(7):
+        shutil.copy("photos/c.png", f"photos/d{number}.png")
+    for module in (photographs, gallery):
+        monkeypatch.setattr(module, "PER_PAGE", 4)
+    monkeypatch.setattr(gallery, "_PAUSE", 0.0)
+    monkeypatch.setattr(gallery, "_SHARE", 0.0)
+    shown: list[int] = []
+    alive: list[int] = []
+    original = Gallery.add
+
+    def add(self: Gallery, *arguments: Any) -> None:
+        original(self, *arguments)
+        pages = sorted(Path("out").glob("index*.html"))
+        shown.append(sum(page.read_text(encoding="utf-8").count('class="card"') for page in pages))
+        gc.collect()
+        alive.append(sum(type(each) is Explanation for each in gc.get_objects()))
+        held.append(len(self._held))
+
+    held: list[int] = []
+    monkeypatch.setattr(Gallery, "add", add)
+    run("--batch-size", "2")
+    assert shown == list(range(1, 11))
+    assert max(alive) <= 2
+    assert held == [1, 2, 3, 0, 1, 2, 3, 0, 1, 0]
