@@ -208,6 +208,17 @@ def test_further_arguments_go_with_their_images(net: nn.Module, images: Tensor) 
     torch.testing.assert_close(found, plain * factors.view(4, 1, 1, 1))
 
 
+def test_networks_that_return_objects(net: nn.Module, images: Tensor) -> None:
+    """By themselves, without SuperpixelGrouped around them."""
+    mask = Grid(3)(images)
+    for method in (OwenValues, ExactShapleyValues):
+        expected = method(net).attribute(images, target=1, feature_mask=mask)
+        wrapped = method(lambda inputs: {"loss": None, "logits": net(inputs)})
+        assert torch.equal(wrapped.attribute(images, target=1, feature_mask=mask), expected)
+        with pytest.raises(ValueError, match=r"output of type dict of 'features', which has no tensor of logits"):
+            method(lambda inputs: {"features": net(inputs)}).attribute(images, target=1, feature_mask=mask)
+
+
 def test_half_precision_stays() -> None:
     image = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(4)).half()
     found = OwenValues(lambda images: images.flatten(1).sum(dim=1)).attribute(image, trees=[BALANCED])
