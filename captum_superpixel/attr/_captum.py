@@ -33,7 +33,7 @@ from torch.nn import Module
 from captum_superpixel._networks import first_logits, program_cause
 from captum_superpixel._seeds import remember_generators
 from captum_superpixel.attr._failures import gradient_cause, inference_cause, integer_cause, output_cause, probe
-from captum_superpixel.attr._first_logits import is_plain, remember, returns_objects, with_first_logits
+from captum_superpixel.attr._first_logits import is_plain, logits_of, remember, returns_objects, with_first_logits
 from captum_superpixel.attr.layouts import LayoutError
 from captum_superpixel.attr.rules import MissingRuleError, rules_kept
 
@@ -116,13 +116,19 @@ def is_kernel_shap(method: Attribution) -> bool:
 def run_forward(
     forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], target: Any, additional: object, times: int
 ) -> Tensor:
-    """Run a network on inputs ``(times * N, *)`` with the targets and further arguments of N examples."""
+    """Run a network on inputs ``(times * N, *)`` with the targets and further arguments of N examples.
+
+    Raises:
+        ValueError: If it returns neither a tensor nor a number, nor an object with logits.
+    """
+
+    def logits(*arguments: Any) -> object:
+        return logits_of(forward_func(*arguments))
+
     further = additional if additional is None or isinstance(additional, tuple) else (additional,)
     return cast(
         Tensor,
-        _run_forward(
-            forward_func, inputs, _expand_target(target, times), _expand_additional_forward_args(further, times)
-        ),
+        _run_forward(logits, inputs, _expand_target(target, times), _expand_additional_forward_args(further, times)),
     )
 
 

@@ -38,27 +38,6 @@ class _Context(NamedTuple):
     complete: float
 
 
-class _Splits:
-    """What the two children have of what a node is worth, in each of the contexts in which it was split.
-
-    Args:
-        share: Its first child's share of its pixels.
-    """
-
-    def __init__(self, share: float) -> None:
-        self.share = share
-        self.parts: list[tuple[float, float]] = []
-
-    def of_first_child(self, value: float) -> float:
-        """Divide what the node is worth: the first child's value, of which the second has the rest."""
-        if not self.parts:
-            return self.share * value
-        count = len(self.parts)
-        first, second = (sum(part[child] for part in self.parts) / count for child in (0, 1))
-        size, total = (sum(abs(part[child]) for part in self.parts for child in (0, 1)[:end]) for end in (1, 2))
-        return first + (value - first - second) * (size / total if total else self.share)
-
-
 class OwenRecursion:
     """Owen values of one image, with a budget of evaluations.
 
@@ -67,17 +46,18 @@ class OwenRecursion:
     Args:
         tree: The coalition structure.
         n_evaluations: How many coalitions may be evaluated, at least 2.
+        masses: In proportion to what parts that were not divided are shared, of each leaf ``(K,)``, at least 0; among
+            parts without any, in proportion to their numbers of pixels.
     """
 
-    def __init__(self, tree: SegmentTree, n_evaluations: int) -> None:
+    def __init__(self, tree: SegmentTree, n_evaluations: int, masses: NDArray[np.float64]) -> None:
         self._leaves, self._merges = tree.n_leaves, tree.merges
         self._members: NDArray[np.bool_] = tree.members.numpy()
+        self._masses = self._members @ masses
         self._sizes: list[int] = tree.sizes.tolist()
         self._weights = [0.5**depth for depth in _depths(tree)]
-        self._splits = [
-            _Splits(self._sizes[first] / self._sizes[tree.n_leaves + index])
-            for index, (first, _) in enumerate(tree.merges)
-        ]
+        self._parts = np.zeros(2 * tree.n_leaves - 1)
+        self._found = np.zeros(2 * tree.n_leaves - 1)
         self._waiting: list[tuple[float, int, _Context]] = []
         self._asked: list[_Context] = []
         self._pushed = 0
@@ -112,8 +92,8 @@ class OwenRecursion:
                 ((of_child - without) + (complete - of_sibling)) / 2
                 for of_child, of_sibling in ((of_first, of_second), (of_second, of_first))
             )
-            self._splits[node - self._leaves].parts.append((of_children[0], of_children[1]))
             children = self._children(node)
+            self._parts[list(children)] += np.abs(of_children)
             for child, sibling, of_child, of_sibling in zip(
                 children, children[::-1], (of_first, of_second), (of_second, of_first), strict=True
             ):
@@ -122,23 +102,40 @@ class OwenRecursion:
 
     def values(self) -> NDArray[np.float64]:
         """Give the value of each leaf, ``(K,)``; they add up to the change of the output."""
-        values = np.zeros(2 * self._leaves - 1)
-        values[-1] = self._change
+        values = self._found.copy()
+        for _, _, context in self._waiting:
+            values[context.node] += self._stake(context)
         for node in range(2 * self._leaves - 2, self._leaves - 1, -1):
             first, second = self._children(node)
-            values[first] = self._splits[node - self._leaves].of_first_child(values[node])
-            values[second] = values[node] - values[first]
+            of_first = values[node] * self._share_of_first(first, second)
+            values[first] += of_first
+            values[second] += values[node] - of_first
         return values[: self._leaves]
+
+    def _share_of_first(self, first: int, second: int) -> float:
+        """Say what part the first of two children has of what is at stake where they were not told apart.
+
+        It is that of its parts where they were, whatever their signs; of its mass where they nowhere were.
+        """
+        for amounts in (self._parts, self._masses):
+            if total := float(amounts[first] + amounts[second]):
+                return float(amounts[first]) / total
+        return self._sizes[first] / (self._sizes[first] + self._sizes[second])
 
     def _children(self, node: int) -> tuple[int, int]:
         return self._merges[node - self._leaves]
 
+    def _stake(self, context: _Context) -> float:
+        """Say how much of the node's value a context holds."""
+        return self._weights[context.node] * (context.complete - context.without)
+
     def _push(self, context: _Context) -> None:
-        """Let a context wait for its turn, by how much of the node's value it holds."""
-        if context.node >= self._leaves:
-            stake = self._weights[context.node] * abs(context.complete - context.without)
-            self._pushed += 1
-            heapq.heappush(self._waiting, (-stake, self._pushed, context))
+        """Let a context wait for its turn, by how much is at stake in it; of a leaf nothing is left to be divided."""
+        if context.node < self._leaves:
+            self._found[context.node] += self._stake(context)
+            return
+        self._pushed += 1
+        heapq.heappush(self._waiting, (-abs(self._stake(context)), self._pushed, context))
 
 
 def count_evaluations(tree: SegmentTree) -> int:

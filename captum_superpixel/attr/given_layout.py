@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from captum_superpixel.attr.layouts import LayoutError
 __all__ = ["GivenLayout", "ReshapeTransform"]
 
 ReshapeTransform = Callable[[Tensor], Tensor]
+
+_EXACT = 2**24
+"""So many whole numbers float32 holds exactly."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,22 @@ class GivenLayout:
     transform: ReshapeTransform
     dimensions: int = 2
     shape: tuple[int, ...] | None = None
+    _unscrambled: set[tuple[int, ...]] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __call__(self, output: Tensor) -> Tensor:
         """Lay the output of the layer, or a map of it, out.
 
         Raises:
-            LayoutError: If the function fails, or what it returns is no map.
+            LayoutError: If the function fails, or what it returns is no map, or one whose places mix those of the
+                output with its channels.
         """
+        laid_out = self._lay_out(output)
+        if output.shape not in self._unscrambled:
+            self._check_places(output)
+            self._unscrambled.add(output.shape)
+        return laid_out
+
+    def _lay_out(self, output: Tensor) -> Tensor:
         shape = tuple(output.shape)
         wanted = f"(N, C, {', '.join(('h', 'w', 'd')[: self.dimensions])})"
         try:
@@ -55,6 +67,32 @@ class GivenLayout:
                 f"it must return {wanted}, for as many images as it is given"
             )
         return laid_out
+
+    def _check_places(self, output: Tensor) -> None:
+        """Raise LayoutError if an axis of the output runs along the channels and the places of the map at once.
+
+        ``tokens.reshape(N, C, h, w)`` of tokens ``(N, h * w, C)`` has the right shape and the wrong places. A function
+        that does more than move elements is taken at its word, as is one that cannot take their numbers.
+        """
+        count, shape = output[0].numel(), tuple(output.shape[1:])
+        if count > _EXACT:
+            return
+        numbers = torch.arange(count, dtype=torch.float32, device=output.device).view(1, *shape)
+        try:
+            where = self._lay_out(numbers.expand_as(output))[0].flatten(1)
+        except LayoutError:
+            return
+        moved = where.round().long()
+        if not torch.equal(moved.to(where), where) or moved.min() < 0 or moved.max() >= count:
+            return
+        mixed = _mixed_axis(moved, shape)
+        if mixed is not None:
+            raise LayoutError(
+                f"reshape_transform={self._name} scrambles places: axis {mixed + 1} of the layer's output of shape "
+                f"{tuple(output.shape)} runs along the channels and the places of its map at once",
+                "bring the channels to axis 1 before reshaping, such as lambda map: map[:, 1:].transpose(1, 2)."
+                "unflatten(2, (h, w)) where one token stands before those of the image",
+            )
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -94,3 +132,23 @@ class GivenLayout:
     @property
     def _name(self) -> str:
         return getattr(self.transform, "__name__", repr(self.transform))
+
+
+def _mixed_axis(moved: Tensor, shape: tuple[int, ...]) -> int | None:
+    """Find an axis of a layer's output that runs along the channels and the places of its map at once.
+
+    Args:
+        moved: Which element of the output stands at each channel and place of the map, ``(C, P)`` int64.
+        shape: Of the output for an image, without N.
+    """
+    places = [moved // math.prod(shape[axis + 1 :]) % length for axis, length in enumerate(shape)]
+    along_places = [bool((place != place[:, :1]).any()) for place in places]
+    for axis, place in enumerate(places):
+        if not along_places[axis] or not (place != place[:1]).any():
+            continue
+        # Pixels that are shuffled out of channels, or into them: some axis takes regular steps along both, but height
+        # and width still run along the places.
+        regular = torch.equal(place, place[:, :1] + place[:1] - place[:1, :1])
+        if len(shape) == 2 or sum(along_places) < 2 or not regular:
+            return axis
+    return None

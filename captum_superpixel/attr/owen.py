@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import torch
 from captum.attr import PerturbationAttribution
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer
+from captum_superpixel._checks import checked_choice, checked_integer
 from captum_superpixel._untyped import progress_bar
-from captum_superpixel.attr._captum import log_usage, run_forward
-from captum_superpixel.attr._owen_recursion import Coalition, OwenRecursion, count_evaluations
+from captum_superpixel.attr._captum import log_usage
+from captum_superpixel.attr._owen_game import Game, Shares
+from captum_superpixel.attr._owen_recursion import OwenRecursion, count_evaluations
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.masks import SegmentTree, Slic, segment_trees
 from captum_superpixel.masks.hierarchy import MaskGenerator
@@ -34,10 +35,9 @@ class OwenValues(PerturbationAttribution):
     A node of depth d has 2**d contexts, each of which holds the same part of its value. Where the budget does not cover
     all, those are evaluated first in which the node changes the output most, times this part.
 
-    What a node is worth is divided among its two children by the contexts that were evaluated: each child gets the mean
-    of its part in them. The rest, by which the node is worth more or less than the mean of these contexts, is shared in
-    proportion to the magnitudes of the parts, so that a child without any has no share of it. Nodes that were not split
-    are shared by their children's numbers of pixels.
+    What is at stake in a context that was not evaluated is shared by the children in proportion to the magnitudes of
+    their parts in the contexts that were, so that a child without any has no share of it. What a node is worth that was
+    split in none is shared by how far the pixels of its children are from the baseline.
 
     Args:
         forward_func: The network, or any function that returns one number for each image (or several, with a target).
@@ -51,8 +51,8 @@ class OwenValues(PerturbationAttribution):
         The values add up to f(x) - f(baseline) at every budget. They are exact, which means those that the tree
         defines, from ``count_evaluations(tree)`` on: two thirds of K² for a balanced tree of K leaves, and more for
         those of photographs, about 80 for 8 leaves, 500 for 16 and 14,000 for 32. Of a function to which each
-        superpixel adds its own part, whatever the others do, the values are exact once each node has been split in one
-        context.
+        superpixel adds a part of its own, none of them negative, the values are exact once each node has been split in
+        one context.
 
         SHAP's PartitionExplainer and ShapBPT spend the budget in the same order. What is at stake in a context that
         they did not evaluate they share by the number of pixels, also where the node was split in other contexts.
@@ -96,6 +96,7 @@ class OwenValues(PerturbationAttribution):
         n_evaluations: int = 400,
         trees: SegmentTree | Sequence[SegmentTree] | None = None,
         per_pixel: bool = False,
+        shares: Shares = "change",
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
@@ -113,8 +114,11 @@ class OwenValues(PerturbationAttribution):
                 among them. With fewer than superpixels, what is worth little stays undivided.
             trees: The tree of each image, or one for all, also by itself, in place of those that are made of the
                 superpixels.
-            per_pixel: Whether to divide each value by its superpixel's number of pixels and channels, so that the map
-                adds up to f(x) - f(baseline), and pixels are ranked by what they are worth for their size.
+            per_pixel: Whether to share each value among the pixels and channels of its superpixel, so that the map adds
+                up to f(x) - f(baseline).
+            shares: How what no evaluation divides is shared, between branches of the tree and, with ``per_pixel``,
+                within superpixels: by ``"change"``, how far each element is from its baseline, for what equals it
+                changes nothing; or by ``"size"``, all elements alike.
             perturbations_per_eval: How many evaluations of each image the network is given at once; the values do not
                 depend on it.
             show_progress: Whether to show a bar.
@@ -134,10 +138,11 @@ class OwenValues(PerturbationAttribution):
             raise TypeError(f"inputs have dtype {images.dtype}: pass inputs.float()")
         n_evaluations = checked_integer("n_evaluations", n_evaluations, minimum=2)
         at_once = len(images) * checked_integer("perturbations_per_eval", perturbations_per_eval)
+        checked_choice("shares", shares, get_args(Shares))
         _check_target(target, len(images))
-        trees = self._trees(images, feature_mask, trees)
-        game = _Game(self.forward_func, images, _replacement(baselines, images), target, additional_forward_args, trees)
-        recursions = [OwenRecursion(tree, n_evaluations) for tree in trees]
+        trees, replacement = self._trees(images, feature_mask, trees), _replacement(baselines, images)
+        game = Game(self.forward_func, images, replacement, target, additional_forward_args, trees, shares)
+        recursions = [OwenRecursion(tree, n_evaluations, game.masses(index)) for index, tree in enumerate(trees)]
         expected = sum(min(n_evaluations, count_evaluations(tree)) for tree in trees)
         with progress_bar(total=expected, desc=self.get_name(), disable=not show_progress) as bar:
             while any(asked := [recursion.ask() for recursion in recursions]):
@@ -179,76 +184,6 @@ class OwenValues(PerturbationAttribution):
                     f"{tuple(images.shape)}"
                 )
         return given * (len(images) // len(given))
-
-
-class _Game:
-    """A network as a function of which leaves of each image are present.
-
-    Args:
-        forward_func: The network.
-        images: ``(N, C, *spatial)``.
-        replacement: What absent leaves are replaced by, of the shape of the images.
-        target: Which output is the value.
-        additional: Further arguments of the network.
-        trees: The tree of each image.
-    """
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        images: Tensor,
-        replacement: Tensor,
-        target: Any,
-        additional: Any,
-        trees: Sequence[SegmentTree],
-    ) -> None:
-        self._forward, self._images, self._replacement = forward_func, images, replacement
-        self._target, self._additional = target, additional
-        self._segments = torch.stack([tree.segments for tree in trees]).to(images.device)
-        self._sizes = [tree.sizes[: tree.n_leaves] for tree in trees]
-        self._most = max(tree.n_leaves for tree in trees)
-        self._dtype = images.dtype
-
-    def play(self, rows: Sequence[tuple[int, Coalition]]) -> list[float]:
-        """Evaluate coalitions, each of the image of that index."""
-        index = torch.tensor([image for image, _ in rows], device=self._images.device)
-        present = torch.zeros(len(rows), self._most, dtype=torch.bool)
-        for place, (_, coalition) in enumerate(rows):
-            present[place, : len(coalition)] = torch.from_numpy(coalition)
-        segments = self._segments[index]
-        shown = present.to(segments.device).gather(1, segments.flatten(1)).view(segments.shape)[:, None]
-        perturbed = torch.where(shown, self._images[index], self._replacement[index])
-        further = self._additional if isinstance(self._additional, tuple) else (self._additional,)
-        chosen = None if self._additional is None else tuple(self._of_rows(each, index) for each in further)
-        output = run_forward(self._forward, (perturbed,), self._target_of(index), chosen, 1)
-        if not isinstance(output, Tensor) or output.numel() != len(rows):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise ValueError(
-                f"the network returned {shape} for {len(rows)} images, but OwenValues needs one number for each: pass "
-                "the target that is to be explained"
-            )
-        self._dtype = output.dtype if output.is_floating_point() else torch.float32
-        numbers: list[float] = output.detach().cpu().double().flatten().tolist()
-        return numbers
-
-    def lay_out(self, values: Sequence[Tensor], per_pixel: bool) -> Tensor:
-        """Write the values ``(K,)`` of each image's leaves, float64, into maps ``(N, C, *spatial)``."""
-        channels = self._images.shape[1]
-        maps = []
-        for of_leaves, sizes, segments in zip(values, self._sizes, self._segments, strict=True):
-            shown = of_leaves / (sizes * channels) if per_pixel else of_leaves
-            maps.append(shown.to(self._dtype).to(segments.device)[segments])
-        return torch.stack(maps)[:, None].expand_as(self._images).contiguous()
-
-    def _of_rows(self, argument: Any, index: Tensor) -> Any:
-        """The entries of an argument of N rows that belong to these images; any other argument as it is."""
-        has_rows = isinstance(argument, Tensor) and argument.ndim > 0 and len(argument) == len(self._images)
-        return argument[index.to(argument.device)] if has_rows else argument
-
-    def _target_of(self, index: Tensor) -> Any:
-        if isinstance(self._target, list) and len(self._target) == len(self._images):
-            return [self._target[image] for image in index.tolist()]
-        return self._of_rows(self._target, index)
 
 
 def _one(given: object, name: str) -> object:

@@ -138,7 +138,8 @@ class ImageMaskGenerator(ABC):
         name = type(self).__name__
         if inputs.ndim - 2 not in self.spatial_dimensions:
             layouts = " or ".join(f"(N, C, {', '.join('DHW'[-d:])})" for d in self.spatial_dimensions)
-            hint = f"{hint_for_one_image(shape)}, " if len(shape) == 3 else ""
+            series = "segment series by Grid, or by Slic as images of one row, inputs[:, :, None], "
+            hint = f"{hint_for_one_image(shape)}, {series}" if len(shape) == 3 else ""
             hint = "segment volumes by Slic, SkimageSlic or Grid, " if len(shape) == 5 else hint
             raise ValueError(
                 f"{name} segments inputs of shape {layouts}, but these have shape {shape}: {hint}"

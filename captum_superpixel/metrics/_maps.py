@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Pooling: TypeAlias = Callable[[Tensor], Tensor]
-"""From maps ``(N, C, H, W)`` to pooled maps of the same shape."""
+"""From maps ``(N, C, *spatial)`` to pooled maps of the same shape."""
 
 IMAGES, VOLUMES = "N, C, H, W", "N, C, D, H, W"
 """The layouts of batches of images and of volumes, for :func:`check_maps`."""
@@ -70,7 +70,7 @@ def check_maps(name: str, maps: object, layout: str = IMAGES, *others: str) -> T
         raise ValueError(f"{name} of shape {shape} holds nothing: pass at least one map of at least one pixel")
     # Of maps that are few pixels wide, only high ones of many channels: other small ones may be what they seem.
     if min(shape[-3:-1]) >= _HIGH:
-        _check_channels_first(name, shape, 3 if layout == VOLUMES else 2)
+        _check_channels_first(name, shape, 3 if "D" in layout else 2)
     detached = maps.detach()
     check_finite(detached, f"entries of {name}", "scores", "leave them out, or find out where they come from")
     return detached
@@ -117,14 +117,14 @@ def _hint(name: str, shape: Sequence[int], layout: str) -> str:
     if missing == -1:
         return (
             f": choose one of several batches, {name}[0], or make them one batch, {name}.flatten(0, 1); volumes "
-            "(N, C, D, H, W) are taken by insertion, deletion and localization, and elsewhere their slices as images, "
+            f"(N, C, D, H, W) are taken by the other metrics, and here their slices as images, "
             f"{name}.movedim(2, 1).flatten(0, 1)"
         )
     return ""
 
 
 def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:
-    """Return two batches of maps ``(N, C, H, W)``, detached, if they are finite and of one shape.
+    """Return two batches of maps ``(N, C, H, W)`` or ``(N, C, D, H, W)``, detached, if finite and of one shape.
 
     Args:
         maps_a: What the caller passed as ``maps_a``.
@@ -137,7 +137,7 @@ def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:
         TypeError: If one is not a tensor of real numbers.
         ValueError: If their shapes differ, or one is not a batch of finite maps.
     """
-    first, second = check_maps("maps_a", maps_a), check_maps("maps_b", maps_b)
+    first, second = (check_maps(name, maps, IMAGES, VOLUMES) for name, maps in (("maps_a", maps_a), ("maps_b", maps_b)))
     if first.shape != second.shape:
         raise ValueError(
             f"maps_a has shape {tuple(first.shape)} and maps_b {tuple(second.shape)}: pass two maps of the same "
@@ -147,7 +147,7 @@ def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:
 
 
 def pool_maps(pool: Pooling | None, maps: Tensor) -> Tensor:
-    """Pool maps ``(N, C, H, W)``, or leave them as they are where there is no pool.
+    """Pool maps ``(N, C, *spatial)``, or leave them as they are where there is no pool.
 
     Raises:
         ValueError: If ``pool`` does not return a tensor of the maps' shape.
@@ -159,14 +159,18 @@ def pool_maps(pool: Pooling | None, maps: Tensor) -> Tensor:
     return pooled
 
 
-def magnitudes(maps: Tensor) -> Tensor:
-    """Sum |a| over the channels of maps ``(*, C, H, W)``: ``(*, H, W)`` float64, where float64 exists.
+def magnitudes(maps: Tensor, channels: int = 1) -> Tensor:
+    """Sum |a| over the channels of maps ``(N, C, *spatial)``: ``(N, *spatial)`` float64, where float64 exists.
+
+    Args:
+        maps: Real scores.
+        channels: Which dimension the channels are: of maps ``(M, N, C, *spatial)``, 2.
 
     Examples:
         >>> magnitudes(torch.tensor([[[[1.0, -2.0]], [[-3.0, 0.0]]]]))
         tensor([[[4., 2.]]], dtype=torch.float64)
     """
-    return widen(maps).abs().sum(dim=-3)
+    return widen(maps).abs().sum(dim=channels)
 
 
 def descending_ranks(scores: Tensor) -> Tensor:

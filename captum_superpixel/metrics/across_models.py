@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel.metrics._maps import check_maps, widen
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps, widen
 from captum_superpixel.metrics.stability import centered_ranks, correlation, scaled_magnitudes, to_device
 
 __all__ = ["Distance", "MegeReco", "across_model_variance", "distances_between_models", "mege_reco"]
 
 Distance: TypeAlias = Literal["spearman", "l2"]
 
-_LAYOUT = "M, N, C, H, W"
+_LAYOUT, _OF_VOLUMES = f"M, {IMAGES}", f"M, {VOLUMES}"
 _BLOCK = 2**22
 """Scores compared at a time, at most, in float64 (32 MiB), but never fewer than those of one image."""
 _PERCENTILE = 99.0
@@ -34,13 +34,14 @@ def across_model_variance(maps: Tensor) -> Tensor:
     r"""Variance of a map over models, relative to the energy of the mean map.
 
     .. math::
-        V_n = \frac{\sum_{chw} \frac{1}{M-1} \sum_m (a_{mnchw} - \bar a_{nchw})^2}{\sum_{chw} \bar a_{nchw}^2},
+        V_n = \frac{\sum_{cp} \frac{1}{M-1} \sum_m (a_{mncp} - \bar a_{ncp})^2}{\sum_{cp} \bar a_{ncp}^2},
         \qquad \bar a = \frac{1}{M} \sum_m a_m.
 
     Signs and channels are kept: pass magnitudes, or their sum over the channels, to compare those.
 
     Args:
-        maps: Real scores ``(M, N, C, H, W)`` of N images from M models, M at least 2, of any real dtype.
+        maps: Real scores ``(M, N, C, *spatial)`` of N images or volumes from M models, M at least 2, of any real
+            dtype.
 
     Returns:
         Ratios ``(N,)`` float64 on the device of the maps: 0 where all models agree, without an upper limit.
@@ -92,7 +93,8 @@ def mege_reco(
     wrong one has a high ReCo.
 
     Args:
-        maps: Real scores ``(M, N, C, H, W)`` of N images from M models, M at least 2, of any real dtype.
+        maps: Real scores ``(M, N, C, *spatial)`` of N images or volumes from M models, M at least 2, of any real
+            dtype.
         correct: Boolean ``(M, N)``: whether model m classifies image n correctly.
         held_out: Integers ``(N,)`` from 0 to M - 1: the model that was trained without image n, which alone is then
             compared with each of the others. ``None`` compares all pairs of models.
@@ -100,9 +102,9 @@ def mege_reco(
             clipped at their 99th percentile and scaled to [0, 1] as in ``ssim``.
 
     Returns:
-        ``mege`` in [0.5, 1], by ``"l2"`` in [1 / (1 + sqrt(H W)), 1], and ``reco`` in [0, 1], two 0-d float64 tensors
-        on the device of the maps. MeGe is NaN if two models are never both right; ReCo if they never are, or if one
-        never errs where the other is right.
+        ``mege`` in [0.5, 1], by ``"l2"`` in [1 / (1 + sqrt(L)), 1] for L pixels, and ``reco`` in [0, 1], two 0-d
+        float64 tensors on the device of the maps. MeGe is NaN if two models are never both right; ReCo if they never
+        are, or if one never errs where the other is right.
 
     Raises:
         TypeError: If the maps are not a tensor of real numbers, ``correct`` not a boolean one, or ``held_out`` not one
@@ -157,7 +159,8 @@ def distances_between_models(maps: Tensor, distance: Distance = "spearman") -> T
     """The distances that :func:`mege_reco` is made of, image by image, between all pairs of models.
 
     Args:
-        maps: Real scores ``(M, N, C, H, W)`` of N images from M models, M at least 2, of any real dtype.
+        maps: Real scores ``(M, N, C, *spatial)`` of N images or volumes from M models, M at least 2, of any real
+            dtype.
         distance: ``"spearman"`` or ``"l2"``.
 
     Returns:
@@ -179,11 +182,11 @@ def distances_between_models(maps: Tensor, distance: Distance = "spearman") -> T
 
 
 def _checked_models(maps: object) -> Tensor:
-    checked = check_maps("maps", maps, _LAYOUT)
+    checked = check_maps("maps", maps, _LAYOUT, _OF_VOLUMES)
     if checked.shape[0] < 2:
         raise ValueError(
-            f"maps of shape {tuple(checked.shape)} ({_LAYOUT}) come from {checked.shape[0]} model: pass those of at "
-            "least two, stacked"
+            f"maps of shape {tuple(checked.shape)} ({_LAYOUT if checked.ndim == 5 else _OF_VOLUMES}) come "
+            f"from {checked.shape[0]} model: pass those of at least two, stacked"
         )
     return checked
 
@@ -219,14 +222,14 @@ def _checked_held_out(held_out: object, models: int, images: int) -> NDArray[np.
 
 
 def _blocks(maps: Tensor) -> Iterator[Tensor]:
-    """Split maps ``(M, N, C, H, W)`` along N, so that a float64 copy of each part is small."""
+    """Split maps ``(M, N, C, *spatial)`` along N, so that a float64 copy of each part is small."""
     images = maps.shape[1]
     step = max(1, _BLOCK * images // maps.numel())
     return (maps[:, start : start + step] for start in range(0, images, step))
 
 
 def _relative_variance(maps: Tensor) -> Tensor:
-    """Compute ``across_model_variance`` of wide maps: ``(M, N, C, H, W)`` to ``(N,)``."""
+    """Compute ``across_model_variance`` of wide maps: ``(M, N, C, *spatial)`` to ``(N,)``."""
     rows = maps.flatten(2)
     peaks = rows.abs().amax(dim=(0, 2), keepdim=True)
     rows = rows / peaks.where(peaks > 0, 1)  # so that no square overflows or vanishes
@@ -235,8 +238,8 @@ def _relative_variance(maps: Tensor) -> Tensor:
 
 
 def _rank_distances(maps: Tensor) -> NDArray[np.float64]:
-    """Compute sqrt(1 - abs(Spearman)) of all pairs of models: ``(M, N, C, H, W)`` to ``(N, M, M)``."""
-    ranks = centered_ranks(maps.transpose(0, 1))
+    """Compute sqrt(1 - abs(Spearman)) of all pairs of models: ``(M, N, C, *spatial)`` to ``(N, M, M)``."""
+    ranks = centered_ranks(maps.transpose(0, 1), channels=2)
     products = ranks @ ranks.transpose(0, 2, 1)
     squares = np.diagonal(products, axis1=1, axis2=2)
     distances: NDArray[np.float64] = np.sqrt(1 - np.abs(correlation(products, squares[:, :, None], squares[:, None])))

@@ -8,7 +8,7 @@ from torch import Tensor
 from captum_superpixel._checks import checked_share
 from captum_superpixel._segment_sums import segment_sums
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
-from captum_superpixel.metrics._maps import check_maps, magnitudes
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps, magnitudes
 
 __all__ = ["effective_regions", "entropy"]
 
@@ -22,12 +22,12 @@ def entropy(attributions: Tensor) -> Tensor:
     .. math:: -\sum_i p_i \ln p_i, \qquad p_i = m_i / \sum_j m_j, \quad m_i = \sum_c |a_{ci}|.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, of any real dtype.
+        attributions: Maps of images ``(N, C, H, W)`` or volumes ``(N, C, D, H, W)``, of any real dtype.
 
     Returns:
         Tensor of shape ``(N,)`` float64 (float32 on a device without float64), in nats: from 0, all on one pixel, to
-        ``ln(H W)``, a constant map; lower is less complex in the sense of Bhatt et al. NaN for an all-zero map, which
-        has no shares.
+        the logarithm of the number of pixels, a constant map; lower is less complex in the sense of Bhatt et al. NaN
+        for an all-zero map, which has no shares.
 
     Raises:
         TypeError: If the attributions are not a tensor of real numbers.
@@ -47,7 +47,7 @@ def entropy(attributions: Tensor) -> Tensor:
         >>> entropy(torch.tensor([[[[0.0, -7.0, 0.0, 0.0]]], [[[1.0, -1.0, 1.0, 1.0]]]])).exp()
         tensor([1., 4.], dtype=torch.float64)
     """
-    pixels = magnitudes(check_maps("attributions", attributions)).flatten(1)
+    pixels = magnitudes(check_maps("attributions", attributions, IMAGES, VOLUMES)).flatten(1)
     shares = _relative(pixels)
     shares = shares / shares.sum(dim=1, keepdim=True)
     # x ln x is 0 at 0, which entr knows.
@@ -63,10 +63,10 @@ def effective_regions(attributions: Tensor, feature_mask: MaskLike | None = None
     averaged within few segments, is recognized, however much of the image it covers.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, of any real dtype.
-        feature_mask: None: the pixels of each magnitude are a region. Integer ids ``(1 or N, 1, H, W)``, ``(H, W)``
-            for all images or ``(N, H, W)``, as tensor or NumPy array: the segments are. To count pixels, give each an
-            id of its own: ``torch.arange(H * W).reshape(H, W)``.
+        attributions: Maps of images ``(N, C, H, W)`` or volumes ``(N, C, D, H, W)``, of any real dtype.
+        feature_mask: None: the pixels of each magnitude are a region. Integer ids ``(1 or N, 1, *spatial)``,
+            ``(*spatial)`` for all images or ``(N, *spatial)``, as tensor or NumPy array: the segments are. To count
+            pixels, give each an id of its own: ``torch.arange(H * W).reshape(H, W)``.
         share: The share of the magnitude, above 0 and at most 1.
 
     Returns:
@@ -93,7 +93,7 @@ def effective_regions(attributions: Tensor, feature_mask: MaskLike | None = None
         [1.0, 2.0, 2.0]
     """
     share = checked_share("share", share, exclusive=True)
-    maps = magnitudes(check_maps("attributions", attributions))
+    maps = magnitudes(check_maps("attributions", attributions, IMAGES, VOLUMES))
     pixels = _relative(maps.flatten(1))
     if feature_mask is None:
         # The sums over channels of equal scores may differ in their last digits; in float32 they are equal again.

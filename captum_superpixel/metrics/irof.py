@@ -47,12 +47,13 @@ def irof(
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``), or to
             objects, dictionaries or tuples with such logits. Its mode is not touched: put it into evaluation mode
             first (there is a warning). No gradients are recorded.
-        inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
-        attributions: One map per image, ``(N, 1 or C, H, W)``.
+        inputs: Images ``(N, C, H, W)`` or volumes ``(N, C, D, H, W)``, floating-point, on the model's device.
+        attributions: One map per image, ``(N, 1 or C, *spatial)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
             outputs of one number per image (and ``softmax=False``).
-        feature_mask: The segments, integer ids ``(1 or N, 1, H, W)``, ``(H, W)`` for all images or ``(N, H, W)``, as
-            tensor or NumPy array, such as ``Slic(300)(inputs)``. An image of L segments costs L + 1 passes.
+        feature_mask: The segments, integer ids ``(1 or N, 1, *spatial)``, ``(*spatial)`` for all images or
+            ``(N, *spatial)``, as tensor or NumPy array, such as ``Slic(300)(inputs)``. An image of L segments costs
+            L + 1 passes.
         baselines: What replaces a pixel: ``"mean"``, each image's mean of each channel; or ``"blur"``, ``"zero"``, a
             number or a tensor that broadcasts to the inputs, as in
             :func:`~captum_superpixel.metrics.fidelity.deletion_curve`.
@@ -103,7 +104,7 @@ def irof(
         >>> [round(value, 3) for value in values.tolist()]
         [0.7, 0.3]
     """
-    inputs = check_images("inputs", inputs)
+    inputs = check_images("inputs", inputs, volumes=True)
     check_feature_mask(feature_mask, (len(inputs), 1, *inputs.shape[2:]))
     removed = removal_steps(check_scores(attributions, inputs), feature_mask, None).thresholds
     scores = deletion_curve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -61,12 +62,12 @@ def mu_fidelity(
         forward_func: The model, from images ``(B, C, H, W)`` to outputs ``(B, classes)`` (or ``(B,)``), or to
             objects, dictionaries or tuples with such logits. Its mode is not touched: put it into evaluation mode
             first (there is a warning). No gradients are recorded.
-        inputs: Images ``(N, C, H, W)``, floating-point, on the model's device.
-        attributions: One map per image, ``(N, 1 or C, H, W)``.
+        inputs: Images ``(N, C, H, W)`` or volumes ``(N, C, D, H, W)``, floating-point, on the model's device.
+        attributions: One map per image, ``(N, 1 or C, *spatial)``.
         target: As in Captum: an int, a list or tensor of N ints, tuples for outputs of several dimensions, None for
             outputs of one number per image (and ``softmax=False``).
-        feature_mask: None: features are pixels. Integer ids ``(1 or N, 1, H, W)``, ``(H, W)`` for all images or
-            ``(N, H, W)``, as tensor or NumPy array: they are segments.
+        feature_mask: None: features are pixels. Integer ids ``(1 or N, 1, *spatial)``, ``(*spatial)`` for all
+            images or ``(N, *spatial)``, as tensor or NumPy array: they are segments.
         baselines: What replaces a pixel: ``"blur"``, ``"mean"``, ``"zero"``, a number or a tensor that broadcasts to
             the inputs, as in :func:`~captum_superpixel.metrics.fidelity.deletion_curve`.
         subset_share: k as a share of the image's features (pixels or segments), above 0 and below 1; rounded, at least
@@ -129,7 +130,7 @@ def mu_fidelity(
         >>> values.round(decimals=6).tolist()
         [1.0, -1.0, nan]
     """
-    inputs = check_images("inputs", inputs)
+    inputs = check_images("inputs", inputs, volumes=True)
     scores = check_scores(attributions, inputs)
     checked_choice("correlation", correlation, get_args(Correlation))
     drops = drops_of_subsets(
@@ -154,7 +155,7 @@ class SubsetDrops(NamedTuple):
     """What a model loses with random subsets of features, of which no map is part: as many as wanted are held to it.
 
     Attributes:
-        labels: The feature of each pixel, ``(N, H * W)`` int64.
+        labels: The feature of each of the L pixels, ``(N, L)`` int64.
         subsets: Which features are in each subset, bool ``(D, R, F)``, of images of D different numbers of features.
         kinds: Which of the D each image has, ``(N,)`` int64.
         left: The score that is left without each subset, ``(N, R)``.
@@ -166,7 +167,7 @@ class SubsetDrops(NamedTuple):
     left: Tensor
 
     def correlate(self, attributions: Tensor, correlation: Correlation = "pearson") -> Tensor:
-        """Give muFidelity ``(N,)`` of maps ``(N, C, H, W)`` of the same images."""
+        """Give muFidelity ``(N,)`` of maps ``(N, C, *spatial)`` of the same images."""
         scores = widen(attributions).sum(dim=1).flatten(1)
         features = segment_sums(scores[:, None], self.labels[:, None], self.subsets.shape[2])[:, 0]
         rows = zip(self.kinds.tolist(), features, strict=True)
@@ -224,11 +225,11 @@ def drops_of_subsets(
 
 
 def _labels(feature_mask: MaskLike | None, inputs: Tensor) -> Tensor:
-    """Number the features of each image from 0: int64 ``(N, H * W)`` on the device of the inputs ``(N, C, H, W)``."""
-    count, _, height, width = inputs.shape
+    """Number the features of each image from 0: int64 ``(N, L)`` for the L pixels of inputs ``(N, C, *spatial)``."""
+    count, _, *spatial = inputs.shape
     if feature_mask is None:
-        return torch.arange(height * width, device=inputs.device).expand(count, -1)
-    return number_regions(feature_mask, (count, 1, height, width), inputs.device)
+        return torch.arange(math.prod(spatial), device=inputs.device).expand(count, -1)
+    return number_regions(feature_mask, (count, 1, *spatial), inputs.device)
 
 
 def _draw_subsets(

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
-from captum_superpixel.metrics._maps import Pooling, check_alike, check_maps, pool_maps
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, Pooling, check_alike, check_maps, pool_maps
 from captum_superpixel.metrics.bootstrap import (
     Interval,
     check_generator,
@@ -132,11 +132,11 @@ def null_corrected(
     ``a`` and of ``b`` permuted at random *before* pooling: what the segments make alike by themselves.
 
     Args:
-        metric: Similarity of two batches ``(N, C, H, W)``, one number per image, ``(N,)``, at most 1, such as
+        metric: Similarity of two batches ``(N, C, *spatial)``, one number per image, ``(N,)``, at most 1, such as
             :func:`~captum_superpixel.metrics.stability.ssim`; its options by ``functools.partial``.
-        maps_a: *Pixel* maps of shape ``(N, C, H, W)``: not pooled yet.
+        maps_a: *Pixel* maps ``(N, C, H, W)`` or ``(N, C, D, H, W)``: not pooled yet.
         maps_b: Pixel maps of the same images, of the same shape.
-        pool: Pools maps ``(N, C, H, W)`` of these N images, keeping the shape; called for each of ``maps_a`` and
+        pool: Pools maps ``(N, C, *spatial)`` of these N images, keeping the shape; called for each of ``maps_a`` and
             ``maps_b`` as they are, and permuted in each draw. None compares the pixels.
         n_draws: Number of permutations of each map.
         generator: Source of the permutations, then of the resamples, on any device; None is a fresh one seeded with 0.
@@ -175,7 +175,7 @@ def permute_pixels(maps: Tensor, generator: torch.Generator) -> Tensor:
     """Permute the pixels of each map at random, each map by its own permutation, all channels of a pixel together.
 
     Args:
-        maps: Maps of shape ``(N, C, H, W)``.
+        maps: Maps ``(N, C, H, W)`` or ``(N, C, D, H, W)``.
         generator: Source of the permutations, on any device.
 
     Returns:
@@ -191,7 +191,7 @@ def permute_pixels(maps: Tensor, generator: torch.Generator) -> Tensor:
         >>> sorted(permuted[0, :, 0].T.tolist())
         [[1, 10], [2, 20], [3, 30]]
     """
-    return _permute(check_maps("maps", maps), check_generator(generator))
+    return _permute(check_maps("maps", maps, IMAGES, VOLUMES), check_generator(generator))
 
 
 def against_null(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_number
-from captum_superpixel.metrics._maps import check_maps, pool_maps
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps, pool_maps
 from captum_superpixel.metrics.bootstrap import check_generator
 from captum_superpixel.metrics.null import permute_pixels
 
@@ -28,9 +28,9 @@ def centered_gaussian(attributions: Tensor, width: float = 0.25) -> Tensor:
     network nor the image.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, of which only shape, dtype and device are taken.
-        width: Standard deviation as a part of each side, above 0: of ``width * H`` pixels in height and ``width * W``
-            in width.
+        attributions: Maps ``(N, C, H, W)`` or ``(N, C, D, H, W)``, of which only shape, dtype and device are taken.
+        width: Standard deviation as a part of each side, above 0: of ``width * H`` pixels in height, ``width * W``
+            in width, and in volumes ``width * D`` across the slices.
 
     Returns:
         Maps of the same shape and device, alike in all images and channels, 1 where they are highest; of the same
@@ -48,10 +48,12 @@ def centered_gaussian(attributions: Tensor, width: float = 0.25) -> Tensor:
         >>> centered_gaussian(torch.zeros(1, 1, 1, 3), width=1 / 3)[0, 0, 0]
         tensor([0.6065, 1.0000, 0.6065])
     """
-    maps = check_maps("attributions", attributions)
+    maps = check_maps("attributions", attributions, IMAGES, VOLUMES)
     width = checked_number("width", width, exclusive=True)
-    rows, columns = (_exponents(length, width) for length in maps.shape[2:])
-    gaussian = (-(rows[:, None] + columns) / 2).exp()
+    exponents = torch.zeros((), dtype=torch.float64)
+    for length in maps.shape[2:]:
+        exponents = exponents[..., None] + _exponents(length, width)
+    gaussian = (-exponents / 2).exp()
     dtype = maps.dtype if maps.is_floating_point() else torch.float32
     return gaussian.to(maps.device, dtype).expand(maps.shape).clone()
 
@@ -63,7 +65,7 @@ def another_image(attributions: Tensor) -> Tensor:
     the network looks at in any image. It knows the network, but not the image.
 
     Args:
-        attributions: Maps of shape ``(N, C, H, W)``, N at least 2.
+        attributions: Maps ``(N, C, H, W)`` or ``(N, C, D, H, W)``, N at least 2.
 
     Returns:
         Maps of the same shape, dtype and device.
@@ -81,7 +83,7 @@ def another_image(attributions: Tensor) -> Tensor:
         >>> another_image(torch.tensor([[[[1, 2]]], [[[3, 4]]], [[[5, 6]]]])).flatten(1).tolist()
         [[3, 4], [5, 6], [1, 2]]
     """
-    maps = check_maps("attributions", attributions)
+    maps = check_maps("attributions", attributions, IMAGES, VOLUMES)
     if len(maps) < 2:
         raise ValueError(
             f"attributions of shape {tuple(maps.shape)} hold one map, and there is no other image whose map it could "
@@ -101,9 +103,9 @@ def shuffled(
     explanation is averaged within them. It knows the image, by the regions alone, but not the network.
 
     Args:
-        attributions: *Pixel* maps of shape ``(N, C, H, W)``: not pooled yet.
+        attributions: *Pixel* maps ``(N, C, H, W)`` or ``(N, C, D, H, W)``: not pooled yet.
         generator: Source of the permutations, on any device; None is a fresh one seeded with 0.
-        pool: Pools maps ``(N, C, H, W)`` of these N images, keeping the shape. None leaves the pixels permuted.
+        pool: Pools maps ``(N, C, *spatial)`` of these N images, keeping the shape. None leaves the pixels permuted.
 
     Returns:
         Maps of the same shape.
@@ -120,7 +122,8 @@ def shuffled(
         >>> round(noise.sum().item(), 4), len(noise.unique())
         (6.0, 2)
     """
-    return pool_maps(pool, permute_pixels(check_maps("attributions", attributions), check_generator(generator)))
+    maps = check_maps("attributions", attributions, IMAGES, VOLUMES)
+    return pool_maps(pool, permute_pixels(maps, check_generator(generator)))
 
 
 def _exponents(length: int, width: float) -> Tensor:

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Similarity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""From two batches of maps ``(N, C, H, W)`` of the same images to one number per image, ``(N,)``, at most 1."""
+"""From two batches of maps ``(N, C, *spatial)`` of the same images to one number per image, ``(N,)``, at most 1."""
 
 
 def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: float = 1.5) -> Tensor:
@@ -41,9 +41,9 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
     ``use_sample_covariance=False``, ``data_range=1``).
 
     Args:
-        maps_a: Real scores ``(N, C, H, W)`` of any real dtype. H and W are at least the window, 11 for the default
-            sigma, in general ``2 * int(3.5 * sigma + 0.5) + 1``.
-        maps_b: As many maps of the same images, ``(N, C, H, W)``.
+        maps_a: Real scores ``(N, C, H, W)`` or ``(N, C, D, H, W)`` of any real dtype. Each side is at
+            least the window, 11 for the default sigma, in general ``2 * int(3.5 * sigma + 0.5) + 1``.
+        maps_b: As many maps of the same images, of the same shape.
         percentile: Where the magnitudes are clipped, in (0, 100]; 100 clips nothing.
         sigma: Standard deviation of the Gaussian weights in pixels, above 0.
 
@@ -80,12 +80,13 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile={percentile} is not in (0, 100]: pass 99 to clip the highest 1 % of the pixels")
     sigma = checked_number("sigma", sigma, exclusive=True)
-    height, width = first.shape[-2:]
+    sides = first.shape[2:]
     window = 2 * int(3.5 * sigma + 0.5) + 1
-    if min(height, width) < window:
+    if min(sides) < window:
+        size, needed = (" x ".join(map(str, lengths)) for lengths in (sides, [window] * len(sides)))
         raise ValueError(
-            f"the maps are {height} x {width} pixels, smaller than the window of {window} x {window} that "
-            f"sigma={sigma} needs: pass larger maps or a smaller sigma"
+            f"the maps are {size} pixels, smaller than the window of {needed} that sigma={sigma} needs: pass larger "
+            "maps or a smaller sigma"
         )
     scaled_a, scaled_b = (scaled_magnitudes(maps, percentile) for maps in (first, second))
     values = [
@@ -101,10 +102,10 @@ def top_k_intersection(maps_a: Tensor, maps_b: Tensor, k: float = 0.1) -> Tensor
     .. math:: |T_a \cap T_b| / k, \quad T \text{ the } k \text{ pixels of largest } \sum_c |a_c|.
 
     Args:
-        maps_a: Real scores ``(N, C, H, W)`` of any real dtype.
-        maps_b: As many maps of the same images, ``(N, C, H, W)``.
+        maps_a: Real scores ``(N, C, H, W)`` or ``(N, C, D, H, W)`` of any real dtype.
+        maps_b: As many maps of the same images, of the same shape.
         k: A share of the pixels, a float in (0, 1), rounded to a whole number of pixels (a half to the even one) and
-            at least one; or a number of pixels, an int from 1 to H * W.
+            at least one; or a number of pixels, an int from 1 to that of all.
 
     Returns:
         Shares ``(N,)`` float64 on the device of ``maps_a``: from 0 to 1. Independent maps without ties share k / (HW)
@@ -143,8 +144,8 @@ def top_k_iou(maps_a: Tensor, maps_b: Tensor, k: float = 0.1) -> Tensor:
     which is s / (2 - s) for a share s in common (``top_k_intersection``).
 
     Args:
-        maps_a: Real scores ``(N, C, H, W)`` of any real dtype.
-        maps_b: As many maps of the same images, ``(N, C, H, W)``.
+        maps_a: Real scores ``(N, C, H, W)`` or ``(N, C, D, H, W)`` of any real dtype.
+        maps_b: As many maps of the same images, of the same shape.
         k: A share of the pixels in (0, 1), or a number of pixels, as in ``top_k_intersection``.
 
     Returns:
@@ -172,11 +173,11 @@ def top_k_iou(maps_a: Tensor, maps_b: Tensor, k: float = 0.1) -> Tensor:
 def cosine_similarity(maps_a: Tensor, maps_b: Tensor) -> Tensor:
     r"""Cosine of the angle between two signed maps, over all channels and pixels.
 
-    .. math:: \frac{\sum_{chw} a_{chw} b_{chw}}{\sqrt{\sum_{chw} a_{chw}^2 \sum_{chw} b_{chw}^2}}
+    .. math:: \frac{\sum_{cp} a_{cp} b_{cp}}{\sqrt{\sum_{cp} a_{cp}^2 \sum_{cp} b_{cp}^2}}
 
     Args:
-        maps_a: Real scores ``(N, C, H, W)`` of any real dtype.
-        maps_b: As many maps of the same images, ``(N, C, H, W)``.
+        maps_a: Real scores ``(N, C, H, W)`` or ``(N, C, D, H, W)`` of any real dtype.
+        maps_b: As many maps of the same images, of the same shape.
 
     Returns:
         Cosines ``(N,)`` float64 on the device of ``maps_a``: from -1 (opposite) to 1 (equal up to a positive factor).
@@ -212,8 +213,8 @@ def rank_correlation(maps_a: Tensor, maps_b: Tensor) -> Tensor:
     average of their ranks (SciPy's), so the value is exact under ties.
 
     Args:
-        maps_a: Real scores ``(N, C, H, W)`` of any real dtype.
-        maps_b: As many maps of the same images, ``(N, C, H, W)``.
+        maps_a: Real scores ``(N, C, H, W)`` or ``(N, C, D, H, W)`` of any real dtype.
+        maps_b: As many maps of the same images, of the same shape.
 
     Returns:
         Correlations ``(N,)`` float64 on the device of ``maps_a``: from -1 (reverse order) to 1 (same order).
@@ -253,9 +254,12 @@ def top_pixels(scores: Tensor, k: float) -> Tensor:
     return descending_ranks(scores) < _pixel_count(k, scores.shape[1])
 
 
-def centered_ranks(maps: Tensor) -> Floats:
-    """Rank the magnitudes of maps ``(*, C, H, W)``: ``(*, H * W)``, ties averaged, less the mean rank."""
-    scores = magnitudes(maps).flatten(-2).cpu().numpy()
+def centered_ranks(maps: Tensor, channels: int = 1) -> Floats:
+    """Rank the magnitudes of maps ``(N, C, *spatial)``: ``(N, pixels)``, ties averaged, less the mean rank.
+
+    Of maps ``(N, M, C, *spatial)`` with ``channels=2`` it ranks ``(N, M, pixels)``.
+    """
+    scores = magnitudes(maps, channels).flatten(channels).cpu().numpy()
     ranks: Floats = rankdata(scores, axis=-1)
     # Multiples of 1/2, whose products add up without rounding for any usual size of image.
     ranks -= (ranks.shape[-1] + 1) / 2
@@ -281,11 +285,12 @@ def to_device(values: Floats, maps: Tensor) -> Tensor:
 
 
 def scaled_magnitudes(maps: Tensor, percentile: float) -> Floats:
-    """Clip the magnitudes of maps ``(N, C, H, W)`` at a percentile and scale them to [0, 1]: ``(N, H, W)``."""
+    """Clip the magnitudes of maps ``(N, C, *spatial)`` at a percentile and scale them to [0, 1], without channels."""
     scores = magnitudes(maps).cpu().numpy().astype(np.float64, copy=False)
-    low = scores.min(axis=(1, 2), keepdims=True)
+    spatial = tuple(range(1, scores.ndim))
+    low = scores.min(axis=spatial, keepdims=True)
     # Not torch.quantile, which refuses more than 16 million elements and is several times slower.
-    high = np.percentile(scores.reshape(len(scores), -1), percentile, axis=1)[:, None, None]
+    high = np.percentile(scores, percentile, axis=spatial, keepdims=True)
     span = high - low
     scaled: Floats = (np.minimum(scores, high) - low) / np.where(span > 0, span, 1.0)
     return scaled

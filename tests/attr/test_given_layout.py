@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from captum_superpixel.attr.given_layout import GivenLayout
 from captum_superpixel.attr.layouts import LayoutError
@@ -47,6 +48,55 @@ def test_functions_that_do_more_than_move(transform: Any) -> None:
         LayoutError, match=re.escape("does more than move the elements of the layer's output of shape (1, 7, 4)")
     ):
         layout.to_layer(torch.zeros(1, 1, 2, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("transform", "shape"),
+    [
+        (lambda tokens: tokens[:, 1:].reshape(len(tokens), -1, 2, 3), (2, 7, 4)),
+        # So many channels for each place that every token's places lie in channels of its own.
+        (lambda tokens: tokens.reshape(len(tokens), -1, 2, 3), (1, 6, 12)),
+        (lambda output: output.reshape(len(output), -1, 2, 3), (2, 2, 3, 5)),
+        (lambda output: output.reshape(len(output), -1, 2, 3), (2, 2, 3, 12)),
+    ],
+    ids=["tokens", "tokens of many channels", "channels last", "many channels last"],
+)
+def test_functions_that_scramble_places(transform: Any, shape: tuple[int, ...]) -> None:
+    output = torch.rand(shape)
+    with pytest.raises(LayoutError, match=re.escape(f"of the layer's output of shape {shape} runs along the channels")):
+        GivenLayout(transform)(output)
+
+
+@pytest.mark.parametrize(
+    ("transform", "shape"),
+    [
+        (of_tokens, (2, 7, 4)),
+        (lambda output: output.movedim(-1, 1), (1, 2, 3, 4)),
+        (lambda tokens: tokens.transpose(1, 2).unflatten(2, (2, 3)).flip(2), (1, 6, 12)),
+        (lambda heads: heads.transpose(2, 3).flatten(1, 2).unflatten(2, (2, 3)), (2, 5, 6, 4)),
+        (lambda output: pixel_shuffle(output, 2), (1, 8, 3, 2)),
+        (lambda output: pixel_unshuffle(output, 2), (1, 2, 4, 6)),
+        (lambda windows: windows.permute(0, 5, 1, 3, 2, 4).flatten(2, 3).flatten(3), (1, 2, 3, 4, 5, 2)),
+        (lambda tokens: of_tokens(tokens) / 2 + 0.25, (2, 7, 4)),
+        (lambda tokens: of_tokens(tokens).square(), (2, 7, 4)),
+    ],
+)
+def test_functions_that_do_not(transform: Any, shape: tuple[int, ...]) -> None:
+    output = torch.rand(shape)
+    assert torch.equal(GivenLayout(transform)(output), transform(output))
+
+
+def test_the_numbers_of_places_are_asked_once_for_each_shape() -> None:
+    seen: list[Tensor] = []
+
+    def noting(tokens: Tensor) -> Tensor:
+        seen.append(tokens)
+        return of_tokens(tokens)
+
+    layout = GivenLayout(noting)
+    for batch in (2, 2, 3, 2):
+        layout(torch.rand(batch, 7, 4))
+    assert [len(tokens) for tokens in seen] == [2, 2, 2, 3, 3, 2]
 
 
 def test_maps_of_volumes() -> None:

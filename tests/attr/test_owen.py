@@ -162,6 +162,61 @@ def test_what_is_not_split_is_shared_by_size() -> None:
     assert per_pixel.tolist() == torch.ones(1, 2, 1, 4).tolist()
 
 
+def test_what_is_not_split_is_shared_by_how_far_pixels_are_from_the_baseline() -> None:
+    """Of 24, by 3 against 3; by size by 1 against 3."""
+    image = torch.tensor([[[[4.0, 1.0, 3.0, 2.0]]]])
+    mask = torch.tensor([[0, 1, 1, 1]])
+
+    def first(images: Tensor) -> Tensor:
+        return (images[:, 0, 0, 0] - 1) * 8
+
+    options: dict[str, Any] = {"baselines": 1.0, "feature_mask": mask, "n_evaluations": 2}
+    found = {
+        (per_pixel, shares): OwenValues(first).attribute(image, per_pixel=per_pixel, shares=shares, **options)
+        for per_pixel in (False, True)
+        for shares in ("change", "size")
+    }
+    assert {each: maps.flatten().tolist() for each, maps in found.items()} == {
+        (False, "change"): [12, 12, 12, 12],
+        (True, "change"): [12, 0, 8, 4],
+        (False, "size"): [6, 18, 18, 18],
+        (True, "size"): [6, 6, 6, 6],
+    }
+
+
+def test_channels_of_a_pixel_share_by_their_own_change_and_what_equals_the_baseline_has_nothing() -> None:
+    image = torch.tensor([[[[3.0, 0.0]], [[1.0, 0.0]]]])
+
+    def output(images: Tensor) -> Tensor:
+        return images.flatten(1).sum(dim=1) * 2
+
+    options: dict[str, Any] = {"per_pixel": True, "n_evaluations": 2}
+    found = OwenValues(output).attribute(image, feature_mask=torch.tensor([[0, 0]]), **options)
+    assert found.flatten().tolist() == [6, 0, 2, 0]
+    blank = OwenValues(output).attribute(0 * image, feature_mask=torch.tensor([[0, 1]]), **options)
+    assert blank.flatten().tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("budget", [2, 9, 30])
+@pytest.mark.parametrize("shares", ["change", "size"])
+def test_maps_per_pixel_add_up(budget: int, shares: Any) -> None:
+    image = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(5))
+    options: dict[str, Any] = {"per_pixel": True, "shares": shares, "n_evaluations": budget}
+    found = OwenValues(not_linear).attribute(image, 0.25, target=1, trees=BALANCED, **options)
+    change = not_linear(image) - not_linear(torch.full_like(image, 0.25))
+    torch.testing.assert_close(found.sum(), change[0, 1])
+
+
+def test_branches_that_equal_the_baseline_have_no_share() -> None:
+    """Branches that equal the baseline have no change to share by."""
+    image = torch.zeros(1, 1, 4, 4)
+    image[0, 0, 0, 0] = 1
+    found = OwenValues(lambda images: images[:, 0, 0, 0] * 3).attribute(image, trees=BALANCED, n_evaluations=2)
+    expected = torch.zeros(1, 1, 4, 4)
+    expected[0, 0, 0, 0] = 3
+    assert torch.equal(found, expected)
+
+
 def test_an_image_has_the_same_map_alone_and_however_many_are_evaluated_at_once(net: nn.Module, images: Tensor) -> None:
     method = OwenValues(net, Slic(9))
     options: dict[str, Any] = {"baselines": lambda inputs: inputs.mean(dim=(2, 3), keepdim=True), "n_evaluations": 40}
@@ -208,6 +263,17 @@ def test_further_arguments_go_with_their_images(net: nn.Module, images: Tensor) 
     torch.testing.assert_close(found, plain * factors.view(4, 1, 1, 1))
 
 
+def test_networks_that_return_objects(net: nn.Module, images: Tensor) -> None:
+    """By themselves, without SuperpixelGrouped around them."""
+    mask = Grid(3)(images)
+    for method in (OwenValues, ExactShapleyValues):
+        expected = method(net).attribute(images, target=1, feature_mask=mask)
+        wrapped = method(lambda inputs: {"loss": None, "logits": net(inputs)})
+        assert torch.equal(wrapped.attribute(images, target=1, feature_mask=mask), expected)
+        with pytest.raises(ValueError, match=r"output of type dict of 'features', which has no tensor of logits"):
+            method(lambda inputs: {"features": net(inputs)}).attribute(images, target=1, feature_mask=mask)
+
+
 def test_half_precision_stays() -> None:
     image = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(4)).half()
     found = OwenValues(lambda images: images.flatten(1).sum(dim=1)).attribute(image, trees=[BALANCED])
@@ -226,6 +292,7 @@ def test_one_segment_is_worth_the_whole_change() -> None:
     ("options", "error", "message"),
     [
         ({"n_evaluations": 1}, ValueError, r"n_evaluations must be at least 2, but 1 was passed"),
+        ({"shares": "area"}, ValueError, r"shares='area' is unknown: choose one of 'change', 'size'"),
         ({"perturbations_per_eval": 0}, ValueError, r"perturbations_per_eval must be at least 1, but 0"),
         ({"target": None}, ValueError, r"returned \(4, 5\) for 4 images, .* pass the target"),
         ({"baselines": "blur"}, TypeError, r"baselines must be a number, .* but a str was passed"),

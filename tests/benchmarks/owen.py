@@ -5,9 +5,9 @@
 Explains the probability of the class that a network finds most likely, on photographs drawn from a folder, with the
 blurred photograph as the baseline. What is measured is kept in the file --out: the same command takes up what was
 interrupted, and --images 0 reports what is there. Prints a table in Markdown for each number of evaluations:
-insertion, deletion and their difference, each with its 95 % bootstrap interval over photographs; what OwenValues has
-more, paired by photograph; how often the network was evaluated; and the CPU time per evaluation, of which so much
-outside the network. A peer that is not installed (``pip install shap shap-bpt``) is skipped with a line.
+insertion, deletion and their difference, each with its 95 % bootstrap interval over photographs; what OwenValues of
+400 superpixels has more, paired by photograph; how often the network was evaluated; and the CPU time per evaluation, of
+which so much outside the network. A peer that is not installed (``pip install shap shap-bpt``) is skipped with a line.
 """
 
 import argparse
@@ -27,6 +27,9 @@ from captum_superpixel.models.loading import load_model
 from captum_superpixel.models.memory_format import use_channels_last
 
 BATCH = 16
+OURS = "OwenValues of 400"
+"""The method that the others are held against."""
+
 SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
@@ -46,14 +49,19 @@ class Counted:
 
 
 class Ours:
-    """OwenValues of superpixels or of square cells."""
+    """OwenValues of superpixels or of square cells, in which pixels share a value by their change or by size."""
 
-    def __init__(self, generator):
-        self.generator = generator
+    def __init__(self, generator, shares="change"):
+        self.generator, self.shares = generator, shares
 
     def __call__(self, forward, image, baseline, target, evaluations):
         method = OwenValues(forward, self.generator)
-        options = {"n_evaluations": evaluations, "perturbations_per_eval": BATCH, "per_pixel": True}
+        options = {
+            "n_evaluations": evaluations,
+            "perturbations_per_eval": BATCH,
+            "per_pixel": True,
+            "shares": self.shares,
+        }
         return method.attribute(image, baseline, target, **options)
 
 
@@ -100,8 +108,10 @@ class BinaryPartition:
 def make_methods(denormalize):
     """Ours, and the peers that are there."""
     methods = {
-        "OwenValues": Ours(Slic(denormalize=denormalize)),
-        "OwenValues of cells": Ours(Grid(100, denormalize=denormalize)),
+        "OwenValues of 400": Ours(Slic(400, denormalize=denormalize)),
+        "OwenValues of 100": Ours(Slic(100, denormalize=denormalize)),
+        "OwenValues of 400 by size": Ours(Slic(400, denormalize=denormalize), "size"),
+        "OwenValues of cells": Ours(Grid(400, denormalize=denormalize)),
     }
     for name, make in (
         ("PartitionExplainer", Partition),
@@ -180,7 +190,7 @@ def of_methods(found, evaluations):
 def report(found, evaluations):
     """Print the table of one number of evaluations."""
     body = []
-    ours = found["OwenValues"]
+    ours = found[OURS]
     for name, of in found.items():
         insertion, deletion, count, seconds, outside = of.unbind(dim=1)
         cells = [name, *(with_interval(*metrics.bootstrap_mean(each)) for each in (insertion, deletion))]
@@ -193,7 +203,7 @@ def report(found, evaluations):
     print(f"\n**{evaluations} evaluations, {len(ours)} photographs**")
     gains = ("insertion higher by", "deletion lower by", "difference higher by")
     times = ("evaluations", "ms per evaluation", "of these outside the network")
-    show(["method", "insertion", "deletion", "difference", *(f"OwenValues: {gain}" for gain in gains), *times], body)
+    show(["method", "insertion", "deletion", "difference", *(f"{OURS}: {gain}" for gain in gains), *times], body)
 
 
 def main():

@@ -114,4 +114,5 @@ def test_magnitudes_are_sums_of_float64(dtype: torch.dtype) -> None:
 
 
 def test_magnitudes_keep_every_leading_dimension() -> None:
-    assert magnitudes(torch.ones(6, 2, 3, 4, 5)).shape == (6, 2, 4, 5)
+    assert magnitudes(torch.ones(6, 2, 3, 4, 5), channels=2).shape == (6, 2, 4, 5)
+    assert magnitudes(torch.ones(6, 2, 3, 4, 5)).shape == (6, 3, 4, 5)

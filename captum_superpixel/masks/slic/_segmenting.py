@@ -26,9 +26,10 @@ _CELLS = 0.8
 _ENOUGH = 0.9
 """The share of ``n_segments`` below which an image is segmented again from more cells."""
 
-_DETAIL = {2: 32, 3: 16}
+_DETAIL = {1: 1024, 2: 32, 3: 16}
 """How many blocks of pixels wide a segment has to stay, for its borders to be as good as those between pixels, by the
-number of axes. In volumes, where blocks are eight voxels and noise is common, borders of 16 blocks are as good."""
+number of axes. In volumes, where blocks are eight voxels and noise is common, borders of 16 blocks are as good; in
+series, where pixels are few, blocks would save little."""
 
 _BLURRED = 12
 """The side of a cell, in pixels, from which a blur pays: it halves the number of specks and keeps the borders."""

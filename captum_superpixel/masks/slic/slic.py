@@ -56,8 +56,9 @@ class Slic(CountedMaskGenerator):
         segment). Centers move on a sample of about 8x8 pixels per cell; every pixel is assigned once, in the end.
         In volumes all steps are the same in one dimension more: the centers of 3x3x3 cells, 5x5x5 voxels of each, and
         components of voxels that share a face. A volume of one slice, row or column is segmented as the image that it
-        is. Where a segment is 64 pixels long or longer, blocks of 2, 4, ... pixels along that axis are treated as one.
-        In cells of 12 pixels and more, pixels are averaged with their neighbors first, by the weights 1, 2, 1.
+        is, and an image of one row or column as the series that it is. Where a segment is 64 pixels long or longer,
+        blocks of 2, 4, ... pixels along that axis are treated as one. In cells of 12 pixels and more, pixels are
+        averaged with their neighbors first, by the weights 1, 2, 1.
 
         The paper makes clusters connected by merging connected components smaller than a quarter of a segment into any
         neighbor, which loses segments. Here the ``n_segments`` largest components stay, and the others are merged into
@@ -194,14 +195,8 @@ def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, f
 
 
 def _long_axes(spatial: Sequence[int]) -> list[int]:
-    """List the spatial axes of images, those of volumes without one of length one: these are images."""
-    spare = len(spatial) - 2
-    axes = list(range(len(spatial)))
-    for axis in range(len(spatial)):
-        if spare > 0 and spatial[axis] == 1:
-            axes.remove(axis)
-            spare -= 1
-    return axes
+    """List the spatial axes along which there is more than one pixel: what has one of them is a series."""
+    return [axis for axis, length in enumerate(spatial) if length > 1] or [len(spatial) - 1]
 
 
 def _cores(images: object) -> contextlib.AbstractContextManager[int]:
