@@ -29,7 +29,6 @@ SIGNS = {
     "pytest-cov": "--cov=",
     "pytest-xdist": "--numprocesses",
     "ruff": "ruff check",
-    "tox": "[tool.tox]",
 }
 """Programs and plugins are not imported; this is what uses each."""
 
