@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from captum.attr import NoiseTunnel, Saliency
+from captum.attr import Attribution, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from captum_superpixel import pool_segments
@@ -56,6 +56,12 @@ def is_constant_within(maps: Tensor, mask: Tensor) -> bool:
     return torch.allclose(pool_segments(maps, mask), maps, atol=1e-6)
 
 
+def assert_works_in_a_tunnel(method: Attribution, images: Tensor) -> None:
+    """Without noise a tunnel's mean is the method's map."""
+    mean = NoiseTunnel(method).attribute(images, target=1, nt_samples=2, stdevs=0.0)
+    torch.testing.assert_close(mean, method.attribute(images, target=1))
+
+
 def test_each_recipe_is_of_a_library_that_is_tested_and_dated() -> None:
     assert recipes().keys() == MODULES.keys()
     tried = PAGE.read_text(encoding="utf-8").partition("## Tried with")[2]
@@ -86,6 +92,7 @@ def test_pytorch_grad_cam(names: dict[str, Any]) -> None:
         expected = cam(images, [names["ClassifierOutputTarget"](index) for index in (1, 2)])
         one = names["ClassActivationMap"](cam).attribute(images, target=1)
         assert one.shape == images.shape
+        assert_works_in_a_tunnel(names["ClassActivationMap"](cam), images)
         assert torch.equal(one[:1], names["ClassActivationMap"](cam).attribute(images, target=names["labels"])[:1])
     expected = torch.from_numpy(expected)[:, None].expand_as(images)
     torch.testing.assert_close(names["activation"], pool_segments(expected, Slic(50)(images)))
@@ -103,6 +110,7 @@ def test_zennit(names: dict[str, Any]) -> None:
     outputs = names["model"](images)[[0, 1], labels]
     torch.testing.assert_close(names["relevance"].sum(dim=(1, 2, 3)), outputs, rtol=1e-3, atol=1e-5)
     assert is_constant_within(names["relevance"], Slic(50)(images))
+    assert_works_in_a_tunnel(names["Zennit"](names["Gradient"](names["model"], names["EpsilonPlus"]())), images)
 
 
 def test_saliency(names: dict[str, Any]) -> None:
@@ -115,8 +123,7 @@ def test_saliency(names: dict[str, Any]) -> None:
     torch.testing.assert_close(
         gradient.attribute(images, target=labels), Saliency(model).attribute(images, target=labels, abs=False)
     )
-    noisy = NoiseTunnel(gradient).attribute(images, target=labels, nt_samples=2, stdevs=0.0)
-    torch.testing.assert_close(noisy, gradient.attribute(images, target=labels))
+    assert_works_in_a_tunnel(gradient, images)
 
 
 def test_lightning(names: dict[str, Any], tmp_path: Path) -> None:
