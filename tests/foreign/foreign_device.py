@@ -1,10 +1,11 @@
 """A device of its own kind, simulated: its tensors hold tensors of the CPU, and refuse what those of a GPU refuse.
 
-``foreign:0`` behaves as CUDA does and ``foreign:1`` as MPS, which has no float64. As on these
+As on CUDA and MPS
 
 - tensors of two devices do not mix, but for CPU tensors without dimensions in pointwise operations,
 - no tensor becomes a NumPy array, and
-- a generator of random numbers must be the device's.
+- a generator of random numbers must be the device's;
+- in ``without_float64()`` there is no float64, as there is none on MPS.
 
 What is computed is what the CPU computes, so results can be compared bit for bit. ``counted()`` tells how many
 operations a GPU would have been asked for, and how often the host would have waited for it.
@@ -25,6 +26,12 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "foreign"
 
+Move = Callable[[Any], Any]
+"""Brings a tensor or a network to a device."""
+
+Case = Callable[[Move], object]
+"""A call to be made on several devices."""
+
 _aten = torch.ops.aten
 
 _READS = {
@@ -39,7 +46,7 @@ _READS = {
     _aten.unique_dim.default: 1,
     _aten.unique_consecutive.default: 1,
 }
-"""Operations after which the host waits, because it needs a value of the result, or its shape, which depends on values."""
+"""Operations after which the host waits: it needs a value of the result, or its shape, which depends on values."""
 
 _ALLOCATIONS = {
     _aten.empty_like.default,
@@ -90,6 +97,22 @@ def counted() -> Iterator[Count]:
         _counts.remove(count)
 
 
+class _Abilities:
+    """What the device can do."""
+
+    float64 = True
+
+
+@contextlib.contextmanager
+def without_float64() -> Iterator[None]:
+    """Refuse float64 for a while, as MPS does."""
+    _Abilities.float64 = False
+    try:
+        yield
+    finally:
+        _Abilities.float64 = True
+
+
 class ForeignTensor(Tensor):
     """A tensor on the simulated device.
 
@@ -122,6 +145,14 @@ class ForeignTensor(Tensor):
         """Say where it is in memory; two tensors are in the same place if what they hold is."""
         return self.held.data_ptr()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if id(self) not in memo:
+            copied: Tensor = ForeignTensor(self.held.clone(), self.device)
+            if isinstance(self, torch.nn.Parameter):
+                copied = torch.nn.Parameter(copied, self.requires_grad)
+            memo[id(self)] = copied.requires_grad_(self.requires_grad)
+        return memo[id(self)]
+
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
@@ -132,9 +163,9 @@ class ForeignTensor(Tensor):
         return _run(func, args, kwargs or {})
 
 
-def foreign(value: Tensor, index: int = 0) -> Tensor:
+def foreign(value: Tensor) -> Tensor:
     """Copy a tensor to the device, as a leaf that requires gradients if the tensor does."""
-    return value.detach().to(f"{NAME}:{index}").requires_grad_(value.requires_grad)
+    return value.detach().to(NAME).requires_grad_(value.requires_grad)
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -176,8 +207,8 @@ def _wrapped(func: Any, result: Any, tensors: list[Tensor], device: torch.device
             return given
         if device.type != NAME:
             return value
-        if device.index == 1 and value.dtype in (torch.float64, torch.complex128):
-            raise TypeError(f"the simulated device {device} has no {value.dtype}, as MPS has none")
+        if not _Abilities.float64 and value.dtype in (torch.float64, torch.complex128):
+            raise TypeError(f"the simulated device has no {value.dtype} now, as MPS has none")
         return ForeignTensor(value, device)
 
     return tree_map(wrap, result)
@@ -230,7 +261,8 @@ def _factory(func: Any) -> Callable[..., Tensor]:
     def create(*args: Any, device: torch.device | None = None, **kwargs: Any) -> Tensor:
         _refuse_generators([*args, *kwargs.values()])
         kwargs.pop("pin_memory", None)
-        device = torch.device(NAME, 0) if device is None or device.index is None else device
+        if device is None or device.index is None:
+            device = torch.device(NAME, 0)
         if not func.name().startswith("aten::empty"):
             _count(func, args, [], device)
         return _wrapped(func, func(*args, device=torch.device("cpu"), **kwargs), [], device)
@@ -248,7 +280,7 @@ def _copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Te
 
 def _register() -> torch.library.Library:
     """Make the device known to torch; to be called once in a process."""
-    backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+    backend_registration._setup_privateuseone_for_python_backend(NAME)
     library = torch.library.Library("aten", "IMPL", "PrivateUse1")
     for name in _FACTORIES.split():
         operation, _, overload = name.partition(".")
@@ -256,11 +288,6 @@ def _register() -> torch.library.Library:
         library.impl(name, _factory(func), dispatch_key="PrivateUse1")
     library.impl("_copy_from", _copy_from, dispatch_key="PrivateUse1")
     return library
-
-
-class _Module(backend_registration._DummyBackendModule):
-    def device_count(self) -> int:
-        return 2
 
 
 _LIBRARY = _register()
