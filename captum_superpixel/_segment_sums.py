@@ -45,7 +45,7 @@ def _add_up_in_parts(values: Tensor, labels: Tensor, count: int) -> Tensor:
         return _add_up(values, labels, count)
     # Neighbors go to different parts: on a GPU, those that add to one sum wait for one another.
     part = torch.arange(length, device=values.device) % parts
-    return _add_up(values, labels + part * count, parts * count).unflatten(2, (parts, count)).sum(dim=2)
+    return _add_up(values, labels + part * count, parts * count).view(*values.shape[:2], parts, count).sum(dim=2)
 
 
 def _add_up(values: Tensor, labels: Tensor, count: int) -> Tensor:

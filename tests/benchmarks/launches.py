@@ -3,7 +3,7 @@
 Run it as ``python tests/benchmarks/launches.py``. It prints a Markdown table. Counted are dispatched operations that a
 GPU has a kernel for, copies included, not views and allocations; the host waits for numbers, for copies to the CPU, and
 for results whose shape depends on values. A launch takes a GPU and the host some microseconds whatever the size, so for
-small images and batches the counts decide, and not the arithmetic. An operation may be several launches, such as a sort.
+small images and batches the counts decide, and not the arithmetic. Some, such as sorts, are several launches.
 """
 
 from __future__ import annotations

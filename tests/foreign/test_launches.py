@@ -14,10 +14,10 @@ IMAGES = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.nn.functional.interpolate(IMAGES, (64, 64), mode="bilinear")
 
 CALLS: dict[str, tuple[Callable[[torch.Tensor], object], tuple[int, int, int]]] = {
-    "Slic": (Slic(30), (800, 45, 8)),
-    "multiscale": (lambda images: segment_images(multiscale(), images), (2400, 120, 30)),
-    "Grid": (Grid(30), (20, 0, 0)),
-    "pool_segments": (lambda images: pool_segments(images, Grid(30)(images)), (60, 4, 0)),
+    "Slic": (Slic(30), (600, 24, 5)),
+    "multiscale": (lambda images: segment_images(multiscale(), images), (1500, 52, 12)),
+    "Grid": (Grid(30), (15, 0, 0)),
+    "pool_segments": (lambda images: pool_segments(images, Grid(30)(images)), (34, 3, 0)),
 }
 
 
@@ -27,7 +27,7 @@ def test_counts(call: Callable[[torch.Tensor], object], most: tuple[int, int, in
     call(images)
     with counted() as count:
         call(images)
-    assert (count.launches.total(), count.reads.total(), count.uploads.total()) <= most
+    assert count.launches.total() <= most[0]
     assert count.reads.total() <= most[1]
     assert count.uploads.total() <= most[2]
 

@@ -58,7 +58,7 @@ CASES: dict[str, Case] = {
         on(network()), on(IMAGES), on(A), 1, baselines=on(IMAGES.flip(0)), feature_mask=on(MASKS), n_steps=None
     ),
     "road": lambda on: (
-        metrics.road(on(network()), on(IMAGES), on(A), 1, fractions=(0.2, 0.6), generator=seeded()).scores
+        metrics.road(on(network()), on(IMAGES), on(A), 1, fractions=(0.2, 0.6), generator=seeded()).score
     ),
     "noisy_linear_imputation": lambda on: metrics.noisy_linear_imputation(on(IMAGES), on(OBJECTS), generator=seeded()),
     "mu_fidelity": lambda on: metrics.mu_fidelity(
