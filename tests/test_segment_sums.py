@@ -21,3 +21,9 @@ def test_partial_sums_are_differentiable_and_agree_with_double(monkeypatch: pyte
     torch.testing.assert_close(sums.double(), segment_sums(values.double(), labels, 4))
     (gradient,) = torch.autograd.grad(sums[..., 1].sum(), values)
     assert torch.equal(gradient, (labels == 1).float().expand_as(values))
+
+
+def test_long_sums_of_equal_values_are_as_good_as_short_ones() -> None:
+    values, labels = torch.full((1, 1, 2**20), 0.1), torch.arange(2**20).remainder(3)[None, None]
+    expected = segment_sums(values.double(), labels, 3)
+    torch.testing.assert_close(segment_sums(values, labels, 3).double(), expected, rtol=1e-5, atol=0)

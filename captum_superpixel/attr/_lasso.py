@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from captum_superpixel._float64 import widen
 from captum_superpixel.attr._captum import SkLearnLasso
 
 __all__ = ["ScaledLasso"]
@@ -42,7 +43,7 @@ class ScaledLasso(SkLearnLasso):
 
     def fit(self, train_data: DataLoader[Any], **kwargs: Any) -> Any:
         """Fit the coefficients to samples ``(x, y)`` or ``(x, y, weight)``."""
-        _, outputs, *weighted = (torch.cat(column).double() for column in zip(*train_data, strict=True))
+        _, outputs, *weighted = (widen(torch.cat(column)) for column in zip(*train_data, strict=True))
         weights = weighted[0] if weighted else torch.ones_like(outputs)
         mean = (weights * outputs).sum() / weights.sum()
         deviation = float(((weights * (outputs - mean) ** 2).sum() / weights.sum()).sqrt())

@@ -10,6 +10,7 @@ import torch
 from captum.attr import Attribution
 from torch import Tensor
 
+from captum_superpixel._float64 import widen
 from captum_superpixel._networks import first_logits
 
 __all__ = ["COMPLETE", "Completeness", "check_completeness"]
@@ -84,12 +85,12 @@ def check_completeness(
         else:
             every = [_outputs(method, start[None].expand_as(inputs), options.get("target"), count) for start in starts]
             before = torch.stack(every).mean(dim=0)
-    sums = maps.detach().double().flatten(1).sum(dim=1)
+    sums = widen(maps.detach()).flatten(1).sum(dim=1)
     return [Completeness(*pair) for pair in zip(sums.tolist(), (after - before).tolist(), strict=True)]
 
 
 def _outputs(method: Attribution, inputs: Tensor, target: Any, count: int) -> Tensor:
-    """The explained output of each image, ``(N,)`` float64."""
-    values = first_logits(method.forward_func(inputs)).double().reshape(count, -1)
+    """The explained output of each image, ``(N,)`` in the widest floating-point type of its device."""
+    values = widen(first_logits(method.forward_func(inputs))).reshape(count, -1)
     index = torch.as_tensor(0 if target is None else target, device=values.device).expand(count)
     return values.gather(1, index[:, None])[:, 0]

@@ -9,6 +9,7 @@ import torch
 from captum.attr import ShapleyValues
 from torch import Tensor
 
+from captum_superpixel._float64 import widen
 from captum_superpixel.attr._captum import log_usage, run_forward
 from captum_superpixel.feature_masks import number_elements
 
@@ -98,7 +99,7 @@ class ExactShapleyValues(ShapleyValues):
                     show_progress,
                 )
             found.append(output.view(len(coalitions), -1))
-        values = _weigh(torch.cat(found).double(), count).to(found[0].dtype)
+        values = _weigh(widen(torch.cat(found)), count).to(found[0].dtype)
         maps = tuple(_lay_out(values, place, tensor) for place, tensor in zip(places, tensors, strict=True))
         return maps if isinstance(inputs, tuple) else maps[0]
 

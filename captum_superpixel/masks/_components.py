@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from captum_superpixel._untyped import label
 __all__ = [
     "LARGE",
     "Graph",
+    "add_up",
     "has_specks",
     "label_components",
     "least_area",
@@ -29,6 +31,13 @@ __all__ = [
 
 _SPECK = 10
 """How many times smaller than the mean a segment is from which on it is a speck."""
+
+_PARALLEL = {"cuda"}
+"""Types of devices on which components are labeled without the CPU."""
+
+_STEPS_AT_ONCE = 3
+"""How often pointers are followed before the host asks whether all have arrived, where that makes it wait: most need
+fewer, and each time reaches twice as far."""
 
 LARGE = 2**62
 """Above every number of a component and every squared distance between two."""
@@ -103,7 +112,7 @@ def label_components(labels: Tensor) -> Tensor:
         >>> label_components(torch.tensor([[5, 0, 5], [5, 0, 5]])).tolist()
         [[0, 1, 2], [0, 1, 2]]
     """
-    if labels.device.type == "cuda":
+    if labels.device.type in _PARALLEL:
         return _label_in_parallel(labels)
     # scikit-image numbers in another order where the last axis has length one.
     longer = labels.reshape([length for length in labels.shape if length > 1] or [1])
@@ -174,7 +183,7 @@ def merge_round(graph: Graph, joining: Tensor, *, by_lowest: bool = False) -> tu
     group, names = unite(
         torch.where(joining, nearest_neighbors(means, first, second), numbers_of(means)), by_lowest=by_lowest
     )
-    sizes, sums = (_add_up(values, group, len(names)) for values in (graph.sizes, graph.sums))
+    sizes, sums = (add_up(values, group, len(names)) for values in (graph.sizes, graph.sums))
     loose = graph.loose.index_select(0, names)
     first, second = group.index_select(0, graph.first), group.index_select(0, graph.second)
     apart = (first != second) & loose.index_select(0, first)
@@ -209,7 +218,11 @@ def nearest_neighbors(means: Tensor, first: Tensor, second: Tensor) -> Tensor:
     # Column by column, so that the sums of floats round in one way.
     distances = sum(squares.unbind(1), start=squares.new_zeros(()))
     nearest = distances == _least(distances, first, len(means)).index_select(0, first)
-    first, second = select(nearest, first, second)
+    if means.device.type == "cpu":
+        first, second = select(nearest, first, second)
+    else:
+        # To leave the others out, the host would wait for their number.
+        second = second.masked_fill(~nearest, LARGE)
     return _least(second, first, len(means))
 
 
@@ -218,7 +231,8 @@ def _least(values: Tensor, groups: Tensor, count: int) -> Tensor:
     return values.new_full((count,), LARGE).scatter_reduce_(0, groups, values, "amin")
 
 
-def _add_up(values: Tensor, groups: Tensor, count: int) -> Tensor:
+def add_up(values: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Add up the values ``(L, ...)`` of each group: ``(count, ...)``. Unlike ``bincount`` it makes no host wait."""
     return values.new_zeros(count, *values.shape[1:]).index_add_(0, groups, values)
 
 
@@ -231,19 +245,30 @@ def touching_pairs(components: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
     flat = components.flatten()
     places = places_of(loose.index_select(0, flat))
     own = flat.index_select(0, places)
+    sides = (flat.index_select(0, around) for around in _around(places, components.shape))
+    if components.device.type != "cpu":
+        # All sides together, because the host waits for the number of pairs.
+        others = list(sides)
+        second = torch.cat([flat.new_empty(0), *others])
+        pairs = places_of((own != second.view(len(others), len(own))).flatten())
+        return own.index_select(0, pairs % len(own)), second.index_select(0, pairs)
     firsts, seconds = [flat.new_empty(0)], [flat.new_empty(0)]
+    for other in sides:
+        pair = places_of(other != own)
+        firsts.append(own.index_select(0, pair))
+        seconds.append(other.index_select(0, pair))
+    return torch.cat(firsts), torch.cat(seconds)
+
+
+def _around(places: Tensor, shape: Sequence[int]) -> Iterator[Tensor]:
+    """Give what is beside places of images ``(N, *spatial)``, side by side: at an edge that lacks one, themselves."""
     lines = places
-    for axis in range(components.ndim - 1, 0, -1):
-        length, step = components.shape[axis], math.prod(components.shape[axis + 1 :])
+    for axis in range(len(shape) - 1, 0, -1):
+        length, step = shape[axis], math.prod(shape[axis + 1 :])
         line_of = lines.div(length, rounding_mode="floor")
         at, lines = lines - line_of * length, line_of
         for edge, offset in ((0, -step), (length - 1, step)):
-            # Those at an edge, which lack this neighbor, are compared with themselves.
-            other = flat.index_select(0, torch.where(at == edge, places, places + offset))
-            pair = places_of(other != own)
-            firsts.append(own.index_select(0, pair))
-            seconds.append(other.index_select(0, pair))
-    return torch.cat(firsts), torch.cat(seconds)
+            yield torch.where(at == edge, places, places + offset)
 
 
 def _label_in_parallel(labels: Tensor) -> Tensor:
@@ -259,9 +284,9 @@ def _label_in_parallel(labels: Tensor) -> Tensor:
     firsts, seconds = [], []
     for axis in range(labels.ndim - 1):
         last = labels.shape[axis] - 1
-        same = labels.narrow(axis, 0, last) == labels.narrow(axis, 1, last)
-        firsts.append(index.narrow(axis, 0, last)[same])
-        seconds.append(index.narrow(axis, 1, last)[same])
+        same = places_of((labels.narrow(axis, 0, last) == labels.narrow(axis, 1, last)).flatten())
+        firsts.append(index.narrow(axis, 0, last).flatten().index_select(0, same))
+        seconds.append(firsts[-1] + math.prod(labels.shape[axis + 1 :]))
     first, second = (parent[torch.cat([index.new_empty(0), *places])] for places in (firsts, seconds))
     while len(first):
         parent.scatter_reduce_(0, torch.maximum(first, second), torch.minimum(first, second), "amin")
@@ -273,9 +298,12 @@ def _label_in_parallel(labels: Tensor) -> Tensor:
 
 def _follow(parent: Tensor) -> Tensor:
     """Point everything to the root that it leads to, one that points to itself: ``(M,)``."""
-    while not torch.equal(parent, further := parent.index_select(0, parent)):
-        parent = further
-    return parent
+    steps = 1 if parent.device.type == "cpu" else _STEPS_AT_ONCE
+    while True:
+        for _ in range(steps):
+            before, parent = parent, parent.index_select(0, parent)
+        if torch.equal(before, parent):
+            return parent
 
 
 def select(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:

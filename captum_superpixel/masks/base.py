@@ -202,9 +202,8 @@ class CountedMaskGenerator(ImageMaskGenerator):
         super().__post_init__()
         object.__setattr__(self, "n_segments", checked_integer("n_segments", self.n_segments))
 
-    def check_inputs(self, inputs: Tensor) -> None:
-        """Raise TypeError or ValueError unless the inputs are images of at least ``n_segments`` pixels."""
-        super().check_inputs(inputs)
+    def _check_layout(self, inputs: Tensor) -> None:
+        super()._check_layout(inputs)
         pixels = math.prod(inputs.shape[2:])
         if self.n_segments > pixels:
             raise ValueError(
@@ -234,8 +233,15 @@ def segment_with_all(generators: Sequence[ImageMaskGenerator], inputs: Tensor) -
         TypeError: If the inputs are not a tensor of real numbers.
         ValueError: If one of the generators cannot segment these images.
     """
+    # Pixels are looked at once for all that look at them alike.
+    looked: set[Hashable] = set()
     for generator in generators:
-        generator.check_inputs(inputs)
+        looks = (type(generator).check_inputs, type(generator)._check_finite)
+        if looks in looked:
+            generator._check_layout(inputs)
+        else:
+            generator.check_inputs(inputs)
+        looked.add(looks)
     scaled: dict[Hashable, tuple[Tensor, Tensor]] = {}
     groups: dict[tuple[Hashable, type], list[int]] = {}
     for index, generator in enumerate(generators):

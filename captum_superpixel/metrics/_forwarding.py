@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
+from captum_superpixel._float64 import widen
 from captum_superpixel._networks import first_logits, program_cause, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
-from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_channels_first, check_maps, widen
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_channels_first, check_maps
 
 __all__ = ["Target", "check_images", "check_scores", "forward_scores"]
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import check_finite
+from captum_superpixel._float64 import widen
 from captum_superpixel.feature_masks import looks_channels_last
 
 __all__ = [
@@ -184,8 +185,3 @@ def descending_ranks(scores: Tensor) -> Tensor:
     order = (scores + 0.0).sort(dim=1, descending=True, stable=True).indices
     places = torch.arange(scores.shape[1], device=scores.device).expand(order.shape)
     return torch.empty_like(order).scatter_(1, order, places)
-
-
-def widen(values: Tensor) -> Tensor:
-    """Return the values in float64; in float32 on MPS, which has no float64."""
-    return values.float() if values.device.type == "mps" else values.double()

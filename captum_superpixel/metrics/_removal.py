@@ -9,9 +9,10 @@ from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
 from captum_superpixel._checks import checked_integer
+from captum_superpixel._float64 import widen
 from captum_superpixel._segment_sums import segment_sizes, segment_sums
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
-from captum_superpixel.metrics._maps import descending_ranks, widen
+from captum_superpixel.metrics._maps import descending_ranks
 
 __all__ = ["Baselines", "Steps", "background", "number_regions", "removal_steps"]
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice
-from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps, widen
+from captum_superpixel._float64 import widen
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps
 from captum_superpixel.metrics.stability import centered_ranks, correlation, scaled_magnitudes, to_device
 
 __all__ = ["Distance", "MegeReco", "across_model_variance", "distances_between_models", "mege_reco"]

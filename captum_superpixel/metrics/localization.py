@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number, listed
+from captum_superpixel._float64 import widen
 from captum_superpixel._untyped import distance_transform_edt
-from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps, widen
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps
 
 __all__ = [
     "LOCALIZATION",

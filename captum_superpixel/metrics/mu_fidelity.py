@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
+from captum_superpixel._float64 import widen
 from captum_superpixel._segment_sums import segment_sums
 from captum_superpixel._untyped import rankdata
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
-from captum_superpixel.metrics._maps import widen
 from captum_superpixel.metrics._removal import Baselines, background, number_regions
 from captum_superpixel.metrics.bootstrap import check_generator
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
+from captum_superpixel._float64 import widen, widest_float
 from captum_superpixel._untyped import Floats, rankdata, structural_similarity
-from captum_superpixel.metrics._maps import check_alike, descending_ranks, magnitudes, widen
+from captum_superpixel.metrics._maps import check_alike, descending_ranks, magnitudes
 
 __all__ = [
     "SIMILARITIES",
@@ -281,7 +282,7 @@ def unit_peak(rows: Tensor) -> Tensor:
 
 def to_device(values: Floats, maps: Tensor) -> Tensor:
     """Bring an array to the device of the maps, as float64 if the device has it."""
-    return torch.as_tensor(values, dtype=torch.float32 if maps.device.type == "mps" else None, device=maps.device)
+    return torch.as_tensor(values, dtype=widest_float(maps.device), device=maps.device)
 
 
 def scaled_magnitudes(maps: Tensor, percentile: float) -> Floats:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import checked_integer
+from captum_superpixel._float64 import widen
 
 __all__ = [
     "CALIBRATION",
@@ -163,7 +164,7 @@ def prediction_interval(scores: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
             f"scores of shape {tuple(scores.shape)} do not fit draws of shape {tuple(checked.shape)}: pass draws of "
             f"shape (J, {', '.join(map(str, scores.shape))})"
         )
-    scores = _widened(scores)
+    scores = widen(scores)
     _, spread = _center_and_spread(scores)
     margin = _NORMAL * math.sqrt(2) * z_scores(checked).std(dim=0)
     half = (margin * spread).masked_fill(spread == 0, torch.nan)
@@ -183,7 +184,7 @@ def z_scores(scores: Tensor) -> Tensor:
         >>> z_scores(torch.tensor([[1.0, 5.0, torch.nan], [7.0, 7.0, 7.0]])).tolist()
         [[-1.0, 1.0, nan], [0.0, 0.0, 0.0]]
     """
-    scores = _widened(scores)
+    scores = widen(scores)
     center, spread = _center_and_spread(scores)
     return (scores - center) / spread.masked_fill(spread == 0, math.inf)
 
@@ -247,12 +248,8 @@ def _checked_draws(draws: object) -> Tensor:
         raise ValueError(f"draws must have shape (J, K) or (J, N, K), but have shape {tuple(draws.shape)}")
     if len(draws) < 2:
         raise ValueError(f"{len(draws)} draws have no spread: pass at least 2, better {FEWEST_DRAWS} or more")
-    return _widened(draws)
-
-
-def _widened(scores: Tensor) -> Tensor:
-    """In float64, or float32 where there is none: in half precision the squares of scores overflow."""
-    return scores.to(torch.float32 if scores.device.type == "mps" else torch.float64)
+    # In half precision the squares of scores overflow.
+    return widen(draws)
 
 
 def _center_and_spread(scores: Tensor) -> tuple[Tensor, Tensor]:

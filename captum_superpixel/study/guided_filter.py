@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from captum_superpixel._float64 import widest_float
+
 __all__ = ["guided_filter"]
 
 
@@ -35,7 +37,7 @@ def guided_filter(maps: Tensor, guide: Tensor, radius: int, eps: float) -> Tenso
         tensor([[[[0., 0., 8., 8.]]]])
     """
     # Differences of squares lose the digits of float32 where a map is nearly constant; MPS has nothing wider.
-    wide = torch.float32 if maps.device.type == "mps" else torch.float64
+    wide = widest_float(maps.device)
     values, picture = maps.to(wide), guide.to(wide)
     mean_map, mean_guide = _box(values, radius), _box(picture, radius)
     covariance = _box(values * picture, radius) - mean_map * mean_guide

@@ -58,6 +58,10 @@ class Axis:
         """Number some pixels of some cells, counted from the starts of these, in the image: ``(cells, chosen)``."""
         return torch.tensor(self.starts[cells.start : cells.stop])[:, None] + torch.tensor(chosen)
 
+    def extent(self, cells: range) -> slice:
+        """Say which pixels are in some cells."""
+        return slice(self.starts[cells.start], (*self.starts, self.size)[cells.stop])
+
     def places(self, cells: range) -> tuple[Tensor, Tensor]:
         """List the pixels of some cells: in which of these each is, counted from the first, and where there."""
         lengths = torch.tensor(self.lengths[cells.start : cells.stop])

@@ -25,6 +25,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from captum_superpixel.masks.slic._cells import Axis, CellGrid
+from captum_superpixel.masks.slic._kept_tables import (
+    Ranges,
+    find_in_cells,
+    number_first_neighbors,
+    number_pixels,
+    place_features,
+    weigh_by_order,
+)
 from captum_superpixel.masks.slic._shared_pixels import Scratch
 
 _FAR = 2.0**24
@@ -32,9 +40,6 @@ _FAR = 2.0**24
 
 _SAMPLES = {1: 64, 2: 8, 3: 5}
 """About how many samples a cell has along each axis while the centers move, by the number of axes."""
-
-_EXACT = 18
-"""So many different powers of two have a sum that float32 holds, with room to spare."""
 
 
 class Clustering:
@@ -70,7 +75,9 @@ class Clustering:
         """
         axes, dimensions = self.axes, len(self.axes)
         features = self._features(
-            colors, [range(axis.count) for axis in axes], [axis.spread(_SAMPLES[dimensions]) for axis in axes]
+            colors,
+            tuple(range(axis.count) for axis in axes),
+            tuple(axis.spread(_SAMPLES[dimensions]) for axis in axes),
         )
         centers = self._move_centers(features)
         count, _, *spatial = colors.shape
@@ -85,7 +92,7 @@ class Clustering:
                 self._assign(clusters[:, part], colors[part], factors, block)
         return clusters, centers.flatten(2, -2)
 
-    def _features(self, colors: Tensor, cells: Sequence[range], chosen: Sequence[range]) -> Tensor:
+    def _features(self, colors: Tensor, cells: Ranges, chosen: Ranges) -> Tensor:
         """Lay out pixels cell by cell: colors and places in units, 1, and 2**11.
 
         Args:
@@ -97,13 +104,9 @@ class Clustering:
         Returns:
             Shape ``(G, N, L, C + D + 2, P)``, of the L cells chosen.
         """
-        count, channels, *spatial = colors.shape
+        count, channels = colors.shape[:2]
         axes, dimensions = self.axes, len(self.axes)
-        strides = _strides(spatial)
-        pixels = [
-            axis.pixels(*which) * stride for axis, stride, *which in zip(axes, strides, cells, chosen, strict=True)
-        ]
-        index = _spread_sum(pixels).flatten().to(colors.device)
+        index = number_pixels(axes, cells, chosen, colors.device)
         taken = self.scratch.lend("taken", count * channels, len(index))
         torch.gather(colors.view(count * channels, -1), 1, index.expand(len(taken), -1), out=taken)
         sides = [len(part) for part in chosen]
@@ -111,13 +114,8 @@ class Clustering:
         features = self.scratch.lend("features", len(self.grids), count, length, channels + dimensions + 2, size)
         values = taken.view(count, channels, length, size).transpose(1, 2)
         torch.mul(values, self.units, out=features[..., :channels, :]).round_()
-        places = features.view(*features.shape[:4], *sides)
-        for image, grid in zip(places, self.grids, strict=True):
-            for number, axis in enumerate(grid.axes):
-                units = axis.units(chosen[number], colors.device)
-                image[:, :, channels + number] = units.view(-1, *[1] * (dimensions - 1 - number))
-        features[..., -2, :] = 1
-        features[..., -1, :] = 2**11
+        grids = tuple(grid.axes for grid in self.grids)
+        features[..., channels:, :] = place_features(grids, chosen, colors.device)[:, None, None]
         return features
 
     def _move_centers(self, features: Tensor) -> Tensor:
@@ -178,26 +176,19 @@ class Clustering:
         least = torch.amin(scores, dim=1, keepdim=True, out=self.scratch.lend("least", length, 1, size))
         return scores.le_(least)
 
-    def _assign(self, clusters: Tensor, colors: Tensor, factors: Tensor, block: Sequence[range]) -> None:
+    def _assign(self, clusters: Tensor, colors: Tensor, factors: Tensor, block: Ranges) -> None:
         """Write the nearest cluster of each pixel in a block of cells into ``clusters``, ``(G, N, *spatial)``."""
         axes, device = self.axes, colors.device
-        features = self._features(colors, block, [range(axis.longest) for axis in axes])
+        features = self._features(colors, block, tuple(range(axis.longest) for axis in axes))
         within = tuple(slice(part.start, part.stop) for part in block)
         nearest = self._nearest(factors[:, :, *within], features)
         position = self._first_position(nearest)
         # Back from the order of the cells to that of the image.
         number = position.view(-1, math.prod(map(len, block)), position.shape[2])
-        number += (self._own_numbers(block) - sum(_strides([axis.count for axis in axes]))).to(device)[:, None]
-        layout = [*(len(part) for part in block), *(axis.longest for axis in axes)]
-        strides = _strides(layout)
-        rows = []
-        for axis, part, across, along in zip(axes, block, strides, strides[len(axes) :], strict=False):
-            cell, point = axis.places(part)
-            rows.append((cell * across + point * along)[:, None])
-        index = _spread_sum(rows).flatten().to(device)
+        number += number_first_neighbors(axes, block, device)[:, None]
+        index = find_in_cells(axes, block, device)
         number = number.flatten(1).gather(1, index.expand(len(number), -1))
-        starts = [axis.starts[part.start] for axis, part in zip(axes, block, strict=True)]
-        target = clusters[:, :, *(slice(start, start + len(row)) for start, row in zip(starts, rows, strict=True))]
+        target = clusters[:, :, *(axis.extent(part) for axis, part in zip(axes, block, strict=True))]
         target.copy_(number.view(target.shape))
 
     def _first_position(self, nearest: Tensor) -> Tensor:
@@ -208,15 +199,10 @@ class Clustering:
             around the pixel's own, which would be outside the image for cells at its edges.
         """
         length, around, size = nearest.shape
-        # A power of two for each center: the exponent of their sum is that of the first of those that are nearest. Of
-        # more of them than float32 can add up, the sums of two parts are compared.
-        parts = math.ceil(around / _EXACT)
-        weights = torch.zeros(parts, around, dtype=torch.float32)
-        for first in range(parts):
-            part = slice(first * _EXACT, (first + 1) * _EXACT)
-            weights[first, part] = 2.0 ** torch.arange(around - 1, -1, -1, dtype=torch.float32)[part]
+        weights = weigh_by_order(around, nearest.device)
+        parts = len(weights)
         powers = self.scratch.lend("powers" if parts > 1 else "least", length, parts, size)
-        torch.bmm(weights.to(nearest.device).expand(length, -1, -1), nearest, out=powers)
+        torch.bmm(weights.expand(length, -1, -1), nearest, out=powers)
         if parts > 1:
             powers = torch.amax(powers, dim=1, keepdim=True, out=self.scratch.lend("least", length, 1, size))
         position = powers.view(torch.int32).bitwise_right_shift_(23).neg_().add_(127 + around - 1)
@@ -235,14 +221,8 @@ class Clustering:
             position += term
         return position
 
-    def _own_numbers(self, block: Sequence[range]) -> Tensor:
-        """Number the cells of a block in reading order of the image: ``(L,)``, int32."""
-        strides = _strides([axis.count for axis in self.axes])
-        parts = [torch.tensor(part)[:, None] * stride for part, stride in zip(block, strides, strict=True)]
-        return _spread_sum(parts).flatten().int()
 
-
-def _blocks(axes: Sequence[Axis], pixels: int) -> Iterator[list[range]]:
+def _blocks(axes: Sequence[Axis], pixels: int) -> Iterator[Ranges]:
     """Divide the cells of an image into blocks of about so many pixels: ranges of cells along each axis.
 
     They have all cells along the last axes, as many along one as fit, and one along each before it. Images are cut into
@@ -257,25 +237,9 @@ def _blocks(axes: Sequence[Axis], pixels: int) -> Iterator[list[range]]:
     step = max(1, pixels // layer)
     steps = [*[1] * cut, step, *(axis.count for axis in axes[cut + 1 :])]
     yield from (
-        [range(first, min(first + step, axis.count)) for first, step, axis in zip(firsts, steps, axes, strict=True)]
+        tuple(map(lambda first, step, axis: range(first, min(first + step, axis.count)), firsts, steps, axes))
         for firsts in product(*(range(0, axis.count, step) for axis, step in zip(axes, steps, strict=True)))
     )
-
-
-def _strides(shape: Sequence[int]) -> list[int]:
-    """Say how far apart neighbors along each axis are in a contiguous array."""
-    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-
-
-def _spread_sum(parts: Sequence[Tensor]) -> Tensor:
-    """Add up what holds along each of D axes ``(A, B)`` for all of them: ``(A of each axis, B of each axis)``."""
-    dimensions = len(parts)
-    total = torch.zeros((), dtype=torch.int64)
-    for axis, part in enumerate(parts):
-        layout = [1] * (2 * dimensions)
-        layout[axis], layout[dimensions + axis] = part.shape
-        total = total + part.view(layout)
-    return total
 
 
 def _collect_(sums: Tensor, dimensions: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from captum_superpixel.masks._components import (
     LARGE,
     Graph,
+    add_up,
     label_components,
     merge_round,
     number_by_first,
@@ -23,6 +24,9 @@ from captum_superpixel.masks._components import (
 from captum_superpixel.masks.slic._growing import grow
 
 __all__ = ["Shades", "keep_largest"]
+
+_LARGER = 2**40
+"""Above the size of any component, and low enough to be multiplied by a number of images."""
 
 Shades = Callable[[Tensor], Tensor]
 """From places of images ``(R,)`` in a batch to the colors of their pixels, ``(R, C, *spatial)``."""
@@ -90,14 +94,17 @@ def keep_largest(
         return segments.labels, segments.counts
     rows = torch.unique_consecutive(segments.image_of[specks])
     grown = segments.labels[rows]
-    seed_of = segments.table(torch.full_like(segments.sizes, -1).index_copy_(0, specks, numbers_of(specks)), -2)[rows]
+    # One more than any label, for elements that are outside.
+    longest = int(segments.counts.max()) + 1
+    numbers = torch.full_like(segments.sizes, -1).index_copy_(0, specks, numbers_of(specks))
+    seed_of = segments.table(numbers, -2, longest)[rows]
     seeds = seed_of.gather(1, grown.flatten(1)).view(grown.shape)
     needed = least[segments.image_of[specks]]
     places, whose = grow(seeds, segments.colors[specks], shades(rows), needed, areas)
     del seeds, seed_of
-    grown.view(-1)[places] = segments.local_numbers()[specks[whose]]
+    grown.view(-1).index_copy_(0, places, segments.numbers[specks[whose]])
     grown = grown.int()
-    means = segments.table(segments.colors, 0)[rows].to(colors.dtype)
+    means = segments.table(segments.colors, 0, longest)[rows].to(colors.dtype)
     again = keep_largest(grown, means, wanted[rows], least=least[rows], areas=areas, valid=valid)
     return segments.labels.index_copy_(0, rows, again[0]), segments.counts.index_copy_(0, rows, again[1])
 
@@ -110,22 +117,24 @@ class _Components(NamedTuple):
         sizes: How large each is, ``(M,)``.
         colors: The color of its cluster, ``(M, C)``, int64.
         image_of: Which image it is in, ``(M,)``.
-        outside: Whether it is not segmented, ``(M,)`` bool.
+        outside: Whether it is not segmented, ``(M,)`` bool; None if all are.
     """
 
     labels: Tensor
     sizes: Tensor
     colors: Tensor
     image_of: Tensor
-    outside: Tensor
+    outside: Tensor | None
 
     def are_largest(self, wanted: Tensor) -> Tensor:
         """Mark the ``wanted`` largest components of each image ``(N,)``: ``(M,)`` bool."""
+        if self.outside is None:
+            return _are_largest(self.sizes, self.image_of, wanted)
         return _are_largest(self.sizes.masked_fill(self.outside, -1), self.image_of, wanted) & ~self.outside
 
-    def are_below(self, least: Tensor) -> Tensor:
-        """Mark the components smaller than the ``least`` of their image ``(N,)``: ``(M,)`` bool."""
-        return (self.sizes < least.index_select(0, self.image_of)) & ~self.outside
+    def have_islands(self) -> bool:
+        """Say whether some may have no neighbor, as where elements that are not segmented cut them off."""
+        return self.outside is not None and bool(self.outside.any())
 
     def graph(self, loose: Tensor) -> Graph:
         """Make a graph of them, of which some are loose, ``(M,)`` bool."""
@@ -133,7 +142,7 @@ class _Components(NamedTuple):
             none = self.sizes.new_empty(0)
             return Graph(self.sizes, self.colors * self.sizes[:, None], loose, none, none)
         first, second = touching_pairs(self.labels, loose)
-        if self.outside.any():
+        if self.outside is not None:
             first, second = select(~self.outside.index_select(0, second), first, second)
         return Graph(self.sizes, self.colors * self.sizes[:, None], loose, first, second)
 
@@ -148,13 +157,14 @@ def _find_components(
     distinct = (clusters + (images * per_image).view(-1, *[1] * (clusters.ndim - 1))).flatten(0, 1)
     labels = (number_by_first(distinct) if connected else label_components(distinct)).view(clusters.shape)
     flat = labels.flatten()
+    # The host learns their number from this.
     sizes = torch.bincount(flat)
     cluster_of = distinct.new_empty(len(sizes)).scatter_(0, flat, distinct.flatten()).long()
     del distinct
     image_of = cluster_of.div(per_image, rounding_mode="floor")
     if areas is not None:
-        sizes = torch.bincount(flat, areas.expand(clusters.shape).flatten().double()).long()
-    outside = cluster_of % per_image == per_image - 1 if apart else torch.zeros_like(sizes, dtype=torch.bool)
+        sizes = add_up(areas.expand(clusters.shape).flatten(), flat, len(sizes))
+    outside = cluster_of % per_image == per_image - 1 if apart else None
     return _Components(labels, sizes, colors.flatten(0, 1).long().index_select(0, cluster_of), image_of, outside)
 
 
@@ -165,6 +175,7 @@ class _Segments(NamedTuple):
         labels: Which segment an element is in, numbered from 0 in each image, ``(N, *spatial)``; where elements are
             outside, the number of segments.
         counts: How many segments each image has, ``(N,)``.
+        numbers: The number of each in its image, ``(G,)``.
         sizes: How large each is, ``(G,)``.
         colors: Their mean colors, ``(G, C)``, int64.
         image_of: Which image each is in, ``(G,)``, ascending.
@@ -172,41 +183,50 @@ class _Segments(NamedTuple):
 
     labels: Tensor
     counts: Tensor
+    numbers: Tensor
     sizes: Tensor
     colors: Tensor
     image_of: Tensor
 
-    def local_numbers(self) -> Tensor:
-        """Number the segments in their image: ``(G,)``."""
-        return numbers_of(self.sizes) - (self.counts.cumsum(0) - self.counts)[self.image_of]
-
-    def table(self, values: Tensor, rest: int) -> Tensor:
-        """Arrange values ``(G, ...)`` by image and label, of labels that are no segment the ``rest``."""
-        arranged = values.new_full((len(self.counts), int(self.counts.max()) + 1, *values.shape[1:]), rest)
-        arranged[self.image_of, self.local_numbers()] = values
+    def table(self, values: Tensor, rest: int, longest: int) -> Tensor:
+        """Arrange values ``(G, ...)`` by image and ``longest`` labels, the ``rest`` for labels that are no segment."""
+        arranged = values.new_full((len(self.counts), longest, *values.shape[1:]), rest)
+        arranged[self.image_of, self.numbers] = values
         return arranged
 
 
 def _connect(found: _Components, wanted: Tensor, least: Tensor | None) -> _Segments:
     """Merge components as ``keep_largest`` says, without letting specks grow."""
-    image_of, count = found.image_of, len(wanted)
+    image_of, count, outside = found.image_of, len(wanted), found.outside
     stay = found.are_largest(wanted)
     if least is not None:
-        stay &= ~found.are_below(least)
-    graph = found.graph(~(stay | found.outside))
+        stay &= found.sizes >= least.index_select(0, image_of)
+    graph = found.graph(~stay if outside is None else ~(stay | outside))
     segment_of = numbers_of(found.sizes)
-    islands = bool(found.outside.any())
-    if least is not None and (lacking := wanted - torch.bincount(image_of[stay], minlength=count)).any():
+    islands = found.have_islands()
+    if least is not None and (lacking := wanted - add_up(stay.long(), image_of, count)).any():
         below = torch.where(lacking > 0, least, LARGE)
         graph, image_of, segment_of = _join(graph, image_of, segment_of, below, islands=islands)
         graph = _let_largest_stay(graph, image_of, lacking)
     graph, image_of, segment_of = _join(graph, image_of, segment_of, islands=islands)
-    inside = torch.ones_like(image_of, dtype=torch.bool).index_fill(0, segment_of[found.outside], False)
-    counts = torch.bincount(image_of[inside], minlength=count)
-    number = torch.where(inside, inside.cumsum(0) - 1 - (counts.cumsum(0) - counts)[image_of], counts[image_of])
-    labels = number[segment_of].index_select(0, found.labels.flatten()).view(found.labels.shape)
-    sizes, sums, image_of = select(inside, graph.sizes, graph.sums, image_of)
-    return _Segments(labels, counts, sizes, sums.div(sizes[:, None], rounding_mode="floor"), image_of)
+    if outside is None:
+        counts, number = _number_by_image(image_of, count)
+        numbers, sizes, sums = number, graph.sizes, graph.sums
+    else:
+        inside = torch.ones_like(image_of, dtype=torch.bool).index_fill(0, segment_of[outside], False)
+        numbers, sizes, sums, own = select(inside, numbers_of(image_of), graph.sizes, graph.sums, image_of)
+        counts, local = _number_by_image(own, count)
+        # What is outside has the number after the last.
+        number = counts[image_of].index_copy(0, numbers, local)
+        numbers, image_of = local, own
+    labels = number.index_select(0, segment_of).index_select(0, found.labels.flatten()).view(found.labels.shape)
+    return _Segments(labels, counts, numbers, sizes, sums.div(sizes[:, None], rounding_mode="floor"), image_of)
+
+
+def _number_by_image(image_of: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Count what is in each image, ``(count,)``, and number it there, ``(G,)``; ``image_of`` ascends."""
+    counts = add_up(torch.ones_like(image_of), image_of, count)
+    return counts, numbers_of(image_of) - (counts.cumsum(0) - counts).index_select(0, image_of)
 
 
 def _join(
@@ -247,9 +267,7 @@ def _let_largest_stay(graph: Graph, image_of: Tensor, lacking: Tensor) -> Graph:
 
 def _are_largest(sizes: Tensor, image_of: Tensor, wanted: Tensor) -> Tensor:
     """Mark the ``wanted`` largest components of each image, of equal ones the first: ``(M,)`` bool."""
-    order = torch.argsort(sizes, descending=True, stable=True)
-    order = order[torch.argsort(image_of[order], stable=True)]
-    image_of = image_of[order]
-    counts = torch.bincount(image_of, minlength=len(wanted))
-    rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[image_of]
-    return torch.empty_like(order, dtype=torch.bool).scatter_(0, order, rank < wanted[image_of])
+    order = torch.argsort(image_of * _LARGER - sizes, stable=True)
+    image_of = image_of.index_select(0, order)
+    _, rank = _number_by_image(image_of, len(wanted))
+    return torch.empty_like(order, dtype=torch.bool).scatter_(0, order, rank < wanted.index_select(0, image_of))

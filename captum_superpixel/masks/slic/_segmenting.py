@@ -134,7 +134,6 @@ def _segment(
         compared += [(values, grid.units) for grid in grids]
     most = max(moved.shape[1] for moved in centers)
     colors = torch.cat([pad(moved, (0, 0, 0, most - moved.shape[1])) for moved in centers])
-    wanted = torch.tensor([setting.n_segments for setting in settings], device=device)
     total = math.prod(spatial) if areas is None else int(areas.sum())
     if valid is not None:
         total = int(valid.sum())
@@ -143,8 +142,9 @@ def _segment(
     fewest = [setting.n_segments for setting in settings]
     if len(spatial) > 2:
         fewest = [math.ceil(_ENOUGH * number) for number in fewest]
-    least = torch.tensor([least_area(total, number) for number in fewest], device=device)
-    wanted, least = wanted.repeat_interleave(count), least.repeat_interleave(count)
+    asked = [setting.n_segments for setting in settings for _ in range(count)]
+    smallest = [least_area(total, number) for number in fewest for _ in range(count)]
+    wanted, least = torch.tensor([asked, smallest], device=device).unbind()
 
     def shades(rows: Tensor) -> Tensor:
         chosen = [(*compared[row // count], row % count) for row in rows.tolist()]
@@ -154,18 +154,20 @@ def _segment(
     segments, counts = keep_largest(joined, colors, wanted, least=least, areas=areas, valid=valid, shades=shades)
     del clusters, joined
     segments = segments.view(len(settings), count, *spatial)
-    enough = torch.tensor([math.ceil(_ENOUGH * setting.n_segments) for setting in settings], device=device)
-    too_few = counts.view(len(settings), count) < enough[:, None]
-    for index in too_few.any(dim=1).nonzero().flatten().tolist():
-        setting = settings[index]
-        if math.prod(_choose_cells(spatial, setting.spacing, cells * setting.n_segments)) < math.prod(spatial):
-            chosen = pixels.select(too_few[index])
-            again = _segment([setting], chosen, at_once, cells=1.3 * cells, areas=areas, valid=valid)
-            segments[index, too_few[index]] = again[0]
-    fewer = (counts < wanted).nonzero().flatten()
-    if len(fewer):
+    missing = {row: number - found for row, (number, found) in enumerate(zip(asked, counts.tolist(), strict=True))}
+    fewer = [row for row, number in missing.items() if number > 0]
+    for index, setting in enumerate(settings):
+        most = setting.n_segments - math.ceil(_ENOUGH * setting.n_segments)
+        too_few = [row % count for row in fewer if row // count == index and missing[row] > most]
+        cut = math.prod(_choose_cells(spatial, setting.spacing, cells * setting.n_segments))
+        if too_few and cut < math.prod(spatial):
+            chosen = torch.tensor(too_few, device=device)
+            again = _segment([setting], pixels.select(chosen), at_once, cells=1.3 * cells, areas=areas, valid=valid)
+            segments[index].index_copy_(0, chosen, again[0])
+    if fewer:
         flat = segments.flatten(0, 1)
-        flat[fewer] = _without_smaller(flat[fewer], lambda rows: shades(fewer[rows]), areas, valid)
+        chosen = torch.tensor(fewer, device=device)
+        flat[chosen] = _without_smaller(flat[chosen], lambda rows: shades(chosen[rows]), areas, valid)
     return segments
 
 
@@ -250,6 +252,7 @@ def _block_areas(spatial: tuple[int, ...], factors: tuple[int, ...], device: tor
 
 def _full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Keep autocast from rounding the factors of the clustering to 8 bits."""
-    if torch.amp.is_autocast_available(device.type):
+    # Asked first whether it is on: devices that lack it raise an error where it is turned off.
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()

@@ -11,8 +11,11 @@ from torch.nn.functional import pad
 
 from captum_superpixel.masks.slic._color import gray_to_lightness_, rgb_to_lab_
 
-_PIXELS_AT_ONCE = 110_000
+_PIXELS_AT_ONCE = {"cpu": 110_000}
 """How many pixels are converted at the same time, where caches count."""
+
+_MANY_PIXELS_AT_ONCE = 4_000_000
+"""How many elsewhere, where each of some twenty operations is a launch; it bounds the memory, 36 bytes per pixel."""
 
 
 class Scratch:
@@ -63,7 +66,7 @@ class SharedPixels:
         return self._shrunk[factors]
 
     def select(self, chosen: Tensor) -> SharedPixels:
-        """Take some of the images, by a mask ``(N,)``, with the colors that are there already."""
+        """Take some of the images, by their places ``(R,)``, with the colors that are there already."""
         selected = SharedPixels(self.images[chosen], self.scratch)
         selected._colors = {blurred: colors[chosen] for blurred, colors in self._colors.items()}
         return selected
@@ -90,9 +93,9 @@ class SharedPixels:
             return values.mul_(100).sub_(50)
         convert_ = rgb_to_lab_ if channels == 3 else gray_to_lightness_
         flattened = values.flatten(2)
-        images_at_once = max(1, _PIXELS_AT_ONCE // flattened.shape[2])
-        for images in torch.split(flattened, images_at_once):
-            for pixels in torch.split(images, _PIXELS_AT_ONCE, dim=2):
+        at_once = _PIXELS_AT_ONCE.get(values.device.type, _MANY_PIXELS_AT_ONCE)
+        for images in torch.split(flattened, max(1, at_once // flattened.shape[2])):
+            for pixels in torch.split(images, at_once, dim=2):
                 convert_(pixels, self.scratch.lend("lab", 3, *pixels.shape))[:, 0].sub_(50)
         return values
 

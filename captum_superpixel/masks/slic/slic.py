@@ -23,7 +23,8 @@ from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 _PIXELS_AT_ONCE = {"cpu": AtOnce(assigned=110_000, segmented=220_000)}
 """How many pixels are treated at the same time where caches count."""
 
-_MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=4_000_000)
+_MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=10_000_000)
+"""How many on other devices, where every operation is a launch, and memory is the bound: some 100 bytes per pixel."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,11 +179,12 @@ def _segment_parts(
 def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, flat: Tensor) -> None:
     """Write the segments of scaled images ``(N, C, *spatial)`` into masks ``(N, *spatial)`` of zeros."""
     asked = [(generator, mask) for generator, mask in zip(generators, masks, strict=True) if generator.n_segments > 1]
-    if not asked or flat.all():
+    flags = flat.tolist()
+    if not asked or all(flags):
         return
     axes = _long_axes(images.shape[2:])
     settings = [one._setting(axes) for one, _ in asked]
-    uneven = slice(None) if not flat.any() else ~flat
+    uneven = ~flat if any(flags) else slice(None)
     shape = images.shape
     images = images.reshape(*shape[:2], *(shape[2 + axis] for axis in axes))
     library = compiled.find_library() if compiled.applies(settings, images) else None
