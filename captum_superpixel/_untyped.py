@@ -15,7 +15,6 @@ import scipy.stats
 import skimage.color
 import skimage.filters
 import skimage.measure
-import skimage.metrics
 import skimage.morphology
 import skimage.segmentation
 import skimage.transform
@@ -40,7 +39,6 @@ local_minima: ToMask = skimage.morphology.local_minima
 quickshift: ToLabels = skimage.segmentation.quickshift
 regular_grid: Callable[..., tuple[slice, ...]] = skimage.util.regular_grid
 slic: ToLabels = skimage.segmentation.slic
-structural_similarity: Callable[..., np.float64] = skimage.metrics.structural_similarity
 watershed: ToLabels = skimage.segmentation.watershed
 
 gaussian: ToImage = skimage.filters.gaussian
@@ -52,6 +50,7 @@ sobel: ToImage = skimage.filters.sobel
 binary_dilation: ToMask = ndimage.binary_dilation
 distance_transform_edt: Callable[..., Floats] = ndimage.distance_transform_edt
 find_objects: Callable[..., list[tuple[slice, slice]]] = ndimage.find_objects
+gaussian_filter: Callable[..., Floats] = ndimage.gaussian_filter
 map_coordinates: ToImage = ndimage.map_coordinates
 maximum_filter1d: Callable[..., NDArray[np.uint8]] = ndimage.maximum_filter1d
 zoom: ToImage = ndimage.zoom

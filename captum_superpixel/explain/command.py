@@ -204,10 +204,9 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
     explained.add_argument(
         "--batch-size",
         type=_integer(1, 100_000),
-        default=16,
         metavar="N",
-        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; fewer take "
-        "less memory, more are faster on a GPU (default: %(default)s)",
+        help="images that the network is given at once: photographs, steps, noisy copies or perturbations (default: by "
+        "their size at most 64; on a CPU, where networks slow down beyond it, 8 of 224 x 224, elsewhere 64)",
     )
     explained.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of methods that draw at random (default: 0)"

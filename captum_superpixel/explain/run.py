@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from captum_superpixel._batches import images_at_once
 from captum_superpixel._checks import InputError, one_line, readable
 from captum_superpixel._networks import guarded
 from captum_superpixel.attr.grouped import SuperpixelGrouped
@@ -34,6 +36,9 @@ from captum_superpixel.explain.tasks.task import check_task_options
 from captum_superpixel.models.device import choose_device
 
 __all__ = ["make_explainer", "run"]
+
+_FOR_STRENGTH = 16
+"""Photographs on which the strength of ``--confidence`` is found, at least, unless the user says otherwise."""
 
 
 def run(options: Namespace) -> int:
@@ -120,6 +125,8 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
     network = _prepare(options, chosen, labels, report)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
+    at_once = images_at_once(inputs) if options.batch_size is None else options.batch_size
+    settings = replace(settings, images_at_once=at_once)
     check_rule_options(options, preprocessing.shape)
     segmenter = parse_masks(DEFAULT_MASKS if options.masks is None else options.masks, preprocessing)
     names = None
@@ -152,7 +159,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object]) -> Expla
         target=target,
         device=inputs.device,
         seed=options.seed,
-        batch_size=options.batch_size,
+        batch_size=max(at_once, _FOR_STRENGTH) if options.confidence and options.batch_size is None else at_once,
         confidence=Confidence(model, options.seed, options.strength) if options.confidence else None,
         task=network.task,
     )

@@ -166,7 +166,10 @@ def magnitudes(maps: Tensor) -> Tensor:
         >>> magnitudes(torch.tensor([[[[1.0, -2.0]], [[-3.0, 0.0]]]]))
         tensor([[[4., 2.]]], dtype=torch.float64)
     """
-    return widen(maps).abs().sum(dim=-3)
+    if not maps.is_floating_point():
+        # The smallest integer of a type has no magnitude in it.
+        maps = widen(maps)
+    return maps.abs().sum(dim=-3, dtype=torch.float32 if maps.device.type == "mps" else torch.float64)
 
 
 def descending_ranks(scores: Tensor) -> Tensor:
