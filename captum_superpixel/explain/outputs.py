@@ -33,15 +33,9 @@ from captum_superpixel.explain.meaning import (
 )
 from captum_superpixel.explain.outlines import draw_outline
 from captum_superpixel.regions import RegionTable
+from captum_superpixel.regions.choosing import first_regions, strongest_regions
 from captum_superpixel.regions.confidence import describe_stays_top, write_probability
-from captum_superpixel.regions.table import (
-    SHARE,
-    describe_ranks,
-    draw_cells,
-    first_regions,
-    show_rank,
-    strongest_regions,
-)
+from captum_superpixel.regions.table import SHARE, describe_ranks, draw_cells, show_rank
 from captum_superpixel.visualization import save_html, visualize_superpixels, visualize_top_regions
 
 __all__ = ["draw", "list_failures", "save", "save_figure", "summarize"]
