@@ -77,8 +77,8 @@ def deletion_curve(
         softmax: Score the softmax probability of the target; False: the output as it is.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
-        batch_size: Largest number of images per call of the model; None for what suits size and device, at most 64: on
-            a CPU as many as have the pixels of 8 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
+        batch_size: Largest number of images per call of the model; None for what suits size and device: on a CPU as
+            many as have the pixels of 8 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
             Memory does not grow with ``n_steps``.
         show_progress: Whether to show a bar.
 
