@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small images, and no measure of memory")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    # OpenMP and BLAS of other libraries read these when they are imported, and so does the bar that LIME cannot leave.
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"), "1")
+    # OpenMP and BLAS of other libraries read these when they are imported.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     print(f"{processor(torch.device('cpu'))}, one thread; {', '.join(filter(None, map(version_of, _PACKAGES)))},")
     print(f"Python {platform.python_version()}; {describe_engine()}; least of {options.rounds} rounds\n")
     for subject in options.only:

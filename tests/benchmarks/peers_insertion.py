@@ -35,10 +35,8 @@ def networks(quick: bool) -> Iterator[tuple[str, nn.Module, int, int]]:
     if quick:
         return
     yield "no network", NoNetwork().eval(), 224, 8
-    yield "ResNet-18", resnet18().eval(), 224, 8
     lite = find_lite()
-    if lite is not None:
-        yield "EfficientNet-Lite0", lite, 224, 8
+    yield ("ResNet-18", resnet18().eval(), 224, 4) if lite is None else ("EfficientNet-Lite0", lite, 224, 4)
 
 
 def make_inputs(count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -58,7 +60,7 @@ def cases(quick: bool) -> Iterator[Case]:
 
 
 def _evaluate(network: nn.Module, image: Tensor, mask: Tensor, coalitions: Any) -> Any:
-    """Show a network coalitions ``(B, K)`` of superpixels, as many as the others at a time, as its user would write it."""
+    """Show a network coalitions ``(B, K)`` of superpixels, as its user would write it."""
     outputs = []
     with torch.no_grad():
         for part in torch.split(torch.from_numpy(np.asarray(coalitions)).float(), _AT_ONCE):
@@ -80,13 +82,15 @@ def _by_lime(lime: Any, network: nn.Module, image: Tensor, mask: Tensor) -> obje
         with torch.no_grad():
             return network(torch.from_numpy(np.stack(images)).float().movedim(-1, 1)).numpy()
 
-    return lime.LimeImageExplainer(random_state=0).explain_instance(
-        image[0].movedim(0, -1).double().numpy(),
-        classify,
-        labels=(0,),
-        top_labels=None,
-        hide_color=0,
-        num_samples=_SAMPLES,
-        batch_size=_AT_ONCE,
-        segmentation_fn=lambda _: mask[0, 0].numpy(),
-    )
+    # It has a bar that cannot be left out.
+    with contextlib.redirect_stderr(io.StringIO()):
+        return lime.LimeImageExplainer(random_state=0).explain_instance(
+            image[0].movedim(0, -1).double().numpy(),
+            classify,
+            labels=(0,),
+            top_labels=None,
+            hide_color=0,
+            num_samples=_SAMPLES,
+            batch_size=_AT_ONCE,
+            segmentation_fn=lambda _: mask[0, 0].numpy(),
+        )
