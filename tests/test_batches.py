@@ -11,8 +11,8 @@ from captum_superpixel.metrics import deletion_auc, irof, mu_fidelity, road
     ("size", "on_cpu", "elsewhere"),
     [
         ((8, 8), 32, 64),
-        ((112, 112), 32, 64),
-        ((224, 224), 8, 64),
+        ((112, 112), 16, 64),
+        ((224, 224), 4, 64),
         ((2000, 2000), 1, 1),
         ((10, 224, 224), 1, 6),
         ((), 32, 64),
@@ -25,7 +25,7 @@ def test_as_many_as_a_device_bears(size: tuple[int, ...], on_cpu: int, elsewhere
 
 def test_what_a_caller_says_holds() -> None:
     inputs = torch.empty(1, 1, 224, 224)
-    assert (checked_batch_size(None, inputs), checked_batch_size(100, inputs)) == (8, 100)
+    assert (checked_batch_size(None, inputs), checked_batch_size(100, inputs)) == (4, 100)
 
 
 @pytest.mark.parametrize("metric", [deletion_auc, irof, mu_fidelity, road])
@@ -40,4 +40,4 @@ def test_metrics_hold_no_more_images_than_that(metric: object) -> None:
     options = {"feature_mask": torch.arange(160**2).view(1, 1, 160, 160) // 2560} if metric is irof else {}
     assert callable(metric)
     metric(model, inputs, inputs, softmax=False, **options)
-    assert max(seen) == 15  # 8 * 224**2 / 160**2 = 15.7
+    assert max(seen) == 7  # 4 * 224**2 / 160**2 = 7.8

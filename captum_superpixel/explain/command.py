@@ -206,7 +206,7 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         type=_integer(1, 100_000),
         metavar="N",
         help="images that the network is given at once: photographs, steps, noisy copies or perturbations (default: by "
-        "their size; on a CPU, where networks slow down beyond it, 8 of 224 x 224, elsewhere 64)",
+        "their size; on a CPU, where networks slow down beyond it, 4 of 224 x 224, elsewhere 64)",
     )
     explained.add_argument(
         "--seed", type=_integer(0, 2**63 - 1), default=0, help="of methods that draw at random (default: 0)"

@@ -83,7 +83,7 @@ def road(
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
         batch_size: Largest number of images per call of the model; None for what suits size and device: on a CPU as
-            many as have the pixels of 8 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
+            many as have the pixels of 4 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
         show_progress: Whether to show a bar.
 
     Returns:
