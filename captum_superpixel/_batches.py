@@ -14,9 +14,10 @@ _MOST_ON_CPU, _MOST = 32, 64
 """Of small images, more make no network faster: a ResNet-20 takes as long per image at 32 of 32 pixels as at 64."""
 
 _PIXELS_ON_CPU = 4 * 224**2
-"""Pixels of a batch on a CPU. On a core of one, a ResNet-18 takes 1.7, 1, 1, 1.1 and 1.4 times as long per image at 1,
-4, 8, 16 and 64 images of 224 pixels, and an EfficientNet-Lite0 1.5, 1, 1.3, 1.6 and 2.8 times, with 1 GB more held by the
-last than by the second."""
+"""Pixels of a batch on a CPU.
+
+At 1, 4, 8, 16 and 64 images of 224 pixels a ResNet-18 takes 1.7, 1, 1, 1.1 and 1.4 times as long per image on one core,
+and an EfficientNet-Lite0 1.5, 1, 1.3, 1.6 and 2.8 times, with 1 GB more held by the last than by the second."""
 
 _PIXELS_ELSEWHERE = 64 * 224**2
 """Pixels of a batch on an accelerator, so that large images do not take more memory than 64 usual ones."""
