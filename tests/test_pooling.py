@@ -48,6 +48,13 @@ def test_two_segments_drawn_by_hand() -> None:
     torch.testing.assert_close(magnitudes[0, 0], torch.tensor([[3.0, 3.0, 5 / 3], [3.0, 5 / 3, 5 / 3]]))
 
 
+def test_ids_that_no_image_has_have_no_column() -> None:
+    attributions = torch.tensor([[[1.0, 3.0, 5.0, 7.0, 9.0]], [[1.0, 2.0, 3.0, 4.0, 5.0]]])
+    scores = segment_scores(attributions, torch.tensor([[[1, 1, 3, 3, 3]], [[4, 4, 4, 4, 3]]]), "sum")
+    expected = torch.tensor([[[4.0, 21.0, torch.nan]], [[torch.nan, 5.0, 10.0]]])
+    torch.testing.assert_close(scores, expected, rtol=0, atol=0, equal_nan=True)
+
+
 def test_channels_of_a_segment_drawn_by_hand() -> None:
     attributions = torch.tensor([[[1.0, 3.0], [-5.0, 7.0]]])
     together = torch.tensor([[[0, 0]]])

@@ -25,6 +25,7 @@ from captum.attr import (
     NoiseTunnel,
     PerturbationAttribution,
 )
+from captum.attr._core.lime import default_from_interp_rep_transform as default_from_interp_rep_transform
 from captum.attr._utils.batching import _batch_example_iterator
 from captum.log import log_usage as _log_usage
 from torch import Tensor

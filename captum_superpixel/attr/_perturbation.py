@@ -19,6 +19,7 @@ from captum_superpixel.attr._captum import (
     permutes_across_images,
     signature_of,
 )
+from captum_superpixel.attr._coalitions import quickened
 from captum_superpixel.feature_masks import number_elements, renumber, repeat_for_batch
 
 Maps = Tensor | tuple[Tensor, ...]
@@ -64,6 +65,7 @@ def attribute_segments(
     masks = _complete(inputs, feature_masks)
     numbered = renumber(masks)
     if fits_one_model_an_image(method):
+        call.change = quickened
         samples = call.get("n_samples")
         if samples is None:
             samples = signature_of(innermost(method)).parameters["n_samples"].default

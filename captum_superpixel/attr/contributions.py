@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
-from captum_superpixel._checks import checked_number
+from captum_superpixel._checks import checked_number, is_finite
 from captum_superpixel.attr._captum import (
     AttributeCall,
     describe,
@@ -239,7 +239,7 @@ def check_reference(reference: object) -> None:
         if reference != "blur":
             raise ValueError(f"reference={reference!r} is unknown: pass 'blur', a number, a tensor or a callable")
     elif isinstance(reference, Tensor):
-        if not torch.isfinite(reference).all():
+        if not is_finite(reference):
             raise ValueError("reference is a tensor that holds NaN or infinite values: pass finite ones")
     else:
         checked_number("reference", reference, minimum=-math.inf)

@@ -11,27 +11,13 @@ import torch
 from captum_superpixel._checks import InputError
 from captum_superpixel._networks import describe_error
 
-__all__ = ["Batches", "automatic_size", "lacks_memory"]
+__all__ = ["Batches", "lacks_memory"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_ON_CPU, _ELSEWHERE = 8, 32
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 """What backends without an error of their own say in a RuntimeError."""
-
-
-def automatic_size(device: torch.device) -> int:
-    """How many images a network is first given at once.
-
-    On a CPU larger batches take no less time per image, and soon more, for what lies between layers then leaves the
-    caches. Elsewhere each call has costs of its own, which many images share.
-
-    Examples:
-        >>> automatic_size(torch.device("cpu"))
-        8
-    """
-    return _ON_CPU if device.type == "cpu" else _ELSEWHERE
 
 
 def lacks_memory(error: BaseException | None) -> bool:

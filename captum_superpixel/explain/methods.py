@@ -95,7 +95,7 @@ def find_methods(names: Sequence[str]) -> list[str]:
 
 
 def read_settings(options: Namespace, methods: Sequence[str]) -> MethodSettings:
-    """Settle how much work the methods do.
+    """Settle how much work the methods do, but for how many images the network is given at once.
 
     Args:
         options: Of the command line.
@@ -116,8 +116,4 @@ def read_settings(options: Namespace, methods: Sequence[str]) -> MethodSettings:
         have = f"{', '.join(methods)} {'has' if len(methods) == 1 else 'have'} no"
         reason = f"{have} {'single baseline' if option == 'baseline' else option}"
         raise InputError(f"--{option} {value}: {reason}; leave it out, or use one of {', '.join(taking)}.")
-    return MethodSettings(
-        n_steps=options.steps or MethodSettings.n_steps,
-        n_samples=options.samples,
-        images_at_once=options.batch_size or MethodSettings.images_at_once,
-    )
+    return MethodSettings(n_steps=options.steps or MethodSettings.n_steps, n_samples=options.samples)

@@ -14,15 +14,9 @@ from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explanation import Explanation, Outcome
 from captum_superpixel.explain.meaning import class_of
 from captum_superpixel.regions import RegionTable
+from captum_superpixel.regions.choosing import first_regions, strongest_regions
 from captum_superpixel.regions.confidence import describe_stays_top, write_probability
-from captum_superpixel.regions.table import (
-    SHARE,
-    describe_ranks,
-    draw_cells,
-    first_regions,
-    show_rank,
-    strongest_regions,
-)
+from captum_superpixel.regions.table import SHARE, describe_ranks, draw_cells, show_rank
 
 __all__ = ["list_failures", "summarize"]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from captum_superpixel._batches import images_at_once
 from captum_superpixel._checks import InputError, readable
 from captum_superpixel._networks import guarded
 from captum_superpixel.attr.grouped import SuperpixelGrouped
@@ -17,7 +19,7 @@ from captum_superpixel.attr.methods import METHODS, MethodSettings, make_method
 from captum_superpixel.datasets.class_names import read_labels
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.baselines import even_grays
-from captum_superpixel.explain.batching import Batches, automatic_size
+from captum_superpixel.explain.batching import Batches
 from captum_superpixel.explain.choices import DEFAULT_MASKS
 from captum_superpixel.explain.classes import choose_names, find_target
 from captum_superpixel.explain.confidence import Confidence, check_confidence
@@ -40,6 +42,9 @@ from captum_superpixel.models.device import choose_device
 from captum_superpixel.study.jobs import read_world
 
 __all__ = ["make_explainer", "run"]
+
+_FOR_STRENGTH = 16
+"""Photographs on which the strength of ``--confidence`` is found, at least, unless the user says otherwise."""
 
 
 def run(options: Namespace) -> int:
@@ -125,6 +130,9 @@ def make_explainer(options: Namespace, report: Callable[[str], object], local_ra
     labels = None if options.labels is None else read_labels(options.labels, "--labels")
     network = _prepare(options, chosen, labels, report, local_rank)
     model, inputs, preprocessing = network.model, network.inputs, network.preprocessing
+    at_once = images_at_once(inputs) if options.batch_size is None else options.batch_size
+    together = max(at_once, _FOR_STRENGTH) if options.confidence and options.batch_size is None else at_once
+    settings = replace(settings, images_at_once=together)
     check_rule_options(options, preprocessing.shape)
     segmenter = parse_masks(DEFAULT_MASKS if options.masks is None else options.masks, preprocessing)
     names = None
@@ -157,7 +165,7 @@ def make_explainer(options: Namespace, report: Callable[[str], object], local_ra
         target=target,
         device=inputs.device,
         seed=options.seed,
-        batches=Batches(options.batch_size or automatic_size(inputs.device), report),
+        batches=Batches(together, report),
         confidence=Confidence(model, options.seed, options.strength) if options.confidence else None,
         task=network.task,
     )

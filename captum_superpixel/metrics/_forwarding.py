@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer
 from captum_superpixel._float64 import widen
 from captum_superpixel._networks import first_logits, program_cause, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
@@ -93,7 +92,7 @@ def forward_scores(
         additional_forward_args: None, one further argument or a tuple of them. Tensors of N entries go along with
             their images, all else is passed on as it is.
         softmax: Whether to take the softmax over dimension 1 of the outputs first.
-        batch_size: Largest number of images per call.
+        batch_size: Largest number of images per call, positive.
         show_progress: Whether to show a bar.
         description: What the bar is called.
 
@@ -101,10 +100,9 @@ def forward_scores(
         ``(E,)`` float64, where float64 exists.
 
     Raises:
-        TypeError: If the target is of an unknown kind, or the batch size not an integer.
-        ValueError: If the batch size is not positive, or the target does not fit the images or the outputs.
+        TypeError: If the target is of an unknown kind.
+        ValueError: If the target does not fit the images or the outputs.
     """
-    batch_size = checked_integer("batch_size", batch_size)
     indices = _target_indices(target, count)
     if indices is None and softmax:
         raise ValueError("target=None names no class for the softmax: pass a target, or softmax=False")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._checks import check_finite
-from captum_superpixel._float64 import widen
+from captum_superpixel._float64 import widen, widest_float
 from captum_superpixel.feature_masks import looks_channels_last
 
 __all__ = [
@@ -171,7 +171,10 @@ def magnitudes(maps: Tensor, channels: int = 1) -> Tensor:
         >>> magnitudes(torch.tensor([[[[1.0, -2.0]], [[-3.0, 0.0]]]]))
         tensor([[[4., 2.]]], dtype=torch.float64)
     """
-    return widen(maps).abs().sum(dim=channels)
+    if not maps.is_floating_point():
+        # The smallest integer of a type has no magnitude in it.
+        maps = widen(maps)
+    return maps.abs().sum(dim=channels, dtype=widest_float(maps.device))
 
 
 def descending_ranks(scores: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel._blur import gaussian_blur
-from captum_superpixel._checks import checked_integer
+from captum_superpixel._checks import checked_integer, is_finite
 from captum_superpixel._float64 import widen
 from captum_superpixel._segment_sums import segment_sizes, segment_sums
 from captum_superpixel.feature_masks import MaskLike, check_feature_mask, rank_rows, repeat_for_batch
@@ -122,7 +122,7 @@ def background(baselines: object, inputs: Tensor) -> Tensor:
         values = inputs.new_tensor(float(baselines))
     else:
         raise TypeError(f"baselines must be a name, a number or a tensor, but a {type(baselines).__name__} was passed")
-    if not values.isfinite().all():
+    if not is_finite(values):
         raise ValueError("baselines hold NaN or infinite values: no model can score an image of them")
     try:
         return values.expand(inputs.shape)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 import torch
 from torch import Tensor
 
+from captum_superpixel._batches import checked_batch_size
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
 from captum_superpixel.metrics._removal import Baselines, background, removal_steps
@@ -48,7 +49,7 @@ def deletion_curve(
     n_steps: int | None = 20,
     softmax: bool = True,
     additional_forward_args: object = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     show_progress: bool = False,
 ) -> Curve:
     """The model's score as the highest-scored pixels or regions are replaced first, from the image to the baseline.
@@ -76,7 +77,9 @@ def deletion_curve(
         softmax: Score the softmax probability of the target; False: the output as it is.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
-        batch_size: Largest number of images per call of the model; memory does not grow with ``n_steps``.
+        batch_size: Largest number of images per call of the model; None for what suits size and device: on a CPU as
+            many as have the pixels of 4 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
+            Memory does not grow with ``n_steps``.
         show_progress: Whether to show a bar.
 
     Returns:
@@ -134,7 +137,7 @@ def deletion_curve(
         target=target,
         additional_forward_args=additional_forward_args,
         softmax=softmax,
-        batch_size=batch_size,
+        batch_size=checked_batch_size(batch_size, inputs),
         show_progress=show_progress,
         description="scoring",
     )

@@ -26,7 +26,7 @@ def irof(
     baselines: Baselines = "mean",
     softmax: bool = True,
     additional_forward_args: object = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     show_progress: bool = False,
 ) -> Tensor:
     r"""Iterative removal of features: the area over the curve of the class's normalized probability.
@@ -61,7 +61,8 @@ def irof(
             as a probability.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
-        batch_size: Largest number of images per call of the model.
+        batch_size: Largest number of images per call of the model; None for what suits size and device: on a CPU as
+            many as have the pixels of 4 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
         show_progress: Whether to show a bar.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
+from captum_superpixel._batches import checked_batch_size
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
 from captum_superpixel._float64 import widen
 from captum_superpixel._segment_sums import segment_sums
@@ -45,7 +46,7 @@ def mu_fidelity(
     generator: torch.Generator | None = None,
     softmax: bool = True,
     additional_forward_args: object = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     show_progress: bool = False,
 ) -> Tensor:
     r"""Correlation, over random subsets of features, of the attributions' sum and the drop of the model's score.
@@ -81,7 +82,8 @@ def mu_fidelity(
         softmax: Score the softmax probability of the target; False: the output as it is.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
-        batch_size: Largest number of images per call of the model.
+        batch_size: Largest number of images per call of the model; None for what suits size and device: on a CPU as
+            many as have the pixels of 4 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
         show_progress: Whether to show a bar.
 
     Returns:
@@ -191,7 +193,7 @@ def drops_of_subsets(
     generator: torch.Generator | None,
     softmax: bool,
     additional_forward_args: object = None,
-    batch_size: int,
+    batch_size: int | None,
     show_progress: bool = False,
 ) -> SubsetDrops:
     """Measure what the model loses with random subsets: all passes of :func:`mu_fidelity`, whose arguments these are.
@@ -217,7 +219,7 @@ def drops_of_subsets(
         target=target,
         additional_forward_args=additional_forward_args,
         softmax=softmax,
-        batch_size=batch_size,
+        batch_size=checked_batch_size(batch_size, inputs),
         show_progress=show_progress,
         description="muFidelity",
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from captum_superpixel._batches import checked_batch_size
 from captum_superpixel._checks import checked_number
 from captum_superpixel._threads import call_each
 from captum_superpixel._untyped import Floats, Sparse, csc_array, csr_array, diags_array, splu
@@ -53,7 +54,7 @@ def road(
     generator: torch.Generator | None = None,
     softmax: bool = True,
     additional_forward_args: object = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     show_progress: bool = False,
 ) -> Road:
     """Remove and debias: the most and the least relevant pixels are imputed from their neighbors, without retraining.
@@ -81,7 +82,8 @@ def road(
         softmax: Score the softmax probability of the target; False: the output as it is.
         additional_forward_args: Further arguments of the model, as in Captum; tensors of N entries go with their
             images.
-        batch_size: Largest number of images per call of the model, and in memory.
+        batch_size: Largest number of images per call of the model; None for what suits size and device: on a CPU as
+            many as have the pixels of 4 images of 224 x 224, beyond which networks slow down, elsewhere of 64.
         show_progress: Whether to show a bar.
 
     Returns:
@@ -141,7 +143,7 @@ def road(
         target=target,
         additional_forward_args=additional_forward_args,
         softmax=softmax,
-        batch_size=batch_size,
+        batch_size=checked_batch_size(batch_size, inputs),
         show_progress=show_progress,
         description="ROAD",
     )

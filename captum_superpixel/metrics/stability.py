@@ -9,8 +9,9 @@ from torch import Tensor
 
 from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._float64 import widen, widest_float
-from captum_superpixel._untyped import Floats, rankdata, structural_similarity
+from captum_superpixel._untyped import Floats, rankdata
 from captum_superpixel.metrics._maps import check_alike, descending_ranks, magnitudes
+from captum_superpixel.metrics._structural_similarity import TRUNCATE, structural_similarities
 
 __all__ = [
     "SIMILARITIES",
@@ -38,8 +39,8 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
         \quad c_1 = 0.01^2, \quad c_2 = 0.03^2,
 
     the means, variances and covariance of the two s being Gaussian-weighted in a window around each pixel whose
-    window lies inside the image. scikit-image computes it (``gaussian_weights=True``,
-    ``use_sample_covariance=False``, ``data_range=1``).
+    window lies inside the image: scikit-image's ``structural_similarity`` with ``gaussian_weights=True``,
+    ``use_sample_covariance=False``, ``data_range=1``, for all pairs at once.
 
     Args:
         maps_a: Real scores ``(N, C, H, W)`` or ``(N, C, D, H, W)`` of any real dtype. Each side is at
@@ -72,7 +73,7 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
 
     Examples:
         >>> maps = torch.arange(256.0).reshape(1, 1, 16, 16)
-        >>> ssim(maps, -3 * maps)
+        >>> ssim(maps, -2 * maps)
         tensor([1.], dtype=torch.float64)
         >>> bool(ssim(maps, maps.flip(2)) < 0)
         True
@@ -82,7 +83,7 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
         raise ValueError(f"percentile={percentile} is not in (0, 100]: pass 99 to clip the highest 1 % of the pixels")
     sigma = checked_number("sigma", sigma, exclusive=True)
     sides = first.shape[2:]
-    window = 2 * int(3.5 * sigma + 0.5) + 1
+    window = 2 * int(TRUNCATE * sigma + 0.5) + 1
     if min(sides) < window:
         size, needed = (" x ".join(map(str, lengths)) for lengths in (sides, [window] * len(sides)))
         raise ValueError(
@@ -90,11 +91,7 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
             "maps or a smaller sigma"
         )
     scaled_a, scaled_b = (scaled_magnitudes(maps, percentile) for maps in (first, second))
-    values = [
-        structural_similarity(a, b, data_range=1.0, gaussian_weights=True, sigma=sigma, use_sample_covariance=False)
-        for a, b in zip(scaled_a, scaled_b, strict=True)
-    ]
-    return to_device(np.array(values), first)
+    return to_device(structural_similarities(scaled_a, scaled_b, sigma), first)
 
 
 def top_k_intersection(maps_a: Tensor, maps_b: Tensor, k: float = 0.1) -> Tensor:
@@ -293,7 +290,9 @@ def scaled_magnitudes(maps: Tensor, percentile: float) -> Floats:
     # Not torch.quantile, which refuses more than 16 million elements and is several times slower.
     high = np.percentile(scores, percentile, axis=spatial, keepdims=True)
     span = high - low
-    scaled: Floats = (np.minimum(scores, high) - low) / np.where(span > 0, span, 1.0)
+    scaled: Floats = np.minimum(scores, high)
+    scaled -= low
+    scaled /= np.where(span > 0, span, 1.0)
     return scaled
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_choice, listed
+from captum_superpixel._checks import checked_choice, is_finite, listed
 from captum_superpixel.feature_masks import check_region_mask, rank_rows
 from captum_superpixel.pooling import Reduction, check_attributions, segment_scores
 from captum_superpixel.regions.confidence import FEWEST_DRAWS, check_top, prediction_interval, stays_top
@@ -71,12 +71,12 @@ def score_regions(attributions: object, feature_mask: object, score: object, by:
     maps = _checked_maps(attributions, feature_mask)
     mask = check_region_mask(feature_mask, maps.shape[1:]).cpu()
     labels = rank_rows(mask.flatten(1)).view(mask.shape)
-    finite = torch.isfinite(maps)
-    if not finite.all():
+    finite = None if is_finite(maps) else maps.isfinite()
+    if finite is not None:
         maps = maps.where(finite, 0)
     channels = torch.stack([segment_scores(part.cpu().double(), labels, known) for part in maps])
     present = ~channels[0, :, 0].isnan()
-    if not finite.all():
+    if finite is not None:
         holes = (~finite).any(dim=0).any(dim=1, keepdim=True).cpu().double()
         channels = channels.masked_fill(segment_scores(holes, labels, "max") > 0, torch.nan)
     totals = _over_channels(channels, known)
@@ -140,8 +140,8 @@ def _checked_draws(draws: object, attributions: Tensor, known: Tensor) -> Tensor
             stacklevel=4,
         )
     maps = given.detach().where(known.to(given.device), 0)
-    broken = (~maps.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
-    if broken:
+    if not is_finite(maps):
+        broken = (~maps.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
         raise ValueError(
             f"draws {listed(broken)} of {shape[0]} hold NaN or infinite values where the map has none: leave these "
             "draws out"

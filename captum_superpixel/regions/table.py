@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import math
+import operator
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, overload
 
 from captum_superpixel._checks import listed
-from captum_superpixel._numbers import Unit, find_common_unit, find_unit
+from captum_superpixel._numbers import Unit, find_common_unit
 from captum_superpixel._untyped import tabulate
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions.confidence import describe_interval, describe_stays_top, write_probability
@@ -21,12 +23,10 @@ __all__ = [
     "RegionTable",
     "describe_ranks",
     "draw_cells",
-    "first_regions",
     "name_images",
     "name_magnitude",
     "name_score",
     "show_rank",
-    "strongest_regions",
     "sureness_cells",
     "sureness_columns",
 ]
@@ -146,11 +146,20 @@ class RegionTable(Sequence[Region]):
         Raises:
             ValueError: If the table holds no region of this image.
         """
-        rows = tuple(region for region in self.regions if region.image == image)
-        if not rows:
-            known = sorted({region.image for region in self.regions})
-            raise ValueError(f"image={image!r} is not in this table: it holds {name_images(known)}")
+        try:
+            rows = self._by_image[operator.index(image)]
+        except (KeyError, TypeError):
+            known = name_images(sorted(self._by_image))
+            raise ValueError(f"image={image!r} is not in this table: it holds {known}") from None
         return replace(self, regions=rows)
+
+    @cached_property
+    def _by_image(self) -> dict[int, tuple[Region, ...]]:
+        """The rows of each image, found once, so that all images of a table take no longer than the table is."""
+        rows: dict[int, list[Region]] = {}
+        for region in self.regions:
+            rows.setdefault(region.image, []).append(region)
+        return {image: tuple(own) for image, own in rows.items()}
 
     def to_records(self) -> list[dict[str, int | float | None]]:
         """List the rows as dictionaries of named numbers, as ``csv.DictWriter`` and data frames take them."""
@@ -292,50 +301,6 @@ def describe_ranks(regions: Sequence[Region]) -> list[str]:
         what = "1 region holds" if holes == 1 else f"{holes} regions hold"
         lines.append(f"without score and rank: {what} NaN or infinite values")
     return lines
-
-
-def first_regions(regions: Sequence[Region], k: int) -> tuple[list[Region], str]:
-    """Take the first k regions of one image that have a rank, and no part of those that are equal.
-
-    Args:
-        regions: In the order of their ranks.
-        k: How many.
-
-    Returns:
-        At most k regions, and a line that says which equal regions do not fit; empty if all do.
-    """
-    ranked = [region for region in regions if region.rank is not None]
-    if len(ranked) <= k or ranked[k].rank != ranked[k - 1].rank:
-        return ranked[:k], ""
-    equal = [region for region in ranked if region.rank == ranked[k].rank]
-    score = find_unit(abs(equal[0].score)).show(equal[0].score)
-    line = f"{len(equal)} regions have the score {score} and share rank {equal[0].rank}"
-    return ranked[: ranked.index(equal[0])], line
-
-
-def strongest_regions(
-    regions: Sequence[Region], k: int, k_against: int
-) -> tuple[list[Region], list[Region], list[str]]:
-    """Take the regions of one image that speak most for a class, and those that speak most against it.
-
-    Args:
-        regions: In the order of their ranks.
-        k: How many at most of those whose scores are positive.
-        k_against: How many at most of those whose scores are negative.
-
-    Returns:
-        The former, the highest score first; the latter, the most negative first; and lines on the equal regions that
-        do not fit, of which no part is taken.
-    """
-    ranked = sorted((region for region in regions if region.rank is not None), key=lambda region: -region.score)
-    positive = [region for region in ranked if region.score > 0]
-    negative = [region for region in reversed(ranked) if region.score < 0]
-    chosen, lines = [], []
-    for side, count in ((positive, k), (negative, k_against)):
-        first, ties = first_regions(side, count) if count else ([], "")
-        chosen.append(first)
-        lines += [ties] if ties else []
-    return chosen[0], chosen[1], lines
 
 
 def name_images(images: Sequence[int]) -> str:

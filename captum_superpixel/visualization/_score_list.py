@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from captum_superpixel._numbers import Unit, find_common_unit
 from captum_superpixel._texts import fold
 from captum_superpixel.regions import Region
+from captum_superpixel.regions.choosing import first_regions, strongest_regions
 from captum_superpixel.regions.confidence import write_probability
-from captum_superpixel.regions.table import first_regions, show_rank, strongest_regions
+from captum_superpixel.regions.table import show_rank
 from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._sureness import describe_chances
 

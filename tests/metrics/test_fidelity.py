@@ -90,7 +90,7 @@ def test_one_signature_serves_all_four() -> None:
         "n_steps": 20,
         "softmax": True,
         "additional_forward_args": None,
-        "batch_size": 64,
+        "batch_size": None,
         "show_progress": False,
     }
     for function, result in ((insertion_curve, "Curve"), (deletion_auc, "Tensor"), (insertion_auc, "Tensor")):

@@ -116,3 +116,15 @@ def test_magnitudes_are_sums_of_float64(dtype: torch.dtype) -> None:
 def test_magnitudes_keep_every_leading_dimension() -> None:
     assert magnitudes(torch.ones(6, 2, 3, 4, 5), channels=2).shape == (6, 2, 4, 5)
     assert magnitudes(torch.ones(6, 2, 3, 4, 5)).shape == (6, 3, 4, 5)
+
+
+def test_the_smallest_integer_has_a_magnitude() -> None:
+    assert magnitudes(torch.tensor([[[[-128, 3]]]], dtype=torch.int8)).tolist() == [[[128, 3]]]
+
+
+def test_numbers_whose_sum_overflows_are_finite() -> None:
+    largest = torch.finfo(torch.float32).max
+    assert check_maps("maps", torch.full((1, 1, 2, 2), largest)).max() == largest
+    for broken in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match=r"1 of 2 entries of maps \(index 1\)"):
+            check_maps("maps", torch.tensor([largest, broken]).view(2, 1, 1, 1).expand(2, 1, 2, 2))

@@ -198,6 +198,13 @@ def test_ssim_is_that_of_scikit_image(make: Callable[..., Tensor], percentile: f
     )
 
 
+def test_ssim_of_many_pairs_is_that_of_each() -> None:
+    """Twenty pairs of this size are filtered together in two parts."""
+    a, b = noise(20, 1, 32, 32), noise(20, 1, 32, 32, seed=1)
+    b = 0.5 * a + b
+    assert torch.equal(ssim(a, b), torch.cat([ssim(a[i : i + 1], b[i : i + 1]) for i in range(20)]))
+
+
 def test_ssim_in_one_window_by_the_published_formula() -> None:
     a, b = noise(1, 1, 11, 11).abs(), noise(1, 1, 11, 11, seed=1).abs()
     x, y = display_scaled(a[0].numpy()), display_scaled(b[0].numpy())

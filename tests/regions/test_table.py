@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import torch
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
 from captum_superpixel.regions.confidence import describe_interval, describe_stays_top
-from captum_superpixel.regions.table import RegionTable
+from captum_superpixel.regions.table import Region, RegionTable
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
 MAPS = torch.tensor([[[[1.0, 2, 4, 4], [1, 2, 4, -5], [0, 0, -5, -5]]]])
@@ -90,6 +91,20 @@ def test_a_table_is_a_sequence_of_its_rows() -> None:
         table.of_image(2)
     with pytest.raises(ValueError, match=r"image=0 is not in this table: it holds no image"):
         table[:0].of_image(0)
+
+
+def test_the_tables_of_all_images_are_found_in_one_walk() -> None:
+    walks = []
+
+    class Watched(tuple[Region, ...]):
+        def __iter__(self) -> Iterator[Region]:
+            walks.append(1)
+            return super().__iter__()
+
+    whole = region_table(MAPS.expand(2, -1, -1, -1), MASK)
+    table = replace(whole, regions=Watched(whole.regions))
+    assert [region for image in (1, 0) for region in table.of_image(image)] == [*whole[3:], *whole[:3]]
+    assert len(walks) == 1
 
 
 def test_a_table_reads_well() -> None:
