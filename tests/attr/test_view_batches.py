@@ -58,10 +58,11 @@ def test_references_of_several_inputs_go_along(images) -> None:
     def network(images: Tensor, table: Tensor) -> Tensor:
         return square(images) + square(table)
 
-    tunnel = ViewTunnel(Contributions(Saliency(network), (reference, 0.5)))
-    maps = tunnel.attribute((images, table), n_views=4, views_per_batch=2)
-    torch.testing.assert_close(maps[0], (2 * images * (images - reference)).detach())
-    torch.testing.assert_close(maps[1], (2 * table * (table - 0.5)).detach())
+    for of_table in (0.5, torch.rand(7), torch.rand(4, 7), torch.rand(1, 7)):
+        tunnel = ViewTunnel(Contributions(Saliency(network), (reference, of_table)))
+        maps = tunnel.attribute((images, table), n_views=4, views_per_batch=2)
+        torch.testing.assert_close(maps[0], (2 * images * (images - reference)).detach())
+        torch.testing.assert_close(maps[1], (2 * table * (table - of_table)).detach())
 
 
 class Second(nn.Module):
@@ -82,6 +83,36 @@ def test_maps_of_a_layer_are_brought_back_to_the_image_that_they_lie_over(images
     expected = (method.attribute((table, images)) + take_back(of_view, mirrored, (0, 0))) / 2
     maps = ViewTunnel(method).attribute((table, images), n_views=2, max_shift=0)
     torch.testing.assert_close(maps[0] if isinstance(maps, tuple) else maps, expected.detach())
+
+
+class One(nn.Module):
+    """A layer that returns its output in a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (self.conv(images),)
+
+
+class WithOne(nn.Module):
+    """A network with such a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = One()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images)[0].mean(dim=(2, 3))
+
+
+def test_a_layer_that_returns_a_tuple_has_a_tuple_of_maps(images) -> None:
+    net = WithOne()
+    maps = ViewTunnel(LayerActivation(net, net.layer)).attribute(images, n_views=3)
+    assert isinstance(maps, tuple)
+    plain = ViewTunnel(LayerActivation(net, net.layer.conv)).attribute(images, n_views=3)
+    torch.testing.assert_close(maps, (plain,))
 
 
 def test_masks_that_can_be_read_in_two_ways_are_refused_by_views_as_by_grouping(net, images) -> None:

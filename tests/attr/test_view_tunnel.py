@@ -182,6 +182,20 @@ def test_inputs_without_places_are_not_changed(images) -> None:
             torch.testing.assert_close(one, expected.detach())
 
 
+def test_the_image_with_the_most_shifts_decides_how_many_views_there_are() -> None:
+    """Shifts of at most 1 and 4 pixels make 54 views, those of at most 2 and 1 pixels 30."""
+    wide, high = torch.rand(1, 1, 16, 64, requires_grad=True), torch.rand(1, 1, 32, 16, requires_grad=True)
+
+    def network(wide: Tensor, high: Tensor) -> Tensor:
+        return wide.flatten(1).square().sum(dim=1) + high.flatten(1).square().sum(dim=1)
+
+    for inputs in ((wide, high), (high, wide)):
+        maps = ViewTunnel(Saliency(network)).attribute(inputs, n_views=54, views_per_batch=54, abs=False)
+        torch.testing.assert_close(maps, tuple(2 * one.detach() for one in inputs))
+        with pytest.raises(ValueError, match="n_views=55"):
+            ViewTunnel(Saliency(network)).attribute(inputs, n_views=55)
+
+
 def test_volumes_have_views(images) -> None:
     volumes = torch.rand(2, 1, 4, 6, 6, requires_grad=True)
 

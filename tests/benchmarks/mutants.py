@@ -38,7 +38,7 @@ from scipy.stats import binomtest
 ROOMS = {
     "pooling": ("captum_superpixel/pooling.py", "tests/test_pooling.py"),
     "regions": ("captum_superpixel/regions", "tests/regions"),
-    "slic": ("captum_superpixel/masks/slic", "tests/masks/slic"),
+    "slic": ("captum_superpixel/masks/slic", "tests/masks/slic", "tests/masks/test_contract.py"),
     "metrics": ("captum_superpixel/metrics", "tests/metrics"),
     "attr": ("captum_superpixel/attr", "tests/attr"),
 }
@@ -78,7 +78,9 @@ class Mutant:
                     # Others, like an object that stands for "not given", are known by their identity.
                     plain = (bool, int, float, str, type(None))
                     old, given = function.__defaults__ or (), new.__defaults__ or ()
-                    function.__defaults__ = tuple(b if isinstance(b, plain) else a for a, b in zip(old, given, strict=True))
+                    function.__defaults__ = tuple(
+                        b if isinstance(b, plain) else a for a, b in zip(old, given, strict=True)
+                    )
                     for name, value in (new.__kwdefaults__ or {}).items():
                         if isinstance(value, plain):
                             function.__kwdefaults__[name] = value
@@ -178,7 +180,9 @@ def forked(work: Callable[[], Any], out: Path, cpu: float) -> tuple[str, Any]:
     status = ended[1] if ended[0] else os.waitpid(pid, 0)[1]
     if answer.exists():
         return "done", json.loads(answer.read_text())
-    return ("timeout" if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "crash"), None
+    return (
+        "timeout" if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "crash"
+    ), None
 
 
 class Trials:
@@ -211,14 +215,18 @@ class Trials:
             self.run(items, time.process_time() + self.arguments.measure, measured.switch_context)
             measured.stop()
             data = measured.get_data()
-            lines = {str(Path(path).relative_to(Path.cwd())): data.contexts_by_lineno(path) for path in data.measured_files()}
+            lines = {
+                str(Path(path).relative_to(Path.cwd())): data.contexts_by_lineno(path) for path in data.measured_files()
+            }
             return {"failed": self.failed, "seconds": self.seconds, "lines": {k: v for k, v in lines.items() if v}}
 
         kept = self.arguments.out / f"{name.replace('/', '.')}.json"
         if not kept.exists():
             outcome, result = forked(work, self.arguments.out, self.arguments.measure + 120)
             if outcome != "done" or result["failed"]:
-                print(f"{name} is left out, because it does not pass in a fork: {result['failed'] if result else outcome}")
+                print(
+                    f"{name} is left out, because it does not pass in a fork: {result['failed'] if result else outcome}"
+                )
                 result = {"seconds": {}, "lines": {}}
             kept.write_text(json.dumps(result))
             print(f"measured {name}: {len(result['seconds'])} of {len(items)} tests", flush=True)
@@ -267,9 +275,6 @@ class Trials:
         for number, mutant in enumerate(sample(self.arguments.counts, self.arguments.seed)):
             if time.monotonic() - start > 60 * self.arguments.minutes:
                 break
-            if number < len(results):
-                continue
-            began = time.monotonic()
             names = set().union(*(tests[mutant.path][line] for line in mutant.statement))
             names = names or set().union(*(tests[mutant.path][line] for line in mutant.function))
             chosen, total = [], 0.0
@@ -278,25 +283,29 @@ class Trials:
                 if total > self.arguments.limit and chosen:
                     break
                 chosen.append(name)
-            cpu = 30 + 5 * total
+            # What survived is tried again where there are more tests or more time.
+            known = results[number] if number < len(results) else {"outcome": "survived", "tests": -1}
+            if known["outcome"] != "survived" or known["tests"] >= len(chosen):
+                continue
             outcome, by = "survived", "no test runs it"
             if chosen:
-                outcome, by = self.trial(mutant, [by_name[name] for name in chosen], cpu)
-            results.append(
-                {"number": number, "room": mutant.room, "place": f"{mutant.path}:{mutant.line}", "change": mutant.change}
-                | {"outcome": outcome, "by": by, "tests": f"{len(chosen)} of {len(names)}"}
-            )
-            with file.open("a") as handle:
-                handle.write(json.dumps(results[-1]) + "\n")
-            took = f"{time.monotonic() - began:.1f} s"
-            print(number, outcome, f"{mutant.path}:{mutant.line}", by, results[-1]["tests"], took, flush=True)
+                outcome, by = self.trial(mutant, [by_name[name] for name in chosen], 30 + 5 * total)
+            results[number:] = [
+                {"room": mutant.room, "place": f"{mutant.path}:{mutant.line}", "change": mutant.change}
+                | {"outcome": outcome, "by": by, "tests": len(chosen), "of": len(names)},
+                *results[number + 1 :],
+            ]
+            file.write_text("".join(f"{json.dumps(result)}\n" for result in results))
+            print(number, outcome, f"{mutant.path}:{mutant.line}", by, f"{len(chosen)} of {len(names)}", flush=True)
         report(results)
         return True
 
 
 def report(results: list[dict[str, Any]]) -> None:
     """Score of each room with Wilson's interval (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    print("\n| room | mutants | killed | timeout or crash | survived | score | 95 % interval |\n|---|---|---|---|---|---|---|")
+    print(
+        "\n| room | mutants | killed | timeout or crash | survived | score | 95 % interval |\n|---|---|---|---|---|---|---|"
+    )
     rooms: dict[str, Counter[str]] = defaultdict(Counter)
     for result in results:
         rooms[result["room"]][result["outcome"]] += 1
@@ -323,7 +332,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     arguments.counts = {room: count for room, count in zip(ROOMS, arguments.counts, strict=True) if count}
     ignored = [option for name in arguments.ignore for option in ("--ignore", name)]
-    pytest.main([*PYTEST, *ignored, *(ROOMS[room][1] for room in arguments.counts)], plugins=[Trials(arguments)])
+    pytest.main([*PYTEST, *ignored, *(path for room in arguments.counts for path in ROOMS[room][1:])], plugins=[Trials(arguments)])
 
 
 if __name__ == "__main__":

@@ -204,7 +204,11 @@ def test_the_first_regions_hold_no_part_of_those_that_are_equal(k: int, ids: lis
         (9, 9, ([0, 1, 2], [3, 4], [])),
         (1, 0, ([0], [], [])),
         (0, 2, ([], [3, 4], [])),
-        (2, 1, ([0], [], ["2 regions have the score 1 and share rank 2", "2 regions have the score -2 and share rank 5"])),
+        (
+            2,
+            1,
+            ([0], [], ["2 regions have the score 1 and share rank 2", "2 regions have the score -2 and share rank 5"]),
+        ),
     ],
 )
 def test_the_strongest_regions_of_either_sign(k: int, k_against: int, expected: tuple[object, ...]) -> None:
