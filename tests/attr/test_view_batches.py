@@ -85,36 +85,6 @@ def test_maps_of_a_layer_are_brought_back_to_the_image_that_they_lie_over(images
     torch.testing.assert_close(maps[0] if isinstance(maps, tuple) else maps, expected.detach())
 
 
-class One(nn.Module):
-    """A layer that returns its output in a tuple."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3, padding=1)
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.conv(images),)
-
-
-class WithOne(nn.Module):
-    """A network with such a layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = One()
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.layer(images)[0].mean(dim=(2, 3))
-
-
-def test_a_layer_that_returns_a_tuple_has_a_tuple_of_maps(images) -> None:
-    net = WithOne()
-    maps = ViewTunnel(LayerActivation(net, net.layer)).attribute(images, n_views=3)
-    assert isinstance(maps, tuple)
-    plain = ViewTunnel(LayerActivation(net, net.layer.conv)).attribute(images, n_views=3)
-    torch.testing.assert_close(maps, (plain,))
-
-
 def test_masks_that_can_be_read_in_two_ways_are_refused_by_views_as_by_grouping(net, images) -> None:
     mask = torch.zeros(3, 16, 12, dtype=torch.long)
     for n_views in (1, 2):

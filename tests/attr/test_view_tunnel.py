@@ -52,6 +52,14 @@ def test_maps_are_averaged_at_the_place_of_the_image(net, images, average, views
     torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.parametrize(("views_per_batch", "rows"), [(None, [4] * 5), (2, [8, 8, 4]), (9, [20])])
+def test_one_view_is_explained_at_a_time_unless_more_are_asked_for(net, images, views_per_batch, rows) -> None:
+    seen: list[int] = []
+    net.register_forward_pre_hook(lambda module, arguments: seen.append(len(arguments[0])))
+    ViewTunnel(Saliency(net)).attribute(images, target=1, n_views=5, views_per_batch=views_per_batch)
+    assert seen == rows
+
+
 def brightest(images: Tensor) -> Tensor:
     """A network that sees one pixel, wherever it is."""
     return images.flatten(1).amax(dim=1)
