@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from captum_superpixel import pool_segments, segment_scores
-from captum_superpixel.pooling import Reduction
+from captum_superpixel.pooling import Reduction, _accumulator
 
 REDUCTIONS: list[Reduction] = ["mean", "abs_mean", "sum", "max"]
 NUMPY = {"mean": np.mean, "abs_mean": lambda values: np.mean(np.abs(values)), "sum": np.sum, "max": np.max}
@@ -218,3 +218,19 @@ def test_long_segments_of_half_precision_are_counted_in_full(dtype: torch.dtype)
     attributions[..., length // 2 :] = 1
     mask = torch.zeros(1, dtype=torch.uint8).expand(1, 1, length)
     assert segment_scores(attributions, mask).tolist() == [[[0.5]]]
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"),
+    [
+        ("cpu", torch.float16, torch.float64),
+        ("cpu", torch.float32, torch.float64),
+        ("meta", torch.float16, torch.float32),
+        ("meta", torch.float32, torch.float32),
+        ("meta", torch.float64, torch.float64),
+    ],
+)
+def test_other_devices_sum_in_float64_only_what_is_given_in_it(
+    device: str, dtype: torch.dtype, expected: torch.dtype
+) -> None:
+    assert _accumulator(torch.empty(1, dtype=dtype, device=device)) == expected

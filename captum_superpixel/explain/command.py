@@ -198,9 +198,9 @@ def _add_explanation(parser: argparse.ArgumentParser) -> None:
         "--batch-size",
         type=_integer(1, 100_000),
         metavar="N",
-        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; halved where "
-        "memory does not suffice (default: by their size; on a CPU, where networks slow down beyond it, 4 of 224 x 224, "
-        "elsewhere 64)",
+        help="images that the network is given at once: photographs, steps, noisy copies or perturbations; halved "
+        "where memory does not suffice (default: by their size; on a CPU, where networks slow down beyond it, 4 of "
+        "224 x 224, elsewhere 64)",
     )
     explained.add_argument(
         "--workers",

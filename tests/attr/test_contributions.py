@@ -81,7 +81,7 @@ def test_a_convergence_delta_is_refused_where_there_is_none(net, images) -> None
     assert not method.has_convergence_delta()
     with pytest.raises(ValueError, match="first-order estimates, which do not add up"):
         Contributions(NoiseTunnel(Saliency(net))).attribute(images, target=1, return_convergence_delta=True)
-    with pytest.raises(ValueError, match="has no convergence delta"):
+    with pytest.raises(ValueError, match="has no convergence delta: its maps are first-order estimates"):
         method.compute_convergence_delta(images, 0 * images, images, target=1)
 
 
@@ -110,6 +110,14 @@ def test_references_of_each_image_are_repeated_with_it(net, images) -> None:
     alone = Contributions(Saliency(net), references).attribute(images, target=1)
     twice = images.detach().repeat_interleave(2, dim=0).requires_grad_()
     torch.testing.assert_close(Contributions(Saliency(net), references).attribute(twice, target=1)[::2], alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+def test_references_of_another_dtype_leave_that_of_the_maps(net, images, dtype) -> None:
+    reference = torch.tensor([[0.0, 1], [1, 0]], dtype=dtype).repeat(8, 6)
+    maps = Contributions(Saliency(net), reference).attribute(images, target=1)
+    assert maps.dtype == images.dtype
+    torch.testing.assert_close(maps, Contributions(Saliency(net), reference.float()).attribute(images, target=1))
 
 
 def test_the_maps_can_be_grouped(net, images, masks) -> None:

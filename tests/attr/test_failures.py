@@ -87,7 +87,7 @@ def test_images_of_integers(dtype: torch.dtype) -> None:
     images = (torch.rand(2, 3, 16, 16) * 255).to(dtype)
     saliency, ablation = (SuperpixelGrouped(make(network), Grid(4)) for make in (Saliency, FeatureAblation))
     advice = rf"for inputs of {dtype}: pass inputs\.float\(\)"
-    with pytest.raises(ValueError, match=f"torch has (few operations|no gradients) {advice}"):
+    with pytest.raises(ValueError, match=f"torch has no gradients {advice}"):
         saliency.attribute(images, target=1)
     assert saliency.attribute(images.float(), target=1).shape == images.shape
     if dtype != torch.uint8:  # which Captum can ablate

@@ -148,6 +148,17 @@ def test_the_nodes_that_are_worth_most_are_split_first() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_a_deep_part_of_a_large_value_waits_for_a_shallow_one_that_is_worth_as_much() -> None:
+    """The 8 of a pixel halve with every level; after two, the other half of the image, worth 1, has its turn."""
+    expected = torch.zeros(1, 1, 4, 4)
+    expected[0, 0, 0, :2] = 4  # the first row is split in two
+    expected[0, 0, 3] = 0.25  # the last is told from the third
+    found = OwenValues(lambda images: 8 * images[:, 0, 0, 0] + images[:, 0, 3, 3]).attribute(
+        torch.ones(1, 1, 4, 4), trees=[BALANCED], n_evaluations=20
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_what_is_not_split_is_shared_by_size() -> None:
     image = torch.ones(1, 2, 1, 4)
     mask = torch.tensor([[0, 1, 1, 1]])

@@ -216,6 +216,7 @@ def test_permutation_exchanges_segments_between_images(net, images, masks) -> No
 @pytest.mark.parametrize("wrap", [lambda method: method, NoiseTunnel])
 def test_permutation_needs_a_batch(net, images, shared_mask, wrap) -> None:
     grouped = SuperpixelGrouped(wrap(FeaturePermutation(net)), None)
+    assert grouped.attribute(images[:2], target=1, feature_mask=shared_mask).shape == (2, 3, 16, 12)
     with pytest.raises(ValueError, match="the batch holds one image: pass at least two, or use FeatureAblation"):
         grouped.attribute(images[:1], target=1, feature_mask=shared_mask)
 

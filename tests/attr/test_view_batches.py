@@ -58,10 +58,11 @@ def test_references_of_several_inputs_go_along(images) -> None:
     def network(images: Tensor, table: Tensor) -> Tensor:
         return square(images) + square(table)
 
-    tunnel = ViewTunnel(Contributions(Saliency(network), (reference, 0.5)))
-    maps = tunnel.attribute((images, table), n_views=4, views_per_batch=2)
-    torch.testing.assert_close(maps[0], (2 * images * (images - reference)).detach())
-    torch.testing.assert_close(maps[1], (2 * table * (table - 0.5)).detach())
+    for of_table in (0.5, torch.rand(7), torch.rand(4, 7), torch.rand(1, 7)):
+        tunnel = ViewTunnel(Contributions(Saliency(network), (reference, of_table)))
+        maps = tunnel.attribute((images, table), n_views=4, views_per_batch=2)
+        torch.testing.assert_close(maps[0], (2 * images * (images - reference)).detach())
+        torch.testing.assert_close(maps[1], (2 * table * (table - of_table)).detach())
 
 
 class Second(nn.Module):

@@ -52,6 +52,14 @@ def test_maps_are_averaged_at_the_place_of_the_image(net, images, average, views
     torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.parametrize(("views_per_batch", "rows"), [(None, [4] * 5), (2, [8, 8, 4]), (9, [20])])
+def test_one_view_is_explained_at_a_time_unless_more_are_asked_for(net, images, views_per_batch, rows) -> None:
+    seen: list[int] = []
+    net.register_forward_pre_hook(lambda module, arguments: seen.append(len(arguments[0])))
+    ViewTunnel(Saliency(net)).attribute(images, target=1, n_views=5, views_per_batch=views_per_batch)
+    assert seen == rows
+
+
 def brightest(images: Tensor) -> Tensor:
     """A network that sees one pixel, wherever it is."""
     return images.flatten(1).amax(dim=1)
@@ -180,6 +188,20 @@ def test_inputs_without_places_are_not_changed(images) -> None:
         maps = ViewTunnel(Saliency(network)).attribute((images, table), n_views=2, max_shift=0, **options)
         for one, expected in zip(maps, Saliency(network).attribute((images, table)), strict=True):
             torch.testing.assert_close(one, expected.detach())
+
+
+def test_the_image_with_the_most_shifts_decides_how_many_views_there_are() -> None:
+    """Shifts of at most 1 and 4 pixels make 54 views, those of at most 2 and 1 pixels 30."""
+    wide, high = torch.rand(1, 1, 16, 64, requires_grad=True), torch.rand(1, 1, 32, 16, requires_grad=True)
+
+    def network(wide: Tensor, high: Tensor) -> Tensor:
+        return wide.flatten(1).square().sum(dim=1) + high.flatten(1).square().sum(dim=1)
+
+    for inputs in ((wide, high), (high, wide)):
+        maps = ViewTunnel(Saliency(network)).attribute(inputs, n_views=54, views_per_batch=54, abs=False)
+        torch.testing.assert_close(maps, tuple(2 * one.detach() for one in inputs))
+        with pytest.raises(ValueError, match="n_views=55"):
+            ViewTunnel(Saliency(network)).attribute(inputs, n_views=55)
 
 
 def test_volumes_have_views(images) -> None:

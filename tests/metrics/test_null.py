@@ -89,6 +89,11 @@ class TestExcess:
         assert excess(torch.tensor([1, 0]), 0.5).tolist() == [1, -1]
         assert excess(1.0, nulls).tolist() == [[1], [1]]
 
+    def test_numbers_are_not_rounded_to_float32(self) -> None:
+        nulls = torch.tensor([0.1], dtype=torch.float64)
+        assert excess(0.6, nulls).item() == pytest.approx(5 / 9, rel=1e-14)
+        assert excess(0.6, 0.1) == pytest.approx(5 / 9, rel=1e-14)
+
     @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
     def test_keeps_the_dtype_of_a_tensor(self, dtype: torch.dtype) -> None:
         assert excess(torch.tensor([0.5], dtype=dtype), 0.25).dtype == dtype

@@ -84,6 +84,16 @@ def test_what_is_equal_is_one_region_and_nan_is_apart() -> None:
     assert regions.max() == 1
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_an_image_without_a_finite_value_is_one_region_and_the_others_are_as_alone(value: float) -> None:
+    maps, masks = example()
+    damaged = maps.clone()
+    damaged[0] = value
+    regions = ensemble_regions(damaged, masks)
+    assert regions[0].unique().tolist() == [0]
+    assert torch.equal(regions[1], ensemble_regions(maps, masks)[1])
+
+
 def test_an_image_alone_is_as_in_the_batch_and_units_do_not_matter() -> None:
     maps, masks = example()
     found = ensemble_regions(maps, masks)

@@ -14,6 +14,7 @@ import torch
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
 from captum_superpixel.regions.confidence import describe_interval, describe_stays_top
+from captum_superpixel.regions.choosing import first_regions, strongest_regions
 from captum_superpixel.regions.table import Region, RegionTable
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
@@ -188,3 +189,44 @@ def test_the_table_says_how_sure_its_regions_are_and_what_that_means() -> None:
     only_intervals = str(RegionTable(tuple(replace(region, stays_top=None) for region in sure)))
     assert "stays top" not in only_intervals
     assert "95 % interval:" in only_intervals
+
+
+TIED = region_table(torch.tensor([[[[3.0, 1, 1, -2, -2, 0, math.nan]]]]), torch.arange(7).view(1, 1, 1, 7))
+"""Of regions 0 to 6, 1 and 2 are equal, and so are 3 and 4; 6 has no rank."""
+
+
+@pytest.mark.parametrize(
+    ("k", "ids", "line"),
+    [
+        (1, [0], ""),
+        (2, [0], "2 regions have the score 1 and share rank 2"),
+        (3, [0, 1, 2], ""),
+        (4, [0, 1, 2, 5], ""),
+        (5, [0, 1, 2, 5], "2 regions have the score -2 and share rank 5"),
+        (6, [0, 1, 2, 5, 3, 4], ""),
+        (9, [0, 1, 2, 5, 3, 4], ""),
+    ],
+)
+def test_the_first_regions_hold_no_part_of_those_that_are_equal(k: int, ids: list[int], line: str) -> None:
+    regions, found = first_regions(TIED, k)
+    assert [region.id for region in regions] == ids
+    assert found == line
+
+
+@pytest.mark.parametrize(
+    ("k", "k_against", "expected"),
+    [
+        (3, 2, ([0, 1, 2], [3, 4], [])),
+        (9, 9, ([0, 1, 2], [3, 4], [])),
+        (1, 0, ([0], [], [])),
+        (0, 2, ([], [3, 4], [])),
+        (
+            2,
+            1,
+            ([0], [], ["2 regions have the score 1 and share rank 2", "2 regions have the score -2 and share rank 5"]),
+        ),
+    ],
+)
+def test_the_strongest_regions_of_either_sign(k: int, k_against: int, expected: tuple[object, ...]) -> None:
+    for_, against, lines = strongest_regions(TIED, k, k_against)
+    assert ([region.id for region in for_], sorted(region.id for region in against), lines) == expected

@@ -97,6 +97,14 @@ def test_series() -> None:
     assert top_regions(maps, mask, k=1).tolist() == [[[False, False, True, True, False]]]
 
 
+def test_regions_of_an_ensemble_of_series_are_those_of_an_image_of_one_row() -> None:
+    maps = torch.tensor([[[4.0, 4, 4, 0, 1, 1, -3, -3, -3]]])
+    masks = [torch.tensor([[[0, 0, 0, 1, 1, 1, 2, 2, 2]]]), torch.tensor([[[0, 0, 0, 0, 1, 1, 1, 1, 1]]])]
+    assert ensemble_regions(maps, masks, 3).tolist() == [[[0, 0, 0, 1, 1, 1, 2, 2, 2]]]
+    rows = [mask[:, :, None] for mask in masks]
+    assert torch.equal(ensemble_regions(maps, masks)[:, :, None], ensemble_regions(maps[:, :, None], rows))
+
+
 def test_regions_of_an_ensemble_of_volumes_are_connected_and_where_the_map_changes() -> None:
     maps = torch.zeros(1, 1, 4, 6, 6)
     maps[..., 3:] = 2.0
