@@ -95,7 +95,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         lambda **arguments: perturbed_attributions(Saliency(NETWORK), NETWORK, **arguments),
         {"inputs": IMAGES, "target": 1, "n_draws": 2, "strength": 0.01, "max_shift": 1},
     ),
-    "to_image_mask_input": (to_image_mask_input, {"inputs": MASK, "feature_mask": MASK}),
+    "to_image_mask_input": (to_image_mask_input, IMAGE_MASK),
     **{name: (metric, {"maps_a": IMAGES.repeat(1, 1, 3, 3), "maps_b": IMAGES.repeat(1, 1, 3, 3)}) for name, metric in metrics.SIMILARITIES.items()},
     **{name: (metric, {"attributions": IMAGES, "object_masks": OBJECTS}) for name, metric in metrics.LOCALIZATION.items()},
     "grid_pointing_game": (metrics.grid_pointing_game, {"attributions": IMAGES[..., :4], "cells": torch.tensor([0, 3]), "side": 2}),

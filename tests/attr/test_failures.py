@@ -125,6 +125,15 @@ def test_layers_that_return_no_tensor(blocks, images, method) -> None:
     assert maps.shape[2:] == images.shape[2:]
 
 
+@pytest.mark.parametrize("method", [Saliency, FeatureAblation])
+@pytest.mark.parametrize("target", [2**63 - 1, -5, "cat", 0.5, (1, 2, 3), [0, 1, 1], torch.zeros(2, 3)])
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
+def test_targets_that_are_none(method, target) -> None:
+    grouped = SuperpixelGrouped(method(Net().eval()), Grid(4))
+    with pytest.raises(ValueError, match=r"target=.* does not choose from outputs of shape \(2, 5\): pass the index"):
+        grouped.attribute(torch.rand(2, 3, 16, 16), target=target)
+
+
 def test_layers_that_do_not_run(blocks, images) -> None:
     with pytest.raises(ValueError, match="the layer Conv2d does not run when the network does: choose one that does"):
         SuperpixelGrouped(LayerGradCam(blocks, blocks.unused), Grid(4)).attribute(images, target=1)

@@ -231,6 +231,12 @@ def test_one_pixel_always_stays(height: int, width: int) -> None:
     torch.testing.assert_close(result.most_relevant_first, torch.full((1, 1), 0.5 * height * width).double())
 
 
+@pytest.mark.parametrize("fractions", [True, 0.5, None, ["a"], [None]])
+def test_fractions_that_are_no_numbers(net: nn.Module, images: Tensor, fractions: Any) -> None:
+    with pytest.raises(TypeError, match=rf"sequence of numbers, but {re.escape(repr(fractions))} was passed"):
+        road(net, images, images, 1, fractions=fractions)
+
+
 @pytest.mark.parametrize("fractions", [(), (0.0, 0.5), (0.5, 1.0), (-0.1,), (float("nan"),)])
 def test_fractions_outside_of_their_range(net: nn.Module, images: Tensor, fractions: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=rf"fractions=\({', '.join(map(str, fractions))},?\) must"):
