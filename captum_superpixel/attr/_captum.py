@@ -277,17 +277,19 @@ class AttributeCall:
 
 def _target_cause(error: Exception, output: object, target: Any) -> str | None:
     """Say that a target is none of the network's outputs, if Captum's assertion or index failed for that."""
-    # Where assertions are off, other errors follow.
-    if target is None or not isinstance(output, Tensor):
+    if not isinstance(output, Tensor):
         return None
     try:
-        _select_targets(output, target)
-    except Exception:
-        return (
-            f"target={one_line(repr(target), 60)} does not choose from outputs of shape {tuple(output.shape)}: pass the "
-            "index of a class, or a list or tensor with one for each image; tuples for outputs of several dimensions"
-        )
-    return None
+        chosen = _select_targets(output, target)
+    except Exception:  # Captum asserts some, and leaves others to Python and torch
+        chosen = None
+    if chosen is not None and (chosen.dim() < 2 or not isinstance(error, AssertionError)):
+        return None
+    return (
+        f"target={one_line(repr(target), 60)} does not choose one number for each image from outputs of shape "
+        f"{tuple(output.shape)}: pass the index of a class, or a list or tensor with one for each image, and tuples "
+        "for outputs of several dimensions"
+    )
 
 
 def _as_tuple(further: object) -> tuple[Any, ...]:

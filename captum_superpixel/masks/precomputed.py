@@ -22,6 +22,7 @@ from captum_superpixel.masks._valid import ValidMask, checked_valid, set_apart
 
 __all__ = ["Precomputed"]
 
+
 class Precomputed:
     """A mask generator that looks up masks made before, for a data set with segments of its own.
 

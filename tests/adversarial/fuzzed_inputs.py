@@ -19,7 +19,7 @@ FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64)
 ID_DTYPES = (torch.int64, torch.int32, torch.int16, torch.uint8)
 PATTERNS = ("noise", "zeros", "constant", "steps", "outlier", "alternating", "tiny", "large")
-LAYOUTS = ("contiguous", "channels last", "transposed", "strided", "offset", "expanded", "batch of one")
+LAYOUTS = ("contiguous", "channels last", "transposed", "strided", "offset", "expanded")
 LARGEST_ID = 2**63 - 1
 
 seeds = st.integers(0, 2**16)
@@ -31,7 +31,10 @@ def tried(percent: float) -> Callable[[Any], Any]:
 
 
 def shapes(
-    spatial: Sequence[int] = (1, 2, 3), batch: tuple[int, int] = (1, 5), channels: tuple[int, int] = (1, 8), side: int = 9
+    spatial: Sequence[int] = (1, 2, 3),
+    batch: tuple[int, int] = (1, 5),
+    channels: tuple[int, int] = (1, 8),
+    side: int = 9,
 ) -> st.SearchStrategy[tuple[int, ...]]:
     """Shapes ``(N, C, *spatial)`` with these numbers of spatial dimensions."""
 
@@ -61,7 +64,7 @@ def filled(shape: Sequence[int], dtype: torch.dtype, pattern: str, seed: int) ->
 
 
 def laid_out(tensor: Tensor, layout: str) -> Tensor:
-    """The same values in another layout; "expanded" makes the images of a batch equal, "batch of one" the first of them."""
+    """The same values in another layout, but for "expanded", which repeats the first image of a batch."""
     if layout == "channels last" and tensor.ndim in (4, 5):
         return tensor.contiguous(memory_format=torch.channels_last if tensor.ndim == 4 else torch.channels_last_3d)
     if layout == "transposed" and tensor.ndim > 1:

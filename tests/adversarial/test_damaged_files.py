@@ -38,7 +38,11 @@ IMAGES = torch.rand(3, 1, 6, 5, generator=torch.Generator().manual_seed(0))
 def photograph(kind: str, **options: Any) -> bytes:
     picture, file = Image.fromarray(PIXELS), io.BytesIO()
     if kind in ("GIF", "I;16"):
-        picture = picture.convert("P" if kind == "GIF" else "L").convert("P" if kind == "GIF" else "I").convert("P" if kind == "GIF" else "I;16")
+        picture = (
+            picture.convert("P" if kind == "GIF" else "L")
+            .convert("P" if kind == "GIF" else "I")
+            .convert("P" if kind == "GIF" else "I;16")
+        )
     more = {"save_all": True, "append_images": [picture]} if kind in ("GIF", "TIFF") else {}
     picture.save(file, "PNG" if kind == "I;16" else kind, **more, **options)
     return file.getvalue()
@@ -101,7 +105,9 @@ def test_precomputed_masks(made: list[Any], tmp_path_factory: pytest.TempPathFac
 
 @tried(60)
 @given(made=changes())
-def test_cached_masks_that_were_damaged_are_made_anew(made: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_cached_masks_that_were_damaged_are_made_anew(
+    made: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.getbasetemp() / "cached"
     generator = Cached(Grid(4), folder)
     expected = generator(IMAGES)

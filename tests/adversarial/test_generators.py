@@ -85,7 +85,9 @@ def test_an_image_of_one_color_is_one_segment_beside_any_other(name: str, data: 
 @given(st.data())
 def test_invalid_pixels_are_a_segment_of_their_own_and_decide_nothing(name: str, data: st.DataObject) -> None:
     images = data.draw(batches(SPATIAL[name], side=9)).float()
-    valid = torch.rand(len(images), 1, *images.shape[2:], generator=torch.Generator().manual_seed(data.draw(seeds))) > 0.3
+    valid = (
+        torch.rand(len(images), 1, *images.shape[2:], generator=torch.Generator().manual_seed(data.draw(seeds))) > 0.3
+    )
     valid.flatten(1)[:, 0] = True
     generator = made(name, data.draw(st.integers(1, int(valid.flatten(1).sum(1).min()))))
     holes = torch.where(valid, images, torch.nan)

@@ -143,7 +143,9 @@ def test_segments_are_perturbed_as_a_whole(
     whole = pool_segments(maps, mask, pool_channels=True)
     assert close(maps, whole.to(maps.dtype))
     if name in ("FeatureAblation", "ShapleyValues"):
-        ids = repeat_for_batch(check_feature_mask(mask, images.shape), len(images)).expand(len(images), 1, *images.shape[2:])
+        ids = repeat_for_batch(check_feature_mask(mask, images.shape), len(images)).expand(
+            len(images), 1, *images.shape[2:]
+        )
         outputs = network(images)[range(len(targets)), targets]
         for number in range(len(images)):
             names = ids[number].unique()

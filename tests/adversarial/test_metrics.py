@@ -50,7 +50,9 @@ def test_similarities(name: str, maps: list[Tensor]) -> None:
 def test_localization(maps: list[Tensor], data: st.DataObject) -> None:
     """Shares from 0 to 1; an object and all but it share out all of the relevance; the whole image has all of it."""
     (attributions,) = maps
-    objects = torch.rand(len(attributions), 1, *attributions.shape[2:], generator=torch.Generator().manual_seed(data.draw(seeds)))
+    objects = torch.rand(
+        len(attributions), 1, *attributions.shape[2:], generator=torch.Generator().manual_seed(data.draw(seeds))
+    )
     objects = objects > 0.5
     objects.flatten(1)[:, 0] = True
     for name, metric in metrics.LOCALIZATION.items():

@@ -27,7 +27,9 @@ from captum_superpixel.masks import GENERATORS, Cached, Grid, PatchAligned, Prec
 
 pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor:UserWarning")
 
-NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)).eval()
+NETWORK = nn.Sequential(
+    nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+).eval()
 MASK = torch.arange(144).view(1, 1, 12, 12) // 40
 
 # Objects that stay, as a user's do between two batches.
@@ -48,7 +50,10 @@ METHODS: dict[str, Any] = {
 }
 CALLS: dict[str, Callable[[Tensor], object]] = {
     **{name: lambda x, method=method: method.attribute(x, target=1) for name, method in METHODS.items()},
-    **{f"masks by {name}": lambda x, make=make: [one(x) for one in _as_list(make())] for name, make in GENERATORS.items()},
+    **{
+        f"masks by {name}": lambda x, make=make: [one(x) for one in _as_list(make())]
+        for name, make in GENERATORS.items()
+    },
     "cached": lambda x: CACHED(x),
     "patches": lambda x: PatchAligned(Grid(4), 4)(x),
     "levels": lambda x: hierarchy(x, (2, 4)),
@@ -66,8 +71,12 @@ CALLS: dict[str, Callable[[Tensor], object]] = {
 
 
 def _as_list(made: Any) -> list[Any]:
-    return [generator if generator.__class__.__name__ not in ("Slic", "SkimageSlic", "Watershed", "Grid") else type(generator)(4)
-            for generator in (made if isinstance(made, list) else [made])]
+    return [
+        generator
+        if generator.__class__.__name__ not in ("Slic", "SkimageSlic", "Watershed", "Grid")
+        else type(generator)(4)
+        for generator in (made if isinstance(made, list) else [made])
+    ]
 
 
 def _refused(images: Tensor) -> None:

@@ -28,10 +28,10 @@ def by_hand(maps: Tensor, mask: Any, reduction: str) -> Tensor:
     reduce = {"mean": np.mean, "abs_mean": lambda part: np.abs(part).mean(), "sum": np.sum, "max": np.max}[reduction]
     pooled = np.empty_like(values)
     for image, labels, out in zip(values, np.broadcast_to(ids, (len(values), *ids.shape[1:])), pooled, strict=True):
-        parts = [(image, labels, out)] if len(labels) > 1 else zip(image[:, None], [labels] * len(image), out[:, None])
-        for part, one, target in parts:
-            for label in np.unique(one):
-                target[one == label] = reduce(part[one == label])
+        parts = [(image, out)] if len(labels) > 1 else zip(image[:, None], out[:, None], strict=True)
+        for part, target in parts:
+            for label in np.unique(labels):
+                target[labels == label] = reduce(part[labels == label])
     return torch.from_numpy(pooled)
 
 

@@ -1,5 +1,6 @@
 """Tables of regions and the mask of the first of them: ranks, areas and shares that follow from the map alone."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_every_region_has_its_row(case: tuple[Tensor, Any], score: Any, by: Any)
         assert abs(total - 1) < 1e-9 or (total == 0 and all(row.score == 0 for row in rows))
         assert all((row.rank is None) == (total == 0) for row in rows)
         values = [abs(row.score) if by == "magnitude" else row.score for row in rows if row.rank]
-        assert all(first >= second or np.isclose(first, second) for first, second in zip(values, values[1:], strict=False))
+        assert all(first >= second or np.isclose(first, second) for first, second in pairwise(values))
         for row in rows:
             where = (ids[number, 0] == row.id).nonzero().double()
             assert np.allclose(row.centroid, where.mean(0))
@@ -90,7 +91,13 @@ def test_names_do_not_matter_to_the_ranks(data: st.DataObject) -> None:
     mask = data.draw(partitions(shape[2:], shape[0]))
     other = data.draw(renamed(mask))
     for one, two in zip(region_table(maps, mask), region_table(maps, other), strict=True):
-        assert (one.image, one.rank, one.area, one.score, one.tied) == (two.image, two.rank, two.area, two.score, two.tied)
+        assert (one.image, one.rank, one.area, one.score, one.tied) == (
+            two.image,
+            two.rank,
+            two.area,
+            two.score,
+            two.tied,
+        )
 
 
 @tried(15)

@@ -16,7 +16,9 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 @contextmanager
-def all_untouched(tensors: Sequence[Any] = (), network: nn.Module | None = None, *, chance: bool = False) -> Iterator[None]:
+def all_untouched(
+    tensors: Sequence[Any] = (), network: nn.Module | None = None, *, chance: bool = False
+) -> Iterator[None]:
     """Compare before and after, also where the call raises.
 
     Args:

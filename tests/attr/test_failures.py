@@ -130,8 +130,18 @@ def test_layers_that_return_no_tensor(blocks, images, method) -> None:
 @pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
 def test_targets_that_are_none(method, target) -> None:
     grouped = SuperpixelGrouped(method(Net().eval()), Grid(4))
-    with pytest.raises(ValueError, match=r"target=.* does not choose from outputs of shape \(2, 5\): pass the index"):
+    with pytest.raises(
+        ValueError, match=r"target=.* does not choose one number for each image from outputs of shape \(2, \d\): pass"
+    ):
         grouped.attribute(torch.rand(2, 3, 16, 16), target=target)
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
+def test_no_target_for_several_outputs() -> None:
+    with pytest.raises(
+        ValueError, match=r"target=None does not choose one number for each image from outputs of shape"
+    ):
+        SuperpixelGrouped(Saliency(Net().eval()), Grid(4)).attribute(torch.rand(2, 3, 16, 16))
 
 
 def test_layers_that_do_not_run(blocks, images) -> None:
@@ -157,8 +167,9 @@ def test_one_number_for_a_batch(blocks, images, returned) -> None:
 
 def test_other_failures_are_those_of_captum_and_the_inputs_are_left_as_they_were(blocks) -> None:
     images = torch.rand(2, 3, 16, 16)
-    with pytest.warns(UserWarning, match="did not already require"), pytest.raises(AssertionError, match="Target not"):
-        SuperpixelGrouped(Saliency(blocks), Grid(4)).attribute(images)
+    tunnel = SuperpixelGrouped(NoiseTunnel(Saliency(blocks)), Grid(4))
+    with pytest.raises(AssertionError, match="stdevs"):
+        tunnel.attribute(images, target=1, stdevs=1)
     assert not images.requires_grad
 
     def broken(x: Tensor) -> Tensor:

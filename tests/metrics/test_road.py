@@ -1,6 +1,8 @@
 """The imputation against a dense system written down from the paper, and ROAD on models that are known."""
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
