@@ -283,7 +283,7 @@ def _target_cause(error: Exception, output: object, target: Any) -> str | None:
         chosen = _select_targets(output, target)
     except Exception:  # Captum asserts some, and leaves others to Python and torch
         chosen = None
-    if chosen is not None and (chosen.dim() < 2 or not isinstance(error, AssertionError)):
+    if chosen is not None and chosen.numel() and (chosen.dim() < 2 or not isinstance(error, AssertionError)):
         return None
     return (
         f"target={one_line(repr(target), 60)} does not choose one number for each image from outputs of shape "

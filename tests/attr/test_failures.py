@@ -126,7 +126,7 @@ def test_layers_that_return_no_tensor(blocks, images, method) -> None:
 
 
 @pytest.mark.parametrize("method", [Saliency, FeatureAblation])
-@pytest.mark.parametrize("target", [2**63 - 1, -5, "cat", 0.5, (1, 2, 3), [0, 1, 1], torch.zeros(2, 3)])
+@pytest.mark.parametrize("target", [2**63 - 1, -5, "cat", 0.5, False, (1, 2, 3), [0, 1, 1], torch.zeros(2, 3)])
 @pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
 def test_targets_that_are_none(method, target) -> None:
     grouped = SuperpixelGrouped(method(Net().eval()), Grid(4))
