@@ -22,7 +22,9 @@ def hash_tensor(tensor: Tensor) -> str:
         False
     """
     header = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-    content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    # A copy, since a single element counts as contiguous whatever its stride, and its bytes cannot be viewed then.
+    values = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    content = values.flatten().view(torch.uint8).numpy()
     return hashlib.sha256(header + content.tobytes()).hexdigest()
 
 

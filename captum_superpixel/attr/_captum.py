@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import torch
-from captum._utils.common import _expand_additional_forward_args, _expand_target, _run_forward
+from captum._utils.common import (
+    _expand_additional_forward_args,
+    _expand_target,
+    _run_forward,
+    _select_targets,
+)
 from captum._utils.gradient import compute_layer_gradients_and_eval
 from captum._utils.models.linear_model import SkLearnLasso as SkLearnLasso
 from captum.attr import (
@@ -31,6 +36,7 @@ from captum.log import log_usage as _log_usage
 from torch import Tensor
 from torch.nn import Module
 
+from captum_superpixel._checks import one_line
 from captum_superpixel._networks import first_logits, program_cause
 from captum_superpixel._seeds import remember_generators
 from captum_superpixel.attr._failures import gradient_cause, inference_cause, integer_cause, output_cause, probe
@@ -272,8 +278,25 @@ class AttributeCall:
             if not returns_objects(self._method):
                 remember(self._method)
                 return None
-        cause = gradient_cause(error, method, seen)
+        cause = gradient_cause(error, method, seen) or _target_cause(error, seen.output, options.get("target"))
         return cause or output_cause(method, seen, options.get("feature_mask"), len(tensors[0]))
+
+
+def _target_cause(error: Exception, output: object, target: Any) -> str | None:
+    """Say that a target is none of the network's outputs, if Captum's assertion or index failed for that."""
+    if not isinstance(output, Tensor):
+        return None
+    try:
+        chosen = _select_targets(output, target)
+    except Exception:  # Captum asserts some, and leaves others to Python and torch
+        chosen = None
+    if chosen is not None and chosen.numel() and (chosen.dim() < 2 or not isinstance(error, AssertionError)):
+        return None
+    return (
+        f"target={one_line(repr(target), 60)} does not choose one number for each image from outputs of shape "
+        f"{tuple(output.shape)}: pass the index of a class, or a list or tensor with one for each image, and tuples "
+        "for outputs of several dimensions"
+    )
 
 
 def _as_tuple(further: object) -> tuple[Any, ...]:

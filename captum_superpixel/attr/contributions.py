@@ -271,7 +271,12 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
             raise TypeError(f"reference must return a tensor, but returned a {type(made).__name__}")
         reference = made
     if not isinstance(reference, Tensor):
-        return torch.full_like(inputs[:1], reference)
+        try:
+            return torch.full_like(inputs[:1], reference)
+        except RuntimeError:
+            raise ValueError(
+                f"reference={reference:g} is beyond what inputs of {inputs.dtype} can hold: pass one in their range"
+            ) from None
     tensor = reference.to(inputs)
     count = tensor.shape[0] if tensor.dim() == inputs.dim() else 1
     if 1 < count < len(inputs) and len(inputs) % count == 0:

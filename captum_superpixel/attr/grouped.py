@@ -289,7 +289,11 @@ class SuperpixelGrouped(Wrapper):
                     f"{self._name} returned a map of shape {tuple(part.shape)} for an input of shape "
                     f"{tuple(tensor.shape)}: only maps of the input's shape can be grouped by a mask of the input"
                 )
-            pooled.append(self._average_over(part, masks) if masks else part.contiguous())
+            averaged = self._average_over(part, masks) if masks else part.contiguous()
+            as_it_is = len(ensemble) - len(masks)
+            if masks and as_it_is:
+                averaged = (len(masks) * averaged + as_it_is * part) / len(ensemble)
+            pooled.append(averaged)
         return tuple(pooled) if isinstance(maps, tuple) else pooled[0]
 
     def _pool_layer(self, maps: Tensor, masks: list[Tensor], is_tuple: bool) -> Maps:

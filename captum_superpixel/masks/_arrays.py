@@ -4,15 +4,59 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["parse_array"]
+__all__ = ["ArrayHeader", "parse_array", "read_header"]
 
 _VERSION = (1, 0)
 """Of the format: what ``np.save`` writes of arrays without named fields."""
+
+
+class ArrayHeader(NamedTuple):
+    """What a file of one array says of it, before the array itself.
+
+    Attributes:
+        shape: Of the array.
+        fortran_order: Whether the first axis changes fastest.
+        dtype: Of the array, never of Python objects.
+        start: How many bytes the header takes.
+    """
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+    start: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes the array takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def check_length(self, length: int) -> None:
+        """Raise ValueError unless a file of this many bytes ends where the array does."""
+        if min(self.shape, default=0) < 0 or length - self.start != self.size:
+            raise ValueError(
+                f"the array of shape {self.shape} and dtype {self.dtype} takes {self.size} bytes, but "
+                f"{length - self.start} follow its header"
+            )
+
+
+def read_header(file: IO[bytes]) -> ArrayHeader:
+    """Read the header of what ``np.save`` wrote, 64 kilobytes at the most, and leave the file where the array begins.
+
+    Raises:
+        ValueError: If it is no such file, of another version of the format, or of Python objects.
+    """
+    version = np.lib.format.read_magic(file)
+    if version != _VERSION:
+        raise ValueError(f"version {version} of the format is not {_VERSION}")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError("arrays of Python objects are not read")
+    return ArrayHeader(shape, fortran_order, dtype, file.tell())
 
 
 def parse_array(content: bytes) -> NDArray[Any]:
@@ -38,18 +82,7 @@ def parse_array(content: bytes) -> NDArray[Any]:
         Traceback (most recent call last):
         ValueError: the array of shape (3,) and dtype int64 takes 24 bytes, but 23 follow its header
     """
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    if version != _VERSION:
-        raise ValueError(f"version {version} of the format is not {_VERSION}")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-    start = file.tell()
-    if dtype.hasobject:
-        raise ValueError("arrays of Python objects are not read")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content) - start:
-        raise ValueError(
-            f"the array of shape {shape} and dtype {dtype} takes {math.prod(shape) * dtype.itemsize} bytes, but "
-            f"{len(content) - start} follow its header"
-        )
-    values: NDArray[Any] = np.frombuffer(content, dtype, offset=start)
-    return values.reshape(shape, order="F" if fortran_order else "C")
+    header = read_header(io.BytesIO(content))
+    header.check_length(len(content))
+    values: NDArray[Any] = np.frombuffer(content, header.dtype, offset=header.start)
+    return values.reshape(header.shape, order="F" if header.fortran_order else "C")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import math
 import operator
 import os
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -21,13 +17,10 @@ from captum_superpixel._checks import listed
 from captum_superpixel._files import replacing
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel.feature_masks import MaskLike, as_integers, check_feature_mask, rank_rows
-from captum_superpixel.masks._arrays import parse_array
+from captum_superpixel.masks._archives import unpack_masks, write_masks
 from captum_superpixel.masks._valid import ValidMask, checked_valid, set_apart
 
 __all__ = ["Precomputed"]
-
-_ARRAYS = ("masks", "shapes", "places", "keys")
-"""What a file holds, beside a checksum over it."""
 
 
 class Precomputed:
@@ -101,7 +94,7 @@ class Precomputed:
         content = Path(path).read_bytes()
         # A damaged file makes zipfile and zlib fail in as many ways as there are bytes.
         try:
-            masks, known = _unpack(content)
+            masks, known = unpack_masks(content)
         except Exception as error:
             raise ValueError(
                 f"{os.fspath(path)!r} holds no masks that Precomputed.save wrote ({type(error).__name__}: {error}); "
@@ -126,15 +119,8 @@ class Precomputed:
         dimensions = sorted({mask.ndim for mask in self._masks})
         if len(dimensions) > 1:
             raise ValueError(f"masks with {dimensions} spatial dimensions cannot be saved together: save them apart")
-        # np.savez appends a suffix to names, but not to open files.
-        arrays: dict[str, Any] = {
-            "masks": np.concatenate([mask.ravel() for mask in self._masks]),
-            "shapes": np.array([mask.shape for mask in self._masks]),
-            "places": np.array(list(self._places.values()), dtype=np.int64),
-            "keys": np.array(list(self._places), dtype=np.str_),
-        }
         with replacing(Path(path)) as part, part.open("wb") as file:
-            np.savez_compressed(file, checksum=_checksum(arrays), **arrays)
+            write_masks(file, self._masks, self._places)
 
     def __call__(self, inputs: Tensor, mask: ValidMask | None = None) -> Tensor:
         """Look up the masks of a batch.
@@ -228,39 +214,6 @@ class Precomputed:
         if len(shapes) > 1:
             raise ValueError(f"masks of the sizes {shapes} do not fit into one batch: ask for one size at a time")
         return torch.from_numpy(np.stack([self._masks[place] for place in places]).astype(np.int64)[:, None])
-
-
-def _checksum(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
-    """Hash all arrays together, as 64 hexadecimal digits: the sums of the format, of 32 bits, are of one array each."""
-    digest = hashlib.sha256()
-    for name in _ARRAYS:
-        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape} ".encode() + arrays[name].tobytes())
-    return np.array(digest.hexdigest())
-
-
-def _unpack(content: bytes) -> tuple[list[NDArray[np.integer]], dict[str, int]]:
-    """The masks in a file's content, and the places of the images that they are known by."""
-    arrays = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in (*_ARRAYS, "checksum"):
-            entry = archive.getinfo(f"{name}.npy")
-            # Deflate makes a thousand bytes of one at the most; of the other methods some make a million.
-            if entry.compress_type != zipfile.ZIP_DEFLATED:
-                raise ValueError(f"{name} is compressed by method {entry.compress_type}")
-            # All of the entry is read, since the checksum is compared at its end alone.
-            arrays[name] = parse_array(archive.read(entry))
-    if arrays["checksum"] != _checksum(arrays):
-        raise ValueError("the checksum is not that of its content")
-    flat, shapes = arrays["masks"], arrays["shapes"]
-    sizes = [math.prod(shape) for shape in shapes.tolist()]
-    if not sizes or min(sizes) < 1 or flat.dtype.kind != "u" or flat.shape != (sum(sizes),):
-        raise ValueError(f"masks of shape {flat.shape} and dtype {flat.dtype} are not {len(sizes)} of these sizes")
-    parts = np.split(flat, np.cumsum(sizes)[:-1])
-    masks = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-    if not all(len(np.unique(mask)) == int(mask.max()) + 1 for mask in masks):
-        raise ValueError("the ids of a mask have gaps")
-    known = {str(key): range(len(masks))[place] for key, place in zip(arrays["keys"], arrays["places"], strict=True)}
-    return masks, known
 
 
 def _batches(values: object, name: str) -> Iterable[Any]:

@@ -152,7 +152,10 @@ def _checked_scores(scores: object, stack: Tensor) -> Tensor | None:
         return None
     try:
         copied = np.array(scores) if isinstance(scores, np.ndarray) else scores
-        values = torch.as_tensor(copied).detach().cpu().double()
+        given = torch.as_tensor(copied).detach().cpu()
+        if given.is_complex():
+            raise TypeError("complex numbers have no order")
+        values = given.double()
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"scores must be numbers, one for each mask, but {scores!r} was passed") from None
     if values.shape != stack.shape[:-2]:

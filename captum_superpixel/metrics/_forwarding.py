@@ -138,7 +138,7 @@ def _target_indices(target: Target, count: int) -> Tensor | None:
     if indices is None:
         try:
             indices = torch.tensor(target)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(f"target={target!r} is no target: pass an int, a list of ints or a tensor (N,)") from error
     if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool or indices.numel() == 0:
         raise TypeError(f"target={target!r} is of dtype {indices.dtype}: pass the numbers of classes, as integers")

@@ -119,7 +119,12 @@ def road(
     """
     inputs = check_images("inputs", inputs)
     scores = check_scores(attributions, inputs).flatten(1)
-    fractions = tuple(float(fraction) for fraction in fractions)
+    try:
+        fractions = tuple(float(fraction) for fraction in fractions)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"fractions must be a sequence of numbers, but {fractions!r} was passed: write (0.1, 0.5)"
+        ) from None
     if not fractions or not all(0 < fraction < 1 for fraction in fractions):
         raise ValueError(f"fractions={fractions!r} must be numbers above 0 and below 1, at least one of them")
     count, channels, height, width = inputs.shape

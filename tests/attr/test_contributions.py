@@ -268,3 +268,11 @@ def test_images_of_integers_are_not_blurred(dtype, stored, images) -> None:
         TypeError, match=rf"reference='blur' averages pixels, which {dtype} cannot hold: pass inputs.float"
     ):
         method.attribute((images.detach() * 255).to(dtype))
+
+
+def test_a_reference_beyond_the_dtype_of_the_inputs() -> None:
+    method = Contributions(Saliency(nn.Flatten()), reference=-1e159)
+    images = torch.rand(1, 1, 2, 2, requires_grad=True)
+    with pytest.raises(ValueError, match=r"reference=-1e\+159 is beyond what inputs of torch.float32 can hold"):
+        method.attribute(images, target=0)
+    assert method.attribute(images.detach().double().requires_grad_(), target=0).isfinite().all()

@@ -125,6 +125,25 @@ def test_layers_that_return_no_tensor(blocks, images, method) -> None:
     assert maps.shape[2:] == images.shape[2:]
 
 
+@pytest.mark.parametrize("method", [Saliency, FeatureAblation])
+@pytest.mark.parametrize("target", [2**63 - 1, -5, "cat", 0.5, False, (1, 2, 3), [0, 1, 1], torch.zeros(2, 3)])
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
+def test_targets_that_are_none(method, target) -> None:
+    grouped = SuperpixelGrouped(method(Net().eval()), Grid(4))
+    with pytest.raises(
+        ValueError, match=r"target=.* does not choose one number for each image from outputs of shape \(2, \d\): pass"
+    ):
+        grouped.attribute(torch.rand(2, 3, 16, 16), target=target)
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
+def test_no_target_for_several_outputs() -> None:
+    with pytest.raises(
+        ValueError, match=r"target=None does not choose one number for each image from outputs of shape"
+    ):
+        SuperpixelGrouped(Saliency(Net().eval()), Grid(4)).attribute(torch.rand(2, 3, 16, 16))
+
+
 def test_layers_that_do_not_run(blocks, images) -> None:
     with pytest.raises(ValueError, match="the layer Conv2d does not run when the network does: choose one that does"):
         SuperpixelGrouped(LayerGradCam(blocks, blocks.unused), Grid(4)).attribute(images, target=1)
@@ -148,8 +167,9 @@ def test_one_number_for_a_batch(blocks, images, returned) -> None:
 
 def test_other_failures_are_those_of_captum_and_the_inputs_are_left_as_they_were(blocks) -> None:
     images = torch.rand(2, 3, 16, 16)
-    with pytest.warns(UserWarning, match="did not already require"), pytest.raises(AssertionError, match="Target not"):
-        SuperpixelGrouped(Saliency(blocks), Grid(4)).attribute(images)
+    tunnel = SuperpixelGrouped(NoiseTunnel(Saliency(blocks)), Grid(4))
+    with pytest.raises(AssertionError, match="stdevs"):
+        tunnel.attribute(images, target=1, stdevs=1)
     assert not images.requires_grad
 
     def broken(x: Tensor) -> Tensor:

@@ -229,6 +229,19 @@ def test_an_ensemble_of_tuples_and_a_tuple_with_an_ensemble_are_the_same(net, im
     )
 
 
+def test_an_input_that_some_members_of_an_ensemble_leave_alone_is_averaged_too(net, images) -> None:
+    """As perturbation methods average it: what a member leaves as it is counts as that member's result."""
+    inputs = (images, table())
+    grouped = SuperpixelGrouped(InputXGradient(TwoInputs(net)))
+    halves = torch.arange(table().shape[1]) // 2
+    masks = [(Grid(4)(images), None), (Grid(6)(images), halves.expand(1, -1))]
+    first, second = (grouped.attribute(inputs, target=0, feature_mask=member) for member in masks)
+    together = grouped.attribute(inputs, target=0, feature_mask=masks)
+    for mean, one, other in zip(together, first, second, strict=True):
+        torch.testing.assert_close(mean, (one + other) / 2)
+    assert not torch.equal(first[1], second[1])
+
+
 def test_each_different_generator_of_an_ensemble_runs_once(net, images) -> None:
     calls = []
 

@@ -5,6 +5,7 @@ import hashlib
 import pickle
 import random
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -217,12 +218,16 @@ def test_any_damage_is_an_error_that_is_documented_or_does_no_harm(
         ({"masks": np.zeros(239, np.uint8)}, "masks of shape (239,) and dtype uint8 are not 5 of these sizes"),
         ({"masks": np.zeros(240, np.int64)}, "masks of shape (240,) and dtype int64"),
         ({"masks": np.full(240, 3, np.uint8)}, "the ids of a mask have gaps"),
-        ({"shapes": np.array([[2**40, 2**40]])}, "are not 1 of these sizes"),
+        ({"shapes": np.array([[2**40, 2**40]] * 5)}, "are not 5 of these sizes"),
+        ({"shapes": np.array([[2**40, 2**40]])}, "shapes (1, 2), places (5,), keys (5,) do not belong together"),
         ({"shapes": np.array([[0, 2**60]] * 5)}, "are not 5 of these sizes"),
-        ({"shapes": np.zeros((0, 2), int), "masks": np.zeros(0, np.uint8)}, "are not 0 of these sizes"),
-        ({"shapes": np.array([240])}, "TypeError"),
+        ({"shapes": np.zeros((0, 2), int), "masks": np.zeros(0, np.uint8)}, "masks (0,), shapes (0, 2), places"),
+        ({"shapes": np.array([240])}, "shapes (1,), places (5,), keys (5,) do not belong together"),
+        ({"shapes": np.full((5, 2), 7.0)}, "shapes of dtype float64 is not of int64"),
+        ({"shapes": np.asfortranarray([[6, 8]] * 5)}, "shapes has its axes in another order"),
         ({"places": np.arange(1, 6)}, "IndexError"),
-        ({"places": np.arange(4)}, "ValueError: zip() argument 2 is shorter"),
+        ({"places": np.arange(4)}, "places (4,), keys (5,) do not belong together"),
+        ({"keys": np.array(["0" * 65] * 5)}, "keys of dtype <U65 is not of <U64"),
         ({"keys": None}, "KeyError"),
         ({"keys": np.array([{}] * 5)}, "Python objects are not read"),
     ],
@@ -265,6 +270,53 @@ def test_other_compressions_are_not_unpacked(masks: Tensor, tmp_path: Path) -> N
             archive.writestr(name, part)
     with pytest.raises(ValueError, match="masks is compressed by method 14"):
         Precomputed.load(path)
+
+
+MUCH = 2**24
+BOMBS: dict[str, tuple[dict[str, Any], str]] = {
+    "more than its header says": ({}, "takes 240 bytes"),
+    "masks": ({"masks": np.zeros(MUCH, np.uint8)}, "are not 5 of these sizes"),
+    "whole but unsigned": ({"masks": np.zeros(MUCH, np.uint8), "shapes": np.array([[2**13, 2**13]])}, "the checksum"),
+    "shapes": ({"shapes": np.zeros((MUCH // 16, 2), np.int64)}, "do not belong together"),
+    "axes": ({"shapes": np.zeros((5, MUCH // 40), np.int64)}, "do not belong together"),
+    "places": ({"places": np.zeros(MUCH // 8, np.int64)}, "do not belong together"),
+    "keys": ({"keys": np.zeros(5, f"U{MUCH // 20}")}, "keys of dtype"),
+    "checksum": ({"checksum": np.zeros((), f"U{MUCH // 4}")}, "checksum of dtype"),
+    "checksums": ({"checksum": np.zeros(MUCH // 256, "U64")}, "checksums of shape"),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_what_is_refused_was_not_unpacked(images: Tensor, masks: Tensor, tmp_path: Path, kind: str) -> None:
+    """Files of 20 kilobytes that claim 16 megabytes."""
+    path = tmp_path / "masks.npz"
+    Precomputed.from_images(images, masks).save(path)
+    changed, message = BOMBS[kind]
+    with np.load(path) as arrays:
+        parts = {**arrays, **changed}
+    if len(parts["shapes"]) == 1:
+        parts |= {"places": parts["places"][:1], "keys": parts["keys"][:1]}
+    elif "checksum" not in changed:
+        parts["checksum"] = np.array(checksum(parts))
+    np.savez_compressed(path, **parts)
+    if not changed:
+        _append_zeros(path, "masks.npy")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"holds no masks .*{message}"):
+        Precomputed.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert path.stat().st_size < MUCH // 500
+    assert peak < MUCH // 4
+
+
+def _append_zeros(path: Path, name: str) -> None:
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.namelist()}
+    entries[name] += bytes(MUCH)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, held in entries.items():
+            archive.writestr(entry, held)
 
 
 def test_masks_of_images_and_volumes_are_saved_apart(tmp_path: Path) -> None:

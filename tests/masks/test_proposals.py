@@ -46,6 +46,11 @@ def test_the_highest_score_wins() -> None:
     ]
 
 
+def test_complex_scores_have_no_order() -> None:
+    with pytest.raises(TypeError, match=r"scores must be numbers, one for each mask, but \[1j\] was passed"):
+        from_proposals(torch.ones(1, 2, 2, dtype=torch.bool), [1j])
+
+
 def test_of_equal_scores_the_smaller_wins_and_of_equal_sizes_the_first() -> None:
     assert torch.equal(from_proposals([WHOLE, PART, OTHER], [3, 3, 3]), from_proposals([WHOLE, PART, OTHER]))
     left, right = torch.tensor([[[1, 1, 0]], [[0, 1, 1]]]).bool()

@@ -114,7 +114,7 @@ def test_targets_and_outputs_that_do_not_fit(function, target, softmax: bool, me
         road(function, images(), maps(), target, softmax=softmax)
 
 
-@pytest.mark.parametrize("target", ["cat", 1.5, torch.tensor([0.0, 1.0, 2.0]), [True, False, True], []])
+@pytest.mark.parametrize("target", ["cat", 1.5, torch.tensor([0.0, 1.0, 2.0]), [True, False, True], [], [int, None]])
 def test_targets_of_another_kind(target) -> None:
     with pytest.raises(TypeError, match=r"target="):
         whole(channels, target)

@@ -1,6 +1,8 @@
 """The imputation against a dense system written down from the paper, and ROAD on models that are known."""
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,6 +231,12 @@ def test_one_pixel_always_stays(height: int, width: int) -> None:
     images = torch.full((1, 1, height, width), 0.5)
     result = road(lambda x: x.sum(dim=(1, 2, 3)), images, images, fractions=[0.9], noise=0, softmax=False)
     torch.testing.assert_close(result.most_relevant_first, torch.full((1, 1), 0.5 * height * width).double())
+
+
+@pytest.mark.parametrize("fractions", [True, 0.5, None, ["a"], [None]])
+def test_fractions_that_are_no_numbers(net: nn.Module, images: Tensor, fractions: Any) -> None:
+    with pytest.raises(TypeError, match=rf"sequence of numbers, but {re.escape(repr(fractions))} was passed"):
+        road(net, images, images, 1, fractions=fractions)
 
 
 @pytest.mark.parametrize("fractions", [(), (0.0, 0.5), (0.5, 1.0), (-0.1,), (float("nan"),)])

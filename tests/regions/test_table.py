@@ -13,8 +13,8 @@ import torch
 
 from captum_superpixel.pooling import Reduction
 from captum_superpixel.regions import region_table
-from captum_superpixel.regions.confidence import describe_interval, describe_stays_top
 from captum_superpixel.regions.choosing import first_regions, strongest_regions
+from captum_superpixel.regions.confidence import describe_interval, describe_stays_top
 from captum_superpixel.regions.table import Region, RegionTable
 
 MASK = torch.tensor([[[[7, 7, 2, 2], [7, 7, 2, 9], [7, 7, 9, 9]]]])
