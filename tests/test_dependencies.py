@@ -39,7 +39,7 @@ def declared(*groups: list[str]) -> set[str]:
 
 
 def imported(path: Path) -> set[str]:
-    """The distributions that a file imports, by statements, ``import_module`` and ``importorskip``."""
+    """The distributions that a file imports, also late, by functions that are given a module's name."""
     modules = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
@@ -48,7 +48,7 @@ def imported(path: Path) -> set[str]:
             case ast.ImportFrom(module=str(module), level=0):
                 modules.add(module)
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[ast.Constant(str(module)), *_]):
-                if name in ("import_module", "importorskip"):
+                if name in ("import_module", "importorskip", "_late"):
                     modules.add(module)
     roots = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"captum_superpixel"}
     return {canonicalize_name(DISTRIBUTIONS.get(root, root)) for root in roots}

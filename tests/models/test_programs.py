@@ -19,6 +19,12 @@ EXAMPLE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.fixture(autouse=True)
+def _forgotten_programs() -> None:
+    """PyTorch 2.6 refuses to export a ninth network of the same code in one process."""
+    torch.compiler.reset()
+
+
 def network() -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
