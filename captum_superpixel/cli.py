@@ -79,18 +79,23 @@ def add_compile(commands: Any) -> None:
     """Add ``compile`` to the commands of an ``argparse`` parser."""
     details = 'Compiles Slic, once per computer; needs: pip install "captum-superpixel[fast]".'
     command = commands.add_parser("compile", help=SUMMARIES["compile"], description=details)
+    command.add_argument("--force", action="store_true", help="compile it even if that has been done already")
     command.set_defaults(run=_compile)
 
 
-def _compile(options: object) -> int:
-    from captum_superpixel.masks import compile_engine
+def _compile(options: Any) -> int:
+    from captum_superpixel.masks import compile_engine, describe_engine
 
     # Where Numba is not loaded yet, it then leaves all optimization to the end, which takes two thirds of the time.
     os.environ.setdefault("NUMBA_OPT", "0")
-    kept = compile_engine()
+    before = describe_engine()
+    kept = compile_engine(force=options.force)
     if kept is None:
         return _fail("the compiled engine works, but could not be kept: the cache folder cannot be written to", 1)
-    print(f"Slic is compiled for this computer; kept in {kept}")
+    if not options.force and describe_engine() == before:
+        print(f"Slic is compiled for this computer already; kept in {kept} (--force compiles it again)")
+    else:
+        print(f"Slic is compiled for this computer; kept in {kept}")
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from captum_superpixel._checks import checked_integer, checked_number, checked_spacing
+from captum_superpixel._checks import checked_denormalize, checked_integer, checked_number, checked_spacing
 from captum_superpixel._threads import call_each, undivided_operations
 from captum_superpixel.masks._components import label_components
 from captum_superpixel.masks._valid import ValidMask
@@ -122,10 +122,27 @@ class Slic(CountedMaskGenerator):
         """
         if mask is not None:
             return self._segment_valid(inputs, mask)
+        if (found := self._segment_compiled(inputs)) is not None:
+            return found
         with _cores(inputs) as threads:
             self.check_inputs(inputs)
             # Scaled part by part, and not by the base class: the scaled batch would take memory, and one core's time.
             return _segment_parts([self], inputs, lambda part: self.scale_pixels(inputs[part]), threads)[0]
+
+    def _segment_compiled(self, inputs: Tensor) -> Tensor | None:
+        """Scale and segment images by machine code; None where that is not possible, or a pixel is not finite."""
+        self._check_layout(inputs)
+        if inputs.ndim != 4 or self.n_segments == 1 or not compiled.applies([setting := self._setting((0, 1))], inputs):
+            return None
+        # What a subclass scales in its own way, machine code would not.
+        library = compiled.find_library() if type(self).scale_pixels is Slic.scale_pixels else None
+        if library is None:
+            return None
+        statistics = checked_denormalize(self.denormalize)
+        reversed_order = self.channel_order == "bgr" and inputs.shape[1] == 3
+        with _cores(inputs) as threads:
+            scaling = compiled.Scaling(statistics, reversed_order, self.scale_pixels)
+            return compiled.segment_inputs(library, setting, scaling, inputs, threads)
 
     @classmethod
     @torch.no_grad()

@@ -1,11 +1,7 @@
-"""The compiled engine: it gives the labels of torch, to the last, and serves only where it was asked for."""
+"""The compiled engine gives the labels of torch, to the last."""
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,57 +10,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from captum_superpixel import cli
-from captum_superpixel.masks import Slic, compile_engine, describe_engine
+from captum_superpixel.masks import Slic
 from captum_superpixel.masks.base import segment_with_all
 from captum_superpixel.masks.slic import compiled
 from captum_superpixel.masks.slic import slic as slic_module
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
-from captum_superpixel.masks.slic.compiled import engine, segment_images
+from captum_superpixel.masks.slic.compiled import segment_images
+from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE, segment
-from captum_superpixel.masks.slic.compiled.loading import Library, describe_machine
+from captum_superpixel.masks.slic.compiled.loading import Library
 from captum_superpixel.masks.slic.compiled.tables import make_plan
 
-COMPILED = "compiled, but torch for volumes, unequal spacing and masks of valid pixels"
+pytestmark = pytest.mark.usefixtures("nothing_found_out")
 
 Noise = Callable[..., Tensor]
 Photographs = Callable[[int], Tensor]
-
-needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
-
-
-@pytest.fixture(autouse=True)
-def nothing_found_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A process that has not looked for machine code yet, and an empty cache folder."""
-    monkeypatch.setattr(engine._Engine, "looked_for", False)
-    monkeypatch.setattr(engine._Engine, "library", None)
-    monkeypatch.delenv("CAPTUM_SUPERPIXEL_ENGINE", raising=False)
-    # The command changes it where it is not set.
-    monkeypatch.setenv("NUMBA_OPT", "3")
-    folder = str(tmp_path / "cache")
-    monkeypatch.setitem(sys.modules, "platformdirs", SimpleNamespace(user_cache_dir=lambda _: folder))
-
-
-@pytest.fixture(scope="module")
-def code() -> bytes:
-    """Machine code, compiled once for all tests of this file."""
-    pytest.importorskip("numba")
-    building: Any = importlib.import_module("captum_superpixel.masks.slic.compiled.building")
-    made: bytes = building.build(describe_machine()[0])
-    return made
-
-
-@pytest.fixture(scope="module")
-def library(code: bytes) -> Library:
-    return Library(code)
-
-
-@pytest.fixture
-def ready(code: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling takes no time."""
-    building: Any = importlib.import_module("captum_superpixel.masks.slic.compiled.building")
-    monkeypatch.setattr(building, "build", lambda machine: code)
 
 
 def like(n_segments: int, iterations: int, compactness: float) -> Setting:
@@ -143,7 +104,7 @@ def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
     compared = 0
     for image, mask in zip(images, expected, strict=True):
         memory: Any = [[np.zeros(n, dtype) for n in lengths] for dtype, lengths in plan.lengths.items()]
-        colors, out = np.zeros(3 * 9 * 13, np.float32), np.zeros(9 * 13, np.int64)
+        colors, out = np.zeros(3 * 9 * 13 + LANES, np.float32), np.zeros(9 * 13, np.int64)
         steps = COLORS | FIND | SETTLE | WRITE
         found = segment(steps, image.flatten().numpy(), colors, sizes[0], floats, ints, *memory, out)
         if found >= plan.enough:
@@ -154,18 +115,89 @@ def test_the_kernels_give_the_same_as_plain_python(noise: Noise) -> None:
 
 
 @pytest.fixture
-def in_use(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The compiled engine serves, and torch's steps are out of reach."""
-    monkeypatch.setattr(engine._Engine, "looked_for", True)
-    monkeypatch.setattr(engine._Engine, "library", library)
-    monkeypatch.setattr(slic_module, "segment_pixels", None)
-
-
-@pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+def with_both(slic: Slic, images: Tensor, library: Library, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor]:
+    """Segment by torch and by machine code, which does not ask torch for anything."""
+    monkeypatch.setattr(compiled, "find_library", lambda: None)
+    by_one = slic(images)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "find_library", lambda: library)
+        patch.setattr(slic_module, "segment_pixels", None)
+        return by_one, slic(images)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"denormalize": (0.4, 0.3)},
+        {"denormalize": ((0.4, 0.5, 0.6), (0.3, -0.2, 0.1)), "channel_order": "bgr"},
+        {"channel_order": "bgr"},
+    ],
+)
+@pytest.mark.parametrize("size", [8, 31, 65, 300])
+def test_images_are_scaled_as_by_torch(
+    size: int, settings: dict[str, Any], library: Library, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """300 pixels and 10 segments make blocks of 2 pixels, 5 of 4; one image is of one color, one has a hot pixel."""
+    images = noise(6, 3, size, size).mul(3).sub(1)
+    images[1] = 0.1
+    images[2, 1, 3, 4] = 1e6
+    images[3] = images[3] * 1e-7 + 5
+    images[4] *= 1.5e38
+    images[5] = images[5].square()
+    for n_segments in (5, 10):
+        assert torch.equal(*with_both(Slic(n_segments, **settings), images, library, monkeypatch))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float16, torch.bfloat16, torch.float64])
+def test_so_are_other_types(
+    dtype: torch.dtype, library: Library, photographs: Photographs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = photographs(40)[:2].to(dtype)
+    assert torch.equal(*with_both(Slic(20), images, library, monkeypatch))
+    assert torch.equal(*with_both(Slic(20), images.to(memory_format=torch.channels_last), library, monkeypatch))
+
+
+def test_outliers_are_seen(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From one bright pixel to as many as are no outliers any more, above, below, and at both ends."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(60, 1, 60, 60, generator=generator)
+    places = torch.randperm(3600, generator=generator)
+    for number, image in enumerate(images):
+        flat = image.view(-1)
+        flat[places[: number // 6]] = [3.0, 1.9, 2.1, -1.5, 1e4, 2.0][number % 6]
+        if number % 5 == 0:
+            flat[places[-1 - number // 12 :]] = -2.0
+    by_torch, by_code = with_both(Slic(20), images, library, monkeypatch)
+    assert torch.equal(by_torch, by_code)
+    assert any(
+        not torch.equal(mask, clipped) for mask, clipped in zip(by_code, Slic(20)(images.clamp(0, 1)), strict=True)
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", [0, 1500, 3 * 48 * 48 - 1])
+@pytest.mark.usefixtures("in_use")
+def test_what_is_not_finite_is_an_error(value: float, place: int, noise: Noise) -> None:
+    images = noise(3, 3, 48, 48)
+    images[1].view(-1)[place] = value
+    with pytest.raises(ValueError, match=r"replace them first, for example by torch.nan_to_num"):
+        Slic(20)(images)
+
+
+@pytest.mark.usefixtures("in_use")
+def test_inputs_are_not_changed(noise: Noise) -> None:
+    images = noise(2, 3, 40, 40).requires_grad_()
+    before = images.detach().clone()
+    mask = Slic(20)(images)
+    assert torch.equal(images, before)
+    assert not mask.requires_grad
 
 
 @pytest.mark.parametrize("settings", [{}, {"channel_order": "bgr"}, {"denormalize": (0.4, 0.3)}])
@@ -237,73 +269,16 @@ def test_equal_spacings_and_single_slices_are_images(
     assert torch.equal(slic(images), expected)
 
 
-def test_nothing_is_compiled_unasked(monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
-    monkeypatch.setitem(sys.modules, "captum_superpixel.masks.slic.compiled.building", None)
-    Slic(20)(noise(1, 3, 16, 16))
-    assert engine._Engine.library is None
+class Dark(Slic):
+    """Sees nothing in the upper half of the range."""
+
+    def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        scaled, flat = super().scale_pixels(inputs)
+        return scaled.clamp(max=0.5), flat
 
 
-@needs_numba
-def test_torch_is_the_engine_until_the_other_is_compiled() -> None:
-    assert describe_engine() == "torch: the compiled one is made by: captum-superpixel compile"
-
-
-@pytest.mark.usefixtures("ready")
-def test_what_is_compiled_is_kept_for_later_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = compile_engine()
-    assert path is not None
-    assert path.parent == tmp_path / "cache"
-    assert describe_engine() == f"{COMPILED}: {path}"
-    monkeypatch.setattr(engine._Engine, "looked_for", False)
-    monkeypatch.setattr(engine._Engine, "library", None)
-    assert describe_engine() == f"{COMPILED}: {path}"
-    monkeypatch.setattr(engine._Engine, "looked_for", False)
-    monkeypatch.setenv("CAPTUM_SUPERPIXEL_ENGINE", "torch")
-    assert describe_engine() == "torch: the environment variable CAPTUM_SUPERPIXEL_ENGINE is torch"
-
-
-@pytest.mark.usefixtures("ready")
-def test_a_damaged_file_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = compile_engine()
-    assert path is not None
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
-    monkeypatch.setattr(engine._Engine, "looked_for", False)
-    assert describe_engine().startswith("torch: the compiled one could not be loaded (the checksum of ")
-
-
-@pytest.mark.usefixtures("ready")
-def test_the_command_says_where_it_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["compile"]) == 0
-    assert f"kept in {tmp_path / 'cache'}" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("ready")
-def test_without_a_place_to_keep_it_it_serves_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "cache").write_text("a file where the folder should be")
-    assert cli.main(["compile"]) == 1
-    assert "the cache folder cannot be written to" in capsys.readouterr().err
-    assert describe_engine() == f"{COMPILED}: not kept"
-
-
-@pytest.mark.usefixtures("ready")
-def test_what_gives_other_masks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "segment_images", lambda library, settings, images: by_torch(settings, images.flip(3)))
-    with pytest.raises(RuntimeError, match=r"gives other masks than torch on this computer"):
-        compile_engine()
-    assert describe_engine().startswith("torch: ")
-
-
-@pytest.mark.parametrize("missing", ["numba", "llvmlite.binding"])
-def test_without_numba(
-    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], noise: Noise
-) -> None:
-    """Masks are made all the same, and the command says what to install."""
-    monkeypatch.setitem(sys.modules, missing, None)
-    images = noise(2, 3, 20, 20)
-    expected = by_torch([like(20, 5, 10.0)], images)[0]
-    assert torch.equal(Slic(20, denormalize=(0.0, 1.0))(images)[:, 0], expected)
-    assert describe_engine().startswith("torch: the compiled one ")
-    assert cli.main(["compile"]) == 2
-    error = capsys.readouterr().err
-    assert missing.partition(".")[0] in error or "llvmlite" in error
-    assert 'the compiled engine of Slic needs pip install "captum-superpixel[fast]"' in error
+def test_what_scales_in_its_own_way_still_does(library: Library, noise: Noise, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noise(2, 3, 32, 32)
+    by_torch, by_code = with_both(Dark(20), images, library, monkeypatch)
+    assert torch.equal(by_torch, by_code)
+    assert not torch.equal(by_code, Slic(20)(images))

@@ -1,6 +1,14 @@
 """The same SLIC as by torch, bit for bit, in machine code for the CPU, which Numba and LLVM make once per computer."""
 
 from captum_superpixel.masks.slic.compiled.engine import compile_engine, describe_engine, find_library
-from captum_superpixel.masks.slic.compiled.segmenting import applies, segment_images
+from captum_superpixel.masks.slic.compiled.segmenting import Scaling, applies, segment_images, segment_inputs
 
-__all__ = ["applies", "compile_engine", "describe_engine", "find_library", "segment_images"]
+__all__ = [
+    "Scaling",
+    "applies",
+    "compile_engine",
+    "describe_engine",
+    "find_library",
+    "segment_images",
+    "segment_inputs",
+]

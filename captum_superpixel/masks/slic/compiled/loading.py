@@ -12,6 +12,7 @@ _INT, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
 _SIGNATURES = {
     "segment": (_INT, *[_POINTER] * 9),
+    "prepare": (_POINTER, *[_INT] * 6, *[_POINTER] * 3),
     "halve": (_POINTER, _INT, _INT, _INT, _POINTER),
 }
 """The arguments of each function. Numba puts two pointers before them: to the result, and to an error, of which there
@@ -62,7 +63,13 @@ class Library:
         self._functions["segment"](ctypes.addressof(result), None, *arguments)
         return result.value
 
+    def prepare(self, *arguments: Any) -> int:
+        """Call ``kernels.scaling.prepare`` likewise."""
+        result = ctypes.c_int64()
+        self._functions["prepare"](ctypes.addressof(result), None, *arguments)
+        return result.value
+
     def halve(self, *arguments: int) -> None:
-        """Call ``kernels.colors.halve`` likewise."""
+        """Call ``kernels.scaling.halve`` likewise."""
         result = ctypes.c_int64()
         self._functions["halve"](ctypes.addressof(result), None, *arguments)

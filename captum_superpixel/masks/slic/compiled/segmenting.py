@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate, groupby, repeat
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._threads import call_each
 from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic._segmenting import Setting
+from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
+from captum_superpixel.masks.slic.compiled.kernels.scaling import NOT_FINITE, ONE_COLOR, PREPARED
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE
 from captum_superpixel.masks.slic.compiled.loading import Library
-from captum_superpixel.masks.slic.compiled.tables import Memory, Plan, make_plan
+from captum_superpixel.masks.slic.compiled.tables import Lengths, Memory, Plan, make_plan, scaling_lengths
 
-__all__ = ["applies", "segment_images"]
+__all__ = ["Scaling", "applies", "segment_images", "segment_inputs"]
 
 _MOST_PIXELS = 2**27
 """How many pixels an image has at most, for their places and pairs to be counted in 32 bits."""
 
-_KEPT_BYTES = 2**24
-"""How much memory to work in each thread keeps from one call to the next; to get it anew costs a fifth of the time."""
+_KEPT_BYTES = 2**26
+"""How much memory to work in each thread keeps from one call to the next: enough for images of 512 pixels."""
 
 _kept = threading.local()
+
+
+class Scaling(NamedTuple):
+    """How images are scaled to [0, 1].
+
+    Args:
+        statistics: The means and stds of the preprocessing, one or one for each channel; None for each image's range.
+        reversed_order: Whether the channels are blue, green and red.
+        by_torch: Scales images ``(N, C, H, W)`` by torch, and says which are of one color, ``(N,)``.
+    """
+
+    statistics: tuple[Sequence[float], Sequence[float]] | None
+    reversed_order: bool
+    by_torch: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def applies(settings: Sequence[Setting], images: Tensor) -> bool:
@@ -35,9 +55,65 @@ def applies(settings: Sequence[Setting], images: Tensor) -> bool:
     They have to be plain tensors in the memory of the CPU, ``(N, C, H, W)``, whose pixels are as far apart along both
     axes. Volumes and other spacings remain with torch.
     """
-    on_cpu = type(images) is Tensor and images.device.type == "cpu" and images.dtype == torch.float32
+    on_cpu = type(images) is Tensor and images.device.type == "cpu" and images.layout == torch.strided
     flat = images.ndim == 4 and math.prod(images.shape[2:]) <= _MOST_PIXELS
-    return on_cpu and flat and all(len(set(setting.spacing)) == 1 for setting in settings)
+    return (
+        on_cpu
+        and flat
+        and images.dtype != torch.float64
+        and all(len(set(setting.spacing)) == 1 for setting in settings)
+    )
+
+
+def segment_inputs(library: Library, setting: Setting, scaling: Scaling, inputs: Tensor, threads: int) -> Tensor | None:
+    """Scale and segment images as the caller has them.
+
+    Args:
+        library: The machine code.
+        setting: What to do.
+        scaling: How to scale them.
+        inputs: Shape ``(N, C, H, W)``; ``applies`` says which.
+        threads: Over how many threads to divide them.
+
+    Returns:
+        Shape ``(N, 1, H, W)``, int64; None if a pixel is not finite.
+    """
+    images = inputs.detach().resolve_neg().float().contiguous()
+    count = len(images)
+    masks = torch.empty(count, 1, *images.shape[2:], dtype=torch.int64)
+    step = math.ceil(count / (4 * threads)) if threads > 1 else count
+    parts = [slice(first, first + step) for first in range(0, count, step)]
+    finite = call_each(lambda part: _fill(library, setting, scaling, images[part], masks[part]), parts, threads)
+    return masks if all(finite) else None
+
+
+def _fill(library: Library, setting: Setting, scaling: Scaling, images: Tensor, masks: Tensor) -> bool:
+    """Write the segments of images ``(N, C, H, W)`` into masks ``(N, 1, H, W)``; False if a pixel is not finite."""
+    count, channels, height, width = images.shape
+    factor = _shrink_factor(setting, (height, width))
+    shrunk = channels, -(-height // factor), -(-width // factor)
+    plan = make_plan(setting, shrunk, factor, (height, width), segmenting._CELLS)
+    lengths = scaling_lengths(channels, height, width, factor)
+    memory, scratch = _borrow([plan.lengths, lengths], apart=True)
+    once, twice, colors = (address or 0 for address in scratch.floats[4:])
+    pixels = twice if factor > 2 and factor.bit_length() % 2 else once
+    statistics = _statistics(scaling, channels)
+    how = channels, height, width, factor, scaling.reversed_order, len(statistics) > 0, statistics.ctypes.data
+    source, target = images.data_ptr(), masks.data_ptr()
+    for index in range(count):
+        found = library.prepare(source, *how, scratch.floats, scratch.ints)
+        if found == NOT_FINITE:
+            return False
+        if found == PREPARED:
+            _segment_one(library, COLORS, pixels, colors, plan, memory, target)
+        elif found == ONE_COLOR:
+            masks[index] = 0
+        else:
+            scaled, flat = scaling.by_torch(images[index, None])
+            masks[index] = 0 if flat else segment_images(library, [setting], scaled)[0]
+        source += 4 * channels * height * width
+        target += 8 * height * width
+    return True
 
 
 def segment_images(library: Library, settings: Sequence[Setting], images: Tensor) -> list[Tensor]:
@@ -55,8 +131,7 @@ def segment_images(library: Library, settings: Sequence[Setting], images: Tensor
     masks = [torch.empty(count, height, width, dtype=torch.int64) for _ in settings]
 
     def shrink_factor(index: int) -> int:
-        # The same along both axes.
-        return max(segmenting._shrink_factors((height, width), settings[index]))
+        return _shrink_factor(settings[index], (height, width))
 
     images = images.contiguous()
     shrunk = 1
@@ -79,10 +154,9 @@ def _halve(library: Library, images: Tensor) -> Tensor:
 
 def _segment(library: Library, images: Tensor, chosen: Sequence[tuple[Plan, Tensor]]) -> None:
     """Write the segments of images ``(N, C, H, W)`` by each plan into its mask ``(N, H, W)``."""
-    block = _borrow(max(Memory.size(plan) for plan, _ in chosen))
-    memories = [Memory(plan, block) for plan, _ in chosen]
+    memories = _borrow([plan.lengths for plan, _ in chosen])
     colors = {
-        blurred: images.new_empty(max(3, images.shape[1]), *images.shape[2:])
+        blurred: images.new_empty(max(3, images.shape[1]) * images[0, 0].numel() + LANES)
         for blurred in {plan.blurred for plan, _ in chosen}
     }
     for index, image in enumerate(images):
@@ -90,36 +164,61 @@ def _segment(library: Library, images: Tensor, chosen: Sequence[tuple[Plan, Tens
         for (plan, mask), memory in zip(chosen, memories, strict=True):
             convert = 0 if plan.blurred in there else COLORS
             there.add(plan.blurred)
-            pointers = image.data_ptr(), colors[plan.blurred].data_ptr()
             out = mask[index].data_ptr()
-            found = library.segment(convert | FIND | SETTLE | WRITE, *pointers, *_all(plan, memory), out)
-            if found < plan.enough:
-                _refine(library, image, plan, memory)
-                library.segment(SETTLE | WRITE, *pointers, *_all(plan, memory), out)
+            _segment_one(library, convert, image.data_ptr(), colors[plan.blurred].data_ptr(), plan, memory, out)
 
 
-def _borrow(size: int) -> NDArray[np.uint8]:
-    """Give a thread memory of at least some bytes, which holds until it asks again."""
+def _segment_one(library: Library, convert: int, image: int, colors: int, plan: Plan, memory: Memory, out: int) -> None:
+    """Write the segments of one image into its mask; addresses of memory."""
+    found = library.segment(convert | FIND | SETTLE | WRITE, image, colors, *_all(plan, memory), out)
+    if found < plan.enough:
+        _refine(library, image, plan, memory.labels)
+        library.segment(SETTLE | WRITE, image, colors, *_all(plan, memory), out)
+
+
+def _borrow(needs: Sequence[Lengths], *, apart: bool = False) -> Sequence[Memory]:
+    """Give a thread memory for each of some needs, which holds until it asks again; the same for all, or apart."""
+    kept: tuple[Sequence[Lengths], bool, Sequence[Memory]] | None = getattr(_kept, "memories", None)
+    if kept is not None and kept[1] == apart and len(kept[0]) == len(needs) and all(map(operator.is_, kept[0], needs)):
+        return kept[2]
+    sizes = [Memory.size(lengths) for lengths in needs]
+    size = sum(sizes) if apart else max(sizes)
     block: NDArray[np.uint8] | None = getattr(_kept, "block", None)
     if block is None or len(block) < size:
         block = np.empty(size, dtype=np.uint8)
-        if size <= _KEPT_BYTES:
-            _kept.block = block
-    return block
+    starts = accumulate(sizes, initial=0) if apart else repeat(0)
+    memories = [Memory(lengths, block[start:]) for lengths, start in zip(needs, starts, strict=False)]
+    if len(block) <= _KEPT_BYTES:
+        _kept.block, _kept.memories = block, (needs, apart, memories)
+    return memories
 
 
-def _refine(library: Library, image: Tensor, plan: Plan, memory: Memory) -> None:
-    """Segment an image again, from more cells, as long as the segments are too few; they stay in the memory."""
+def _refine(library: Library, image: int, plan: Plan, labels: int) -> None:
+    """Segment an image again, from more cells, as long as the segments are too few; they are written as labels."""
     finer = plan.finer
-    own = Memory(finer, labels=memory.labels)
-    colors = image.new_empty(max(3, image.shape[0]), *image.shape[1:])
-    pointers = image.data_ptr(), colors.data_ptr()
+    own = Memory(finer.lengths, labels=labels)
+    colors = np.empty(finer.planes * finer.size + LANES, dtype=np.float32)
+    pointers = image, colors.ctypes.data
     found = library.segment(COLORS | FIND, *pointers, *_all(finer, own), None)
     if found < finer.enough:
-        _refine(library, image, finer, own)
+        _refine(library, image, finer, labels)
     if found < finer.wanted:
         library.segment(SETTLE, *pointers, *_all(finer, own), None)
 
 
 def _all(plan: Plan, memory: Memory) -> tuple[object, ...]:
     return plan.sizes, plan.float_tables, plan.int_tables, memory.floats, memory.ints, memory.longs
+
+
+@lru_cache(maxsize=64)
+def _shrink_factor(setting: Setting, spatial: tuple[int, int]) -> int:
+    """Say how long the blocks are along both axes that are treated as one pixel."""
+    return max(segmenting._shrink_factors(spatial, setting))
+
+
+def _statistics(scaling: Scaling, channels: int) -> NDArray[np.float32]:
+    """List what each channel is multiplied by, and what is then added to each: ``(2 * C,)``, or nothing."""
+    if scaling.statistics is None:
+        return np.empty(0, dtype=np.float32)
+    mean, std = (np.broadcast_to(np.array(values, dtype=np.float32), channels) for values in scaling.statistics)
+    return np.concatenate([std, mean])

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from captum_superpixel.masks._components import least_area
 from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic._cells import make_cells
 from captum_superpixel.masks.slic._clustering import _SAMPLES
 from captum_superpixel.masks.slic._segmenting import Setting
+from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
+from captum_superpixel.masks.slic.compiled.kernels.components import REMEMBERED
+from captum_superpixel.masks.slic.compiled.kernels.samples import SIDE
+from captum_superpixel.masks.slic.compiled.kernels.scaling import BLOCK
 
-__all__ = ["Memory", "Plan", "make_plan"]
+__all__ = ["Lengths", "Memory", "Plan", "make_plan", "scaling_lengths"]
 
 _CPU = torch.device("cpu")
 
@@ -42,6 +47,8 @@ class Plan:
         enough: How many are enough, of which a finer plan exists for images that have fewer; else 0.
         sizes: Numbers, as a pointer; likewise ``float_tables`` and ``int_tables``, pointers to pointers.
         lengths: How many numbers of memory to work in are needed, of each type.
+        planes: How many planes of colors there are, of which those beyond the channels are 0.
+        size: How many pixels.
     """
 
     def __init__(
@@ -58,15 +65,20 @@ class Plan:
         self.wanted = setting.n_segments
         finer = rows * columns < height * width
         self.enough = math.ceil(segmenting._ENOUGH * setting.n_segments) if finer else 0
+        self.planes, self.size = planes, size = max(channels, 3), height * width
+        n_samples = len(lines) * len(points)
+        filled, length = _multiple(n_samples, LANES), _multiple(planes + 3, SIDE)
+        pitch, spare = _multiple(columns, LANES) + 2, [0.0] * LANES
         self.arrays: tuple[list[NDArray[Any]], ...] = (
             [
                 np.array(
                     [
                         *(channels, height, width, self.blurred),
-                        *(rows, columns, len(lines), len(points)),
+                        *(rows, columns, n_samples, filled),
                         *(setting.iterations, self.wanted),
                         *(least_area(math.prod(spatial), setting.n_segments), self.enough),
                         *(factor, *spatial),
+                        *(length, pitch),
                     ],
                     dtype=np.int64,
                 )
@@ -76,19 +88,18 @@ class Plan:
                 for values in (
                     [grid.units],
                     down.units(range(down.longest), _CPU),
-                    right.units(range(right.longest), _CPU)[right.places(range(columns))[1]],
-                    down.units(lines, _CPU),
-                    right.units(points, _CPU).repeat(columns),
-                    *(axis.neighbors()[0] for axis in grid.axes),
+                    [*right.units(range(right.longest), _CPU)[right.places(range(columns))[1]].tolist(), *spare],
+                    pad(down.neighbors()[0], (0, 0, 1, 1)),
+                    pad(right.neighbors()[0].T, (1, pitch - 1 - columns)),
+                    [*down.units(lines, _CPU).repeat_interleave(len(points)).tolist(), *spare],
+                    [*right.units(points, _CPU).repeat(len(lines)).tolist(), *spare],
                 )
             ],
             [
                 torch.as_tensor(values, dtype=torch.int32).flatten().numpy()
                 for values in (
                     *((*axis.starts, axis.size) for axis in grid.axes),
-                    down.pixels(range(rows), lines),
-                    right.pixels(range(columns), points),
-                    range(0, columns * len(points) + 1, len(points)),
+                    [line * width + point for line in lines for point in points],
                     _areas(spatial[0], factor),
                     [0, *accumulate(_areas(spatial[1], factor))],
                 )
@@ -96,25 +107,37 @@ class Plan:
         )
         self.sizes = self.arrays[0][0].ctypes.data
         self.float_tables, self.int_tables = (_pointers([a.ctypes.data for a in part]) for part in self.arrays[1:])
-        planes, size, framed = max(channels, 3), height * width, (height + 2) * (width + 2)
-        samples = rows * len(lines) * columns * len(points)
-        n_cells = rows * columns
+        framed, n_cells = (height + 2) * (width + 2), rows * columns
         self.lengths: dict[type, tuple[int, ...]] = {
             np.float32: (
-                planes * samples,
-                planes * width + 2,
-                9 * (planes + 2) * width,
-                width,
-                9 * (planes + 3) * n_cells,
-                (planes + 2) * n_cells,
+                planes * n_cells * filled,
+                n_cells * n_samples * length,
+                9 * (planes + 3) * (pitch - 2),
+                2 * LANES,
+                (rows + 2) * (columns + 2) * 9 * length,
+                (planes + 3) * (rows + 2) * pitch,
+                width + 2,
+                length,
+                9 * (planes + 3) * columns,
             ),
-            np.int32: (size, width, size + 1, height + 1, *[size] * 4, 6 * size + framed, *[framed] * 3),
+            np.int32: (
+                size + LANES,
+                columns * filled,
+                size + 1,
+                height + 1,
+                size,
+                size + 1,
+                size,
+                size,
+                6 * size + framed,
+                *[framed] * 3,
+            ),
             np.int64: (
                 max(n_cells, self.wanted) * planes,
                 size,
                 size * planes,
                 size * planes,
-                size,
+                max(size, REMEMBERED),
                 framed,
             ),
         }
@@ -129,11 +152,26 @@ class Plan:
 make_plan = lru_cache(maxsize=64)(Plan)
 
 
+Lengths: TypeAlias = Mapping[type, Sequence[int]]
+
+
+@lru_cache(maxsize=64)
+def scaling_lengths(channels: int, height: int, width: int, factor: int) -> Lengths:
+    """Count the numbers of memory that ``kernels.scaling.prepare`` needs, of each type, and then those for colors."""
+    runs = channels * (height * width // LANES + BLOCK)
+    first, second = (
+        channels * -(-height // blocks) * -(-width // blocks) for blocks in (min(factor, 2), min(factor, 4))
+    )
+    shrunk = -(-height // factor) * -(-width // factor)
+    floats = (2 * (channels + LANES), runs, runs, 2 * width, first, second, max(channels, 3) * shrunk + LANES)
+    return {np.float32: floats, np.int32: (LANES,)}
+
+
 class Memory:
-    """Memory for the compiled code to work in, by a plan.
+    """Memory for the compiled code to work in.
 
     Args:
-        plan: How much is needed.
+        lengths: How many numbers of each type.
         block: Where to take it from; with None it is allocated.
         labels: The memory for segments; with None a part of this.
 
@@ -141,13 +179,13 @@ class Memory:
         floats: A pointer to pointers; likewise ``ints`` and ``longs``.
     """
 
-    def __init__(self, plan: Plan, block: NDArray[np.uint8] | None = None, labels: int | None = None) -> None:
-        self.block = np.empty(self.size(plan), dtype=np.uint8) if block is None else block
-        address = -(-self.block.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+    def __init__(self, lengths: Lengths, block: NDArray[np.uint8] | None = None, labels: int | None = None) -> None:
+        self.block = np.empty(self.size(lengths), dtype=np.uint8) if block is None else block
+        address = _aligned(self.block.ctypes.data)
         pointers = []
-        for dtype, lengths in plan.lengths.items():
+        for dtype in (np.float32, np.int32, np.int64):
             addresses = []
-            for length in lengths:
+            for length in lengths.get(dtype, ()):
                 addresses.append(address)
                 address += _aligned(length * np.dtype(dtype).itemsize)
             if dtype is np.int32:
@@ -156,9 +194,9 @@ class Memory:
         self.floats, self.ints, self.longs = pointers
 
     @staticmethod
-    def size(plan: Plan) -> int:
-        """Count the bytes that a plan needs."""
-        sizes = (_aligned(n * np.dtype(dtype).itemsize) for dtype, lengths in plan.lengths.items() for n in lengths)
+    def size(lengths: Lengths) -> int:
+        """Count the bytes that it needs."""
+        sizes = (_aligned(n * np.dtype(dtype).itemsize) for dtype, counts in lengths.items() for n in counts)
         return _ALIGNMENT + sum(sizes)
 
 
@@ -167,8 +205,12 @@ def _areas(length: int, factor: int) -> list[int]:
     return [min(factor, length - start) for start in range(0, length, factor)]
 
 
+def _multiple(number: int, of: int) -> int:
+    return -(-number // of) * of
+
+
 def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
+    return _multiple(size, _ALIGNMENT)
 
 
 def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:

@@ -1,4 +1,4 @@
-"""The colors of one image: averaged by blocks, blurred, and brought to CIELAB, with the roundings of torch."""
+"""The colors of one image: blurred, and brought to CIELAB, with the roundings of torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import numpy as np
 from captum_superpixel.masks.slic import _color as color
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, bits_of, float_of, kernel
 
-__all__ = ["convert", "halve"]
+__all__ = ["convert"]
 
 _ZERO = np.float32(0)
 _HALF = np.float32(0.5)
-_QUARTER = np.float32(0.25)
 _SIXTEENTH = np.float32(1 / 16)
 _TWO = np.float32(2)
 _THREE = np.float32(3)
@@ -37,27 +36,6 @@ _B_SCALE = np.float32(200)
 
 
 @kernel
-def halve(image: Floats, channels: int, height: int, width: int, out: Floats) -> None:
-    """Average blocks of 2x2 pixels; at the far edges the last pixels repeat."""
-    rows, columns = (height + 1) // 2, (width + 1) // 2
-    whole = width // 2
-    for line in range(channels * rows):
-        channel, y = line // rows, line % rows
-        upper = (channel * height + 2 * y) * width
-        lower = upper
-        if 2 * y + 1 < height:
-            lower += width
-        to = line * columns
-        for x in range(whole):
-            first = image[upper + 2 * x] + image[lower + 2 * x]
-            second = image[upper + 2 * x + 1] + image[lower + 2 * x + 1]
-            out[to + x] = (first + second) * _QUARTER
-        if whole < columns:
-            first = image[upper + width - 1] + image[lower + width - 1]
-            out[to + whole] = (first + first) * _QUARTER
-
-
-@kernel
 def convert(image: Floats, channels: int, height: int, width: int, blurred: int, row: Floats, colors: Floats) -> None:
     """Do what ``SharedPixels.colors`` does for one image.
 
@@ -71,44 +49,47 @@ def convert(image: Floats, channels: int, height: int, width: int, blurred: int,
         colors: Shape ``(max(C, 3), H, W)``, overwritten; what one or two channels leave is 0.
     """
     size = height * width
-    for channel in range(channels):
-        if blurred:
-            _blur(image, channel * size, height, width, row, colors)
+    # Row by row, which stay in the cache from one step to the next.
+    for y in range(height):
+        at = y * width
+        for channel in range(channels):
+            if blurred:
+                _blur(image, channel * size, height, width, y, row, colors)
+            else:
+                for place in range(channel * size + at, channel * size + at + width):
+                    colors[place] = image[place]
+        if channels == 1:
+            _to_lightness(colors, at, width)
+        elif channels == 3:
+            _to_lab(colors, size, at, width)
         else:
-            for place in range(channel * size, (channel + 1) * size):
-                colors[place] = image[place]
-    if channels == 1:
-        _to_lightness(colors, size)
-    elif channels == 3:
-        _to_lab(colors, size)
-    else:
-        for place in range(channels * size):
-            colors[place] = colors[place] * _HUNDRED - _FIFTY
+            for channel in range(channels):
+                for place in range(channel * size + at, channel * size + at + width):
+                    colors[place] = colors[place] * _HUNDRED - _FIFTY
     for place in range(channels * size, 3 * size):
         colors[place] = _ZERO
 
 
 @kernel
-def _blur(image: Floats, at: int, height: int, width: int, row: Floats, out: Floats) -> None:
-    """Average the pixels of one channel, which begins ``at`` some place, with their neighbors, or with themselves."""
-    for y in range(height):
-        here = at + y * width
-        above, below = here, here
-        if y > 0:
-            above -= width
-        if y < height - 1:
-            below += width
-        for x in range(width):
-            row[x + 1] = (image[here + x] * _TWO + image[above + x]) + image[below + x]
-        row[0], row[width + 1] = row[1], row[width]
-        for x in range(width):
-            out[here + x] = ((row[x + 1] * _TWO + row[x]) + row[x + 2]) * _SIXTEENTH
+def _blur(image: Floats, at: int, height: int, width: int, y: int, row: Floats, out: Floats) -> None:
+    """Average a row of a channel, which begins ``at`` some place, with its neighbors, or with itself."""
+    here = at + y * width
+    above, below = here, here
+    if y > 0:
+        above -= width
+    if y < height - 1:
+        below += width
+    for x in range(width):
+        row[x + 1] = (image[here + x] * _TWO + image[above + x]) + image[below + x]
+    row[0], row[width + 1] = row[1], row[width]
+    for x in range(width):
+        out[here + x] = ((row[x + 1] * _TWO + row[x]) + row[x + 2]) * _SIXTEENTH
 
 
 @kernel
-def _to_lab(colors: Floats, size: int) -> None:
-    """Bring sRGB ``(3, size)`` to CIELAB in place, lightness less 50."""
-    for place in range(size):
+def _to_lab(colors: Floats, size: int, at: int, count: int) -> None:
+    """Bring some pixels of sRGB ``(3, size)``, from one on, to CIELAB in place, lightness less 50."""
+    for place in range(at, at + count):
         red, green, blue = _linear(colors[place]), _linear(colors[size + place]), _linear(colors[2 * size + place])
         x = _root((red * _XR + green * _XG) + blue * _XB)
         y = _root((red * _YR + green * _YG) + blue * _YB)
@@ -119,9 +100,9 @@ def _to_lab(colors: Floats, size: int) -> None:
 
 
 @kernel
-def _to_lightness(colors: Floats, size: int) -> None:
-    """Bring gray in sRGB ``(size,)`` to the lightness that three such channels have, less 50, in place."""
-    for place in range(size):
+def _to_lightness(colors: Floats, at: int, count: int) -> None:
+    """Bring gray in sRGB to the lightness that three such channels have, less 50, in place."""
+    for place in range(at, at + count):
         light = _linear(colors[place])
         y = _root((light * _YR + light * _YG) + light * _YB)
         colors[place] = (y * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY

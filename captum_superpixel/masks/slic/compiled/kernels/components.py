@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from captum_superpixel.masks.slic.compiled.kernels.marking import Ints, Longs, kernel
 
-__all__ = ["count_areas", "find_runs", "find_touching", "number_components"]
+__all__ = ["REMEMBERED", "count_areas", "fill_runs", "find_runs", "find_touching", "number_components", "root_of"]
+
+REMEMBERED = 4096
+"""How many pairs are remembered, a power of two."""
+
+_FILLED = 8
+"""So many pixels are written at the same time."""
 
 
 @kernel
@@ -38,7 +46,7 @@ def find_runs(labels: Ints, height: int, width: int, run_starts: Ints, row_first
 
 
 @kernel
-def _root_of(parents: Ints, item: int) -> int:
+def root_of(parents: Ints, item: int) -> int:
     """Find what a run or component leads to, and shorten the way."""
     while parents[item] != item:
         parents[item] = parents[parents[item]]
@@ -48,7 +56,14 @@ def _root_of(parents: Ints, item: int) -> int:
 
 @kernel
 def number_components(
-    labels: Ints, height: int, width: int, run_starts: Ints, row_firsts: Ints, parents: Ints, components: Ints
+    labels: Ints,
+    height: int,
+    width: int,
+    run_starts: Ints,
+    row_firsts: Ints,
+    parents: Ints,
+    components: Ints,
+    pairs: Ints,
 ) -> int:
     """Number the components in the reading order of their first pixels.
 
@@ -58,35 +73,39 @@ def number_components(
         width: W.
         run_starts: As from ``find_runs``.
         row_firsts: Likewise.
-        parents: Memory for a number for each run.
+        parents: Memory for a number for each run, and one more, which is how many pairs there are in the end.
         components: In which component each run is, overwritten.
+        pairs: Two runs of different labels for each place where one is below the other, overwritten from
+            ``2 * H * W`` on. There are fewer than ``2 * H * W`` of them.
 
     Returns:
         The number of components.
     """
-    for run in range(row_firsts[height]):
+    runs = row_firsts[height]
+    for run in range(runs):
         parents[run] = run
+    to = 2 * height * width
     for y in range(1, height):
         upper, lower = row_firsts[y - 1], row_firsts[y]
         upper_end, lower_end = lower, row_firsts[y + 1]
         while upper < upper_end and lower < lower_end:
+            pairs[to], pairs[to + 1] = upper, lower
             if labels[run_starts[upper]] == labels[run_starts[lower]]:
-                first, second = _root_of(parents, upper), _root_of(parents, lower)
-                if first < second:
-                    parents[second] = first
-                else:
-                    parents[first] = second
+                first, second = root_of(parents, upper), root_of(parents, lower)
+                parents[max(first, second)] = min(first, second)
+            else:
+                to += 2
             ahead = run_starts[upper + 1] + width - run_starts[lower + 1]
             upper += 1 if ahead <= 0 else 0
             lower += 1 if ahead >= 0 else 0
     count = 0
-    for run in range(row_firsts[height]):
-        root = _root_of(parents, run)
-        if root == run:
-            components[run] = count
-            count += 1
-        else:
-            components[run] = components[root]
+    for run in range(runs):
+        # What a run leads to is before it, and has been numbered.
+        parent = parents[run]
+        first = parent == run
+        components[run] = count if first else components[parent]
+        count += 1 if first else 0
+    parents[runs] = to // 2 - height * width
     return count
 
 
@@ -127,43 +146,62 @@ def count_areas(
 def find_touching(
     height: int,
     width: int,
-    run_starts: Ints,
     row_firsts: Ints,
     components: Ints,
     loose: Ints,
     pairs: Ints,
+    n_pairs: int,
+    remembered: Longs,
 ) -> int:
     """List pairs of components that touch, of which one is loose, some more than once.
 
     Args:
         height: H.
         width: W.
-        run_starts: As from ``find_runs``.
-        row_firsts: Likewise.
+        row_firsts: As from ``find_runs``.
         components: In which component each run is.
         loose: Whether a component is loose, 0 or 1.
-        pairs: Two numbers for each pair, overwritten. There are fewer than ``3 * H * W``.
+        pairs: From ``2 * H * W`` on the pairs of ``number_components``, overwritten from the front by two components
+            each.
+        n_pairs: How many pairs these are.
+        remembered: Memory for ``REMEMBERED`` numbers.
 
     Returns:
         The number of pairs.
     """
+    for place in range(REMEMBERED):
+        remembered[place] = -1
     count = 0
     for y in range(height):
         for run in range(row_firsts[y] + 1, row_firsts[y + 1]):
-            first, second = components[run - 1], components[run]
-            if loose[first] | loose[second]:
-                pairs[2 * count], pairs[2 * count + 1] = first, second
-                count += 1
-        if y == 0:
-            continue
-        upper, lower = row_firsts[y - 1], row_firsts[y]
-        upper_end, lower_end = lower, row_firsts[y + 1]
-        while upper < upper_end and lower < lower_end:
-            first, second = components[upper], components[lower]
-            if first != second and loose[first] | loose[second]:
-                pairs[2 * count], pairs[2 * count + 1] = first, second
-                count += 1
-            ahead = run_starts[upper + 1] + width - run_starts[lower + 1]
-            upper += 1 if ahead <= 0 else 0
-            lower += 1 if ahead >= 0 else 0
+            count += _list_pair(components[run - 1], components[run], loose, pairs, count, remembered)
+    at = 2 * height * width
+    for pair in range(at, at + 2 * n_pairs, 2):
+        count += _list_pair(components[pairs[pair]], components[pairs[pair + 1]], loose, pairs, count, remembered)
     return count
+
+
+@kernel
+def _list_pair(first: int, second: int, loose: Ints, pairs: Ints, count: int, remembered: Longs) -> int:
+    """Write a pair at the end of a list; 1 if it is to stay there, 0 if none is loose or it is known to stand there."""
+    low, high = np.int64(min(first, second)), np.int64(max(first, second))
+    key = (low << 32) + high
+    place = (low + 61 * high) & (REMEMBERED - 1)
+    stay = (loose[low] | loose[high]) if remembered[place] != key else 0
+    remembered[place] = key
+    pairs[2 * count], pairs[2 * count + 1] = low, high
+    return stay
+
+
+@kernel
+def fill_runs(run_starts: Ints, runs: int, components: Ints, numbers: Ints, labels: Ints) -> None:
+    """Write into ``labels`` ``(H, W)`` the number of the component that each of the runs is in.
+
+    Several pixels are written at the same time, which may reach beyond the end of a run, where others are written
+    later, and beyond the image, where there is memory to spare.
+    """
+    for run in range(runs):
+        number = numbers[components[run]]
+        for first in range(run_starts[run], run_starts[run + 1], _FILLED):
+            for lane in range(_FILLED):
+                labels[first + lane] = number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from captum_superpixel.masks.slic import _growing
-from captum_superpixel.masks.slic.compiled.kernels.clusters import _quantize
+from captum_superpixel.masks.slic.compiled.kernels.clusters import quantize
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, Longs, kernel
 
 __all__ = ["grow"]
@@ -131,7 +131,7 @@ def grow(
             pixel = (place // framed - 1) * width + place % framed - 1
             distance = 0
             for channel in range(channels):
-                shade = np.int64(_quantize(colors[channel * height * width + pixel], units))
+                shade = np.int64(quantize(colors[channel * height * width + pixel], units))
                 difference = shade - means[owner * channels + channel]
                 distance += difference * difference
             # Squares of distances are below 2**25; see ``make_cells``.

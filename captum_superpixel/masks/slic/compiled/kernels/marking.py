@@ -21,13 +21,19 @@ FUSED = "__captum_superpixel_fused__"
 
 
 def kernel(function: Function) -> Function:
-    """Mark a function to be compiled, in which every multiplication and every addition rounds by itself."""
+    """Mark a function to be compiled, in which every multiplication and every addition rounds by itself.
+
+    Arrays that are passed to one function must not overlap, unless all of them are only read.
+    """
     setattr(function, KERNEL, True)
     return function
 
 
 def fused(function: Function) -> Function:
-    """Mark a function to be compiled that computes in whole numbers, which multiply and add in one step."""
+    """Mark a function to be compiled that computes in whole numbers: their sums do not depend on the order of terms.
+
+    Numbers are multiplied and added in one step, and none is infinite or NaN. Divisions round as ever.
+    """
     setattr(function, FUSED, True)
     return kernel(function)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from captum_superpixel.masks import _components
 from captum_superpixel.masks.slic.compiled.kernels.components import (
-    _root_of,
     count_areas,
+    fill_runs,
     find_runs,
     find_touching,
     number_components,
+    root_of,
 )
 from captum_superpixel.masks.slic.compiled.kernels.marking import Ints, Longs, kernel
 
 __all__ = ["connect"]
 
 _LARGE = _components.LARGE
+_LOWER = 2**32 - 1
 
 
 @kernel
@@ -72,7 +74,7 @@ def _join(
     sizes: Longs,
     sums: Longs,
     means: Longs,
-    distances: Longs,
+    nearest: Longs,
 ) -> int:
     """Let loose components join the neighbor of the nearest mean, round by round, until none is left that does.
 
@@ -90,27 +92,27 @@ def _join(
         sizes: Of the groups, at their names.
         sums: Likewise the sums of their colors, ``(count, C)``.
         means: Likewise their means.
-        distances: Memory for as many.
+        nearest: Memory for as many.
 
     Returns:
         How many pairs are left.
     """
     while n_pairs > 0:
         for component in range(count):
-            distances[component] = _LARGE
-            partners[component] = component
+            nearest[component] = _LARGE
+        for pair in range(0, 2 * n_pairs, 2):
+            first, second = pairs[pair], pairs[pair + 1]
+            # Squares of distances are below 2**25 (see ``make_cells``): of the nearest, the one of the lowest number.
+            distance = _distance(means, first, second, channels) << 32
+            joins = loose[first] != 0 and sizes[first] < below
+            nearest[first] = min(nearest[first], distance + int(second) if joins else _LARGE)
+            joins = loose[second] != 0 and sizes[second] < below
+            nearest[second] = min(nearest[second], distance + int(first) if joins else _LARGE)
         joining = 0
-        for end in range(2 * n_pairs):
-            first, second = pairs[end], pairs[end ^ 1]
-            if loose[first] and sizes[first] < below:
-                joining = 1
-                distance = 0
-                for channel in range(channels):
-                    difference = means[first * channels + channel] - means[second * channels + channel]
-                    distance += difference * difference
-                if distance < distances[first] or (distance == distances[first] and second < partners[first]):
-                    distances[first] = distance
-                    partners[first] = second
+        for component in range(count):
+            joins = nearest[component] < _LARGE
+            partners[component] = nearest[component] & _LOWER if joins else component
+            joining += 1 if joins else 0
         if not joining:
             break
         for component in range(count):
@@ -120,7 +122,7 @@ def _join(
                 parents[component] = partner
         for component in range(count):
             if partners[component] != component:
-                root = _root_of(parents, component)
+                root = root_of(parents, component)
                 if root != component:
                     sizes[root] += sizes[component]
                     for channel in range(channels):
@@ -130,14 +132,31 @@ def _join(
             if partners[component] != component and root != component:
                 for channel in range(channels):
                     means[root * channels + channel] = sums[root * channels + channel] // sizes[root]
+        for component in range(count):
+            parents[component] = root_of(parents, component)
         left = 0
-        for pair in range(n_pairs):
-            first, second = _root_of(parents, pairs[2 * pair]), _root_of(parents, pairs[2 * pair + 1])
-            if first != second and loose[first] | loose[second]:
-                pairs[2 * left], pairs[2 * left + 1] = first, second
-                left += 1
-        n_pairs = left
+        for pair in range(0, 2 * n_pairs, 2):
+            first, second = parents[pairs[pair]], parents[pairs[pair + 1]]
+            pairs[left], pairs[left + 1] = first, second
+            left += 2 if first != second and loose[first] | loose[second] else 0
+        n_pairs = left // 2
     return n_pairs
+
+
+@kernel
+def _distance(means: Longs, first: int, second: int, channels: int) -> int:
+    """Find the square of the distance of two colors."""
+    if channels == 3:
+        # A loop of three steps would cost several times as much.
+        red = means[3 * first] - means[3 * second]
+        green = means[3 * first + 1] - means[3 * second + 1]
+        blue = means[3 * first + 2] - means[3 * second + 2]
+        return int(red * red + green * green + blue * blue)
+    distance = 0
+    for channel in range(channels):
+        difference = means[first * channels + channel] - means[second * channels + channel]
+        distance += difference * difference
+    return distance
 
 
 @kernel
@@ -161,7 +180,7 @@ def connect(
     sizes: Longs,
     sums: Longs,
     means: Longs,
-    distances: Longs,
+    nearest: Longs,
 ) -> int:
     """Turn the clusters of an image into connected segments; specks do not grow.
 
@@ -179,20 +198,21 @@ def connect(
         run_starts: Memory for a number for each pixel, and one more.
         row_firsts: Memory for ``H + 1`` numbers.
         components: Memory for a number for each pixel.
-        parents: Likewise.
+        parents: Likewise, and one more.
         partners: Likewise.
         loose: Likewise.
         pairs: Memory for 6 numbers for each pixel.
         sizes: The sizes of the segments, overwritten; memory for a number for each pixel.
         sums: Memory for C numbers for each pixel.
         means: The mean colors of the segments, ``(count, C)``, overwritten; likewise.
-        distances: Memory for a number for each pixel.
+        nearest: Memory for a number for each pixel, and for at least 4096.
 
     Returns:
         How many segments there are.
     """
     runs = find_runs(labels, height, width, run_starts, row_firsts)
-    count = number_components(labels, height, width, run_starts, row_firsts, parents, components)
+    count = number_components(labels, height, width, run_starts, row_firsts, parents, components, pairs)
+    below = parents[runs]
     count_areas(height, width, run_starts, row_firsts, components, count, row_areas, column_areas, sizes)
     component = 0
     for run in range(runs):
@@ -208,14 +228,14 @@ def connect(
             component += 1
     stay = _let_largest_stay(sizes, count, wanted, least, loose)
     if stay < count:
-        left = find_touching(height, width, run_starts, row_firsts, components, loose, pairs)
+        left = find_touching(height, width, row_firsts, components, loose, pairs, below, nearest)
         if stay < wanted and least > 0:
-            left = _join(pairs, left, least, channels, loose, parents, partners, count, sizes, sums, means, distances)
+            left = _join(pairs, left, least, channels, loose, parents, partners, count, sizes, sums, means, nearest)
             for component in range(count):
                 if parents[component] != component:
                     loose[component] = 0
             _let_largest_stay(sizes, count, wanted - stay, 0, loose)
-        _join(pairs, left, _LARGE, channels, loose, parents, partners, count, sizes, sums, means, distances)
+        _join(pairs, left, _LARGE, channels, loose, parents, partners, count, sizes, sums, means, nearest)
     # Segments are numbered in the order of their names, and what describes them moves to the front.
     segments = 0
     for component in range(count):
@@ -226,8 +246,8 @@ def connect(
                 place = component * channels + channel
                 means[segments * channels + channel] = sums[place] // sizes[segments]
             segments += 1
-    for run in range(runs):
-        number = partners[_root_of(parents, components[run])]
-        for place in range(run_starts[run], run_starts[run + 1]):
-            labels[place] = number
+    for component in range(count):
+        # What is left of the loose flags, which nobody needs any more: where each component has come to.
+        loose[component] = partners[root_of(parents, component)]
+    fill_runs(run_starts, runs, components, loose, labels)
     return segments

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from captum_superpixel.masks import _components
-from captum_superpixel.masks.slic.compiled.kernels.clusters import _quantize, assign, move_centers, take_samples
+from captum_superpixel.masks.slic.compiled.kernels.assigning import assign
+from captum_superpixel.masks.slic.compiled.kernels.centers import move_centers
+from captum_superpixel.masks.slic.compiled.kernels.clusters import quantize
 from captum_superpixel.masks.slic.compiled.kernels.colors import convert
+from captum_superpixel.masks.slic.compiled.kernels.components import count_areas, fill_runs, find_runs
 from captum_superpixel.masks.slic.compiled.kernels.growing import grow
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, Longs, kernel
 from captum_superpixel.masks.slic.compiled.kernels.merging import connect
+from captum_superpixel.masks.slic.compiled.kernels.samples import take_samples
 
 __all__ = ["COLORS", "FIND", "SETTLE", "WRITE", "segment"]
 
@@ -52,7 +56,8 @@ def segment(
         How many segments there are, if any were to be found.
     """
     channels, height, width, blurred = sizes[0], sizes[1], sizes[2], sizes[3]
-    n_rows, n_columns, n_lines, n_points = sizes[4], sizes[5], sizes[6], sizes[7]
+    n_rows, n_columns, n_samples, stride = sizes[4], sizes[5], sizes[6], sizes[7]
+    length, pitch = sizes[15], sizes[16]
     iterations, wanted, least, enough = sizes[8], sizes[9], sizes[10], sizes[11]
     # Of one or two channels, the rest of three are 0: three are compared faster than any other number.
     planes = max(channels, 3)
@@ -60,31 +65,50 @@ def segment(
     units = float_tables[0][0]
     labels = ints[0]
     if steps & COLORS:
-        convert(image, channels, height, width, blurred, floats[1], colors)
+        convert(image, channels, height, width, blurred, floats[6], colors)
     count = 0
     if steps & FIND:
-        samples, per_row = floats[0], n_columns * n_points
+        centers, down, right, factors, scores = floats[5], float_tables[3], float_tables[4], floats[2], floats[3]
+        y_units, x_units, starts = float_tables[5], float_tables[6], int_tables[0]
         take_samples(
-            colors, planes, size, width, units, int_tables[2], n_rows * n_lines, int_tables[3], per_row, samples
+            colors,
+            planes,
+            size,
+            width,
+            units,
+            starts,
+            int_tables[1],
+            n_rows,
+            n_columns,
+            int_tables[2],
+            n_samples,
+            y_units,
+            x_units,
+            floats[0],
+            stride,
+            floats[1],
+            length,
         )
-        centers, down, right = floats[5], float_tables[5], float_tables[6]
         move_centers(
-            samples,
+            floats[0],
+            stride,
+            floats[1],
+            length,
             planes,
             n_rows,
             n_columns,
-            n_lines,
-            n_points,
+            pitch,
+            n_samples,
             iterations,
             down,
             right,
-            int_tables[4],
-            float_tables[3],
-            float_tables[4],
-            floats[2],
-            floats[3],
+            y_units,
+            x_units,
+            factors,
+            scores,
             ints[1],
             floats[4],
+            floats[7],
             centers,
         )
         assign(
@@ -96,36 +120,29 @@ def segment(
             centers,
             n_rows,
             n_columns,
+            pitch,
             down,
             right,
-            int_tables[0],
+            starts,
             int_tables[1],
             float_tables[1],
             float_tables[2],
-            floats[2],
-            floats[1],
-            floats[3],
-            ints[1],
+            factors,
+            floats[8],
+            scores,
             labels,
         )
         for cell in range(n_rows * n_columns):
+            place = (cell // n_columns + 1) * pitch + cell % n_columns + 1
             for channel in range(channels):
-                longs[0][cell * channels + channel] = np.int64(centers[cell * (planes + 2) + channel])
+                longs[0][cell * channels + channel] = np.int64(centers[channel * (n_rows + 2) * pitch + place])
         count = _keep_largest(height, width, channels, wanted, least, colors, units, int_tables, ints, longs)
         if count < enough:
             return count
     if steps & SETTLE and (count < wanted or not steps & FIND):
         _settle(height, width, channels, colors, units, int_tables, ints, longs)
     if steps & WRITE:
-        factor, out_height, out_width = sizes[12], sizes[13], sizes[14]
-        if factor == 1:
-            for place in range(size):
-                out[place] = labels[place]
-        else:
-            for y in range(out_height):
-                line = y // factor * width
-                for x in range(out_width):
-                    out[y * out_width + x] = labels[line + x // factor]
+        _write(labels, height, width, sizes[12], sizes[13], sizes[14], out)
     return count
 
 
@@ -144,7 +161,7 @@ def _keep_largest(
 ) -> int:
     """Turn labels, whose colors are in ``longs[0]``, into segments, of which those below ``least`` grow first."""
     labels, cluster_colors, sizes, means = ints[0], longs[0], longs[1], longs[3]
-    row_areas, column_areas = int_tables[5], int_tables[6]
+    row_areas, column_areas = int_tables[3], int_tables[4]
     bound = 0
     while True:
         count = connect(
@@ -214,29 +231,65 @@ def _settle(
 ) -> None:
     """Let segments grow or join that are below a tenth of the mean size of those there are, until none is."""
     labels, means, sizes = ints[0], longs[0], longs[1]
-    row_areas, column_areas = int_tables[5], int_tables[6]
-    size = height * width
+    run_starts, row_firsts, segment_of, numbers = ints[2], ints[3], ints[4], ints[6]
+    row_areas, column_areas = int_tables[3], int_tables[4]
     while True:
-        count, total = 0, 0
-        for place in range(size):
-            count = max(count, labels[place] + 1)
+        runs = find_runs(labels, height, width, run_starts, row_firsts)
+        count, total, specks = 0, 0, 0
+        for run in range(runs):
+            segment_of[run] = labels[run_starts[run]]
+            count = max(count, segment_of[run] + 1)
+        count_areas(height, width, run_starts, row_firsts, segment_of, count, row_areas, column_areas, sizes)
         for segment in range(count):
-            sizes[segment] = 0
+            total += sizes[segment]
+        least = (total + _SPECK * count - 1) // (_SPECK * count)
+        for segment in range(count):
+            specks += 1 if sizes[segment] < least else 0
+        if specks == 0:
+            # What is left is the order of the numbers, that of first pixels.
+            for segment in range(count):
+                numbers[segment] = -1
+            found = 0
+            for run in range(runs):
+                if numbers[segment_of[run]] < 0:
+                    numbers[segment_of[run]] = found
+                    found += 1
+            fill_runs(run_starts, runs, segment_of, numbers, labels)
+            return
         for place in range(count * channels):
             means[place] = 0
         for y in range(height):
             for x in range(width):
                 label, place = labels[y * width + x], y * width + x
                 area = (column_areas[x + 1] - column_areas[x]) * row_areas[y]
-                sizes[label] += area
-                total += area
                 for channel in range(channels):
-                    shade = np.int64(_quantize(colors[channel * size + place], units))
+                    shade = np.int64(quantize(colors[channel * height * width + place], units))
                     means[label * channels + channel] += shade * area
         for segment in range(count):
             for channel in range(channels):
                 means[segment * channels + channel] //= sizes[segment]
-        least = (total + _SPECK * count - 1) // (_SPECK * count)
         left = _keep_largest(height, width, channels, count, least, colors, units, int_tables, ints, longs)
         if left == count:
             return
+
+
+@kernel
+def _write(labels: Ints, height: int, width: int, factor: int, out_height: int, out_width: int, out: Longs) -> None:
+    """Write labels ``(H, W)`` as blocks of ``factor`` times ``factor`` pixels, of which the last may be cut off."""
+    if factor == 1:
+        for place in range(height * width):
+            out[place] = labels[place]
+        return
+    for y in range(height):
+        first = y * factor * out_width
+        if factor == 2:
+            for x in range(out_width // 2):
+                out[first + 2 * x] = out[first + 2 * x + 1] = labels[y * width + x]
+            out[first + out_width - 1] = labels[y * width + width - 1]
+        else:
+            for x in range(width):
+                for place in range(first + x * factor, first + min((x + 1) * factor, out_width)):
+                    out[place] = labels[y * width + x]
+        for row in range(y * factor + 1, min((y + 1) * factor, out_height)):
+            for x in range(out_width):
+                out[row * out_width + x] = out[first + x]

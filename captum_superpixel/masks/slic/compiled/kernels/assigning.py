@@ -1,0 +1,170 @@
+"""The nearest cluster of every pixel of one image, in the manner of ``_clustering``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from captum_superpixel.masks.slic.compiled.kernels.clusters import FAR, LANES, lay_out, quantize
+from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, fused, kernel
+
+__all__ = ["assign"]
+
+
+@kernel
+def assign(
+    colors: Floats,
+    planes: int,
+    height: int,
+    width: int,
+    units: np.float32,
+    centers: Floats,
+    n_rows: int,
+    n_columns: int,
+    pitch: int,
+    down: Floats,
+    right: Floats,
+    row_starts: Ints,
+    column_starts: Ints,
+    row_units: Floats,
+    column_units: Floats,
+    factors: Floats,
+    own_factors: Floats,
+    scores: Floats,
+    labels: Ints,
+) -> None:
+    """Write the nearest cluster of each pixel, of several the first, into ``labels`` ``(H, W)``.
+
+    The pixels of a cell are treated in steps of ``LANES``, the last of which reaches beyond its end. What that writes
+    is overwritten when it is the turn of the pixels there, and past the end of the image there is memory to spare.
+
+    Args:
+        colors: Shape ``(K, H, W)``, and memory for ``LANES`` more.
+        planes: K.
+        height: H.
+        width: W.
+        units: How many units a color is counted in.
+        centers: Shape ``(K + 3, R + 2, P)``.
+        n_rows: R.
+        n_columns: Q.
+        pitch: P.
+        down: As for ``lay_out``.
+        right: Likewise.
+        row_starts: The first pixel of each row of cells, and the end, ``(R + 1,)``.
+        column_starts: Likewise for the columns, ``(Q + 1,)``.
+        row_units: Where the rows of a cell are.
+        column_units: Where the pixels of a row are in their cells, ``(W + LANES,)``.
+        factors: Memory for ``(9, K + 3, P - 2)``.
+        own_factors: Memory for ``(Q, 9, K + 3)``.
+        scores: Memory for ``2 * LANES`` numbers.
+        labels: Overwritten; memory for ``LANES`` more.
+    """
+    size, stride, per_cell = height * width, pitch - 2, 9 * (planes + 3)
+    for row in range(n_rows):
+        lay_out(centers, planes, row, n_rows, pitch, down, right, factors)
+        # Those of a cell side by side, where they are found many times.
+        for part in range(per_cell):
+            for column in range(n_columns):
+                own_factors[column * per_cell + part] = factors[part * stride + column]
+        for y in range(row_starts[row], row_starts[row + 1]):
+            y_units = row_units[y - row_starts[row]]
+            for column in range(n_columns):
+                own = (row - 1) * n_columns + column - 1
+                for first in range(column_starts[column], column_starts[column + 1], LANES):
+                    at = y * width + first
+                    if planes == 3:
+                        _assign_colors(
+                            colors,
+                            size,
+                            at,
+                            units,
+                            y_units,
+                            column_units,
+                            first,
+                            own_factors,
+                            column * per_cell,
+                            own,
+                            n_columns,
+                            labels,
+                        )
+                    else:
+                        _assign_any(
+                            colors,
+                            planes,
+                            size,
+                            at,
+                            units,
+                            y_units,
+                            column_units,
+                            first,
+                            own_factors,
+                            column * per_cell,
+                            own,
+                            n_columns,
+                            scores,
+                            labels,
+                        )
+
+
+@fused
+def _assign_colors(
+    colors: Floats,
+    size: int,
+    at: int,
+    units: np.float32,
+    y_units: np.float32,
+    column_units: Floats,
+    first: int,
+    factors: Floats,
+    start: int,
+    own: int,
+    n_columns: int,
+    labels: Ints,
+) -> None:
+    """Assign some pixels of three planes, from place ``at`` on, whose row in the image begins ``first`` before that."""
+    for lane in range(LANES):
+        red, green = quantize(colors[at + lane], units), quantize(colors[size + at + lane], units)
+        blue, x_units = quantize(colors[2 * size + at + lane], units), column_units[first + lane]
+        least, nearest = FAR, np.int32(own)
+        for neighbor in range(9):
+            factor = start + 6 * neighbor
+            score = (factors[factor] + factors[factor + 1] * y_units) + factors[factor + 2] * x_units
+            score += factors[factor + 3] * red + factors[factor + 4] * green
+            score += factors[factor + 5] * blue
+            if score < least:
+                least, nearest = score, np.int32(own + neighbor // 3 * n_columns + neighbor % 3)
+        labels[at + lane] = nearest
+
+
+@fused
+def _assign_any(
+    colors: Floats,
+    planes: int,
+    size: int,
+    at: int,
+    units: np.float32,
+    y_units: np.float32,
+    column_units: Floats,
+    first: int,
+    factors: Floats,
+    start: int,
+    own: int,
+    n_columns: int,
+    scores: Floats,
+    labels: Ints,
+) -> None:
+    """Do what ``_assign_colors`` does, of any number of planes."""
+    for lane in range(LANES):
+        scores[LANES + lane] = FAR
+    for neighbor in range(9):
+        factor = start + (planes + 3) * neighbor
+        for lane in range(LANES):
+            place = factors[factor + 1] * y_units + factors[factor + 2] * column_units[first + lane]
+            scores[lane] = factors[factor] + place
+        for plane in range(planes):
+            for lane in range(LANES):
+                value = quantize(colors[plane * size + at + lane], units)
+                scores[lane] += factors[factor + 3 + plane] * value
+        for lane in range(LANES):
+            if scores[lane] < scores[LANES + lane]:
+                scores[LANES + lane] = scores[lane]
+                labels[at + lane] = own + neighbor // 3 * n_columns + neighbor % 3

@@ -1,0 +1,289 @@
+"""k-means on a sample of the pixels of one image, cell by cell, in the manner of ``_clustering``.
+
+Letters in shapes are those of ``clusters`` and ``samples``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from captum_superpixel.masks.slic.compiled.kernels.clusters import (
+    FAR,
+    LANES,
+    OUTSIDE,
+    lay_out,
+    round_to_whole,
+)
+from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, bits_of, fused, kernel
+from captum_superpixel.masks.slic.compiled.kernels.samples import SIDE
+
+__all__ = ["move_centers"]
+
+_ZERO = np.float32(0)
+_OWN = np.int32(1 << 4)
+
+
+@kernel
+def move_centers(
+    values: Floats,
+    stride: int,
+    points: Floats,
+    length: int,
+    planes: int,
+    n_rows: int,
+    n_columns: int,
+    pitch: int,
+    n_samples: int,
+    iterations: int,
+    down: Floats,
+    right: Floats,
+    y_units: Floats,
+    x_units: Floats,
+    factors: Floats,
+    scores: Floats,
+    nearest: Ints,
+    sums: Floats,
+    totals: Floats,
+    centers: Floats,
+) -> None:
+    """Run k-means from the mean color and place of each cell.
+
+    Args:
+        values: As from ``take_samples``; likewise ``points``.
+        stride: S'.
+        points: See there.
+        length: F.
+        planes: K.
+        n_rows: R.
+        n_columns: Q.
+        pitch: P.
+        n_samples: S.
+        iterations: How often the centers move.
+        down: As for ``lay_out``; likewise ``right``.
+        right: See there.
+        y_units: Where the rows of the samples are in a cell, ``(S',)``.
+        x_units: Where their columns are.
+        factors: Memory for ``(9, K + 3, P - 2)``.
+        scores: Memory for ``2 * LANES`` numbers.
+        nearest: Memory for ``(Q, S')``.
+        sums: Memory for ``(R + 2, Q + 2, 9, F)``. Around those of the cells are sums of nothing.
+        totals: Memory for F numbers.
+        centers: Shape ``(K + 3, R + 2, P)``, overwritten.
+    """
+    around, size = n_columns + 2, (n_rows + 2) * pitch
+    for place in range((planes + 2) * size):
+        centers[place] = _ZERO
+    for place in range((planes + 2) * size, (planes + 3) * size):
+        centers[place] = OUTSIDE
+    for iteration in range(iterations + 1):
+        for place in range((n_rows + 2) * around * 9 * length):
+            sums[place] = _ZERO
+        for row in range(n_rows):
+            if iteration == 0:
+                # Each sample counts for its own cell, the middle one of nine.
+                for place in range(n_columns * stride):
+                    nearest[place] = _OWN
+            else:
+                lay_out(centers, planes, row, n_rows, pitch, down, right, factors)
+                for column in range(n_columns):
+                    _compare(
+                        values,
+                        (row * n_columns + column) * planes * stride,
+                        stride,
+                        planes,
+                        y_units,
+                        x_units,
+                        factors,
+                        column,
+                        pitch - 2,
+                        scores,
+                        nearest,
+                    )
+            cell, to = row * n_columns, (row + 1) * around + 1
+            _add_up(points, cell, length, n_columns, n_samples, stride, nearest, sums, to)
+        for row in range(n_rows):
+            for column in range(n_columns):
+                _move(sums, length, planes, row, column, n_rows, around, pitch, down, right, totals, centers)
+
+
+@kernel
+def _compare(
+    values: Floats,
+    at: int,
+    stride: int,
+    planes: int,
+    y_units: Floats,
+    x_units: Floats,
+    factors: Floats,
+    column: int,
+    apart: int,
+    scores: Floats,
+    nearest: Ints,
+) -> None:
+    """Find the nearest of nine centers for the samples of a cell: a bit in ``nearest`` ``(Q, S')`` for each of these.
+
+    Args:
+        values: From ``at`` on ``(K, S')``.
+        at: See there.
+        stride: S'.
+        planes: K.
+        y_units: As for ``move_centers``; likewise the others.
+        x_units: See there.
+        factors: What they are to be multiplied by.
+        column: The column of the cell.
+        apart: How far apart the factors of a cell are.
+        scores: See there.
+        nearest: Overwritten at the column.
+    """
+    for first in range(0, stride, LANES):
+        to = column * stride + first
+        if planes == 3:
+            _compare_colors(values, stride, at + first, y_units, x_units, first, factors, column, apart, nearest, to)
+        else:
+            _compare_any(
+                values, planes, stride, at + first, y_units, x_units, first, factors, column, apart, scores, nearest, to
+            )
+
+
+@fused
+def _compare_colors(
+    values: Floats,
+    stride: int,
+    at: int,
+    y_units: Floats,
+    x_units: Floats,
+    first: int,
+    factors: Floats,
+    column: int,
+    apart: int,
+    nearest: Ints,
+    to: int,
+) -> None:
+    """Find the nearest centers of some samples of three planes: bits in ``nearest``, from ``to`` on."""
+    for lane in range(LANES):
+        red, green, blue = values[at + lane], values[at + stride + lane], values[at + 2 * stride + lane]
+        y, x = y_units[first + lane], x_units[first + lane]
+        least, found = FAR, np.int32(0)
+        for neighbor in range(9):
+            factor = 6 * neighbor * apart + column
+            score = (factors[factor] + factors[factor + apart] * y) + factors[factor + 2 * apart] * x
+            score += factors[factor + 3 * apart] * red + factors[factor + 4 * apart] * green
+            score += factors[factor + 5 * apart] * blue
+            bit = np.int32(1 << neighbor)
+            also = np.int32(found | bit) if score == least else found
+            found = bit if score < least else also
+            least = min(score, least)
+        nearest[to + lane] = found
+
+
+@fused
+def _compare_any(
+    values: Floats,
+    planes: int,
+    stride: int,
+    at: int,
+    y_units: Floats,
+    x_units: Floats,
+    first: int,
+    factors: Floats,
+    column: int,
+    apart: int,
+    scores: Floats,
+    nearest: Ints,
+    to: int,
+) -> None:
+    """Do what ``_compare_colors`` does, of any number of planes."""
+    for lane in range(LANES):
+        scores[LANES + lane] = FAR
+        nearest[to + lane] = 0
+    for neighbor in range(9):
+        factor = (planes + 3) * neighbor * apart + column
+        for lane in range(LANES):
+            place = (
+                factors[factor + apart] * y_units[first + lane] + factors[factor + 2 * apart] * x_units[first + lane]
+            )
+            scores[lane] = factors[factor] + place
+        for plane in range(planes):
+            for lane in range(LANES):
+                scores[lane] += factors[factor + (3 + plane) * apart] * values[at + plane * stride + lane]
+        for lane in range(LANES):
+            if scores[lane] < scores[LANES + lane]:
+                scores[LANES + lane] = scores[lane]
+                nearest[to + lane] = 1 << neighbor
+            elif scores[lane] == scores[LANES + lane]:
+                nearest[to + lane] |= 1 << neighbor
+
+
+@fused
+def _add_up(
+    points: Floats,
+    cell: int,
+    length: int,
+    n_columns: int,
+    n_samples: int,
+    stride: int,
+    nearest: Ints,
+    sums: Floats,
+    to: int,
+) -> None:
+    """Add samples in a row of cells to the sums of the centers that they are nearest to, to all of them at ties."""
+    # One cell after the other, so that sums are not added to again before they have arrived in memory.
+    for sample in range(n_samples):
+        for column in range(n_columns):
+            bits = nearest[column * stride + sample]
+            point = ((cell + column) * n_samples + sample) * length
+            while bits:
+                # The exponent of the lowest of the bits is its number.
+                neighbor = (bits_of(np.float32(bits & -bits)) >> 23) - 127
+                own = ((to + column) * 9 + neighbor) * length
+                for part in range(SIDE):
+                    sums[own + part] += points[point + part]
+                for first in range(SIDE, length, SIDE):
+                    for part in range(first, first + SIDE):
+                        sums[own + part] += points[point + part]
+                bits &= bits - 1
+
+
+@fused
+def _move(
+    sums: Floats,
+    length: int,
+    planes: int,
+    row: int,
+    column: int,
+    n_rows: int,
+    around: int,
+    pitch: int,
+    down: Floats,
+    right: Floats,
+    totals: Floats,
+    centers: Floats,
+) -> None:
+    """Move a center to the mean of what the 3x3 cells around it say of it, if that is anything."""
+    own = (row + 1) * around + column + 1
+    number, below, beside = _ZERO, _ZERO, _ZERO
+    for neighbor in range(9):
+        # As this neighbor's own neighbor, the cell is on the opposite side.
+        other = own + (1 - neighbor // 3) * around + 1 - neighbor % 3
+        found = sums[(other * 9 + neighbor) * length + planes + 2]
+        number += found
+        below += down[3 * (row + 2 - neighbor // 3) + neighbor // 3] * found
+        beside += right[neighbor % 3 * pitch + column + 2 - neighbor % 3] * found
+    if number <= _ZERO:
+        return
+    for first in range(0, length, SIDE):
+        for step in range(SIDE):
+            part, total = first + step, _ZERO
+            for neighbor in range(9):
+                other = own + (1 - neighbor // 3) * around + 1 - neighbor % 3
+                total += sums[(other * 9 + neighbor) * length + part]
+            total -= below if part == planes else _ZERO
+            total -= beside if part == planes + 1 else _ZERO
+            totals[part] = round_to_whole(total / number)
+    size, place = (n_rows + 2) * pitch, (row + 1) * pitch + column + 1
+    square = _ZERO
+    for part in range(planes + 2):
+        value = totals[part]
+        centers[part * size + place] = value
+        square += value * value if part < planes else _ZERO
+    centers[(planes + 2) * size + place] = square
