@@ -38,7 +38,7 @@ __all__ = [
     "to_image_mask_input",
     "top_regions",
 ]
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _HOMES = {
     **dict.fromkeys(__all__, "captum_superpixel.attr"),
