@@ -65,8 +65,10 @@ def test_they_write_what_is_written_without_them(folder: Path, capsys: pytest.Ca
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL])
 def test_they_end_with_the_process_of_the_network(way: signal.Signals) -> None:
     program = (
-        "import time; from pathlib import Path; from captum_superpixel.explain.workers import Workers; import os\n"
+        "import os, signal, time; from pathlib import Path; from captum_superpixel.explain.workers import Workers\n"
         "if __name__ == '__main__':\n"
+        # Whatever a shell starts in the background ignores Ctrl-C, and so do its children.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    with Workers(1) as workers:\n"
         "        print(workers.submit(Path('a'), os.getpid).result(), flush=True)\n"
         "        time.sleep(600)\n"
@@ -76,10 +78,13 @@ def test_they_end_with_the_process_of_the_network(way: signal.Signals) -> None:
         [sys.executable, "wait.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout is not None
-        worker = int(process.stdout.readline())
-        # Ctrl-C goes to all processes of a terminal.
-        (os.killpg if way == signal.SIGINT else os.kill)(process.pid, way)
-        _, said = process.communicate(timeout=120)
+        try:
+            worker = int(process.stdout.readline())
+            # Ctrl-C goes to all processes of a terminal.
+            (os.killpg if way == signal.SIGINT else os.kill)(process.pid, way)
+            _, said = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert said.count("KeyboardInterrupt") == (way == signal.SIGINT)
     deadline = time.monotonic() + 60
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
