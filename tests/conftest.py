@@ -9,6 +9,9 @@ from torch import Tensor, nn
 # Whatever is compiled on a developer's computer: torch is the reference, and the compiled engine has its own tests.
 os.environ.setdefault("CAPTUM_SUPERPIXEL_ENGINE", "torch")
 
+# It makes a simulated device known to torch, which changes the whole process.
+collect_ignore = ["benchmarks/launches.py"]
+
 # The networks here are tiny: a second thread costs more than it brings, above all on a busy machine.
 torch.set_num_threads(1)
 
