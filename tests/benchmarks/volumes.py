@@ -78,7 +78,7 @@ def main() -> None:
     # Volumes have no other engine, and are compared with slices by the same.
     os.environ["CAPTUM_SUPERPIXEL_ENGINE"] = "torch"
     header = ["noise", "segments", "ns per voxel", "spacing 3 : 1 : 1", "of its slices' time", "scikit-image's loop"]
-    rows = speed_rows((32, 128, 128) if quick else (48, 160, 160), (50, 500), 2)
+    rows = speed_rows((32, 128, 128) if quick else (48, 160, 160), (50, 500), 7)
     print(tabulate(list(rows), header, tablefmt="github", floatfmt=".3g"), flush=True)
     if not quick:
         for count in (100, 3000):

@@ -46,6 +46,11 @@ class Axis:
         """How many pixels long the longest cell is."""
         return math.ceil(self.size / self.count)
 
+    @property
+    def reach(self) -> int:
+        """How many cells along it a pixel is compared with: its own, the one before and the next, unless it is alone."""
+        return min(self.count, 2) * 2 - 1
+
     def spread(self, samples: int) -> range:
         """Choose about so many pixels of every cell, evenly, counted from its start."""
         length = self.size // self.count
@@ -93,13 +98,18 @@ class CellGrid:
     Args:
         axes: Its axes, in the order of its dimensions.
         units: How many units a feature (CIELAB, or other channels from 0 to 100) is counted in.
-        offsets: Shape ``(*shape, 3**D, D)``: how far away, in units, each cell of the neighborhood of three cells along
-            each axis starts; 0 for those outside the image.
+        offsets: Shape ``(*shape, A, D)``: how far away, in units, each of the A cells starts that are around one, itself
+            included, as many along each axis as its ``reach``; 0 for those outside the image.
     """
 
     axes: tuple[Axis, ...]
     units: float
     offsets: Tensor
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """How many cells a pixel is compared with along each axis; their product is the A above."""
+        return tuple(axis.reach for axis in self.axes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -142,16 +152,17 @@ def make_cells(
         Axis(size, count, weight * step * units) for size, count, step in zip(spatial, shape, spacing, strict=True)
     )
     dimensions = len(axes)
-    offsets = torch.empty(*shape, *[3] * dimensions, dimensions, dtype=torch.float32)
-    outside = torch.zeros(*shape, *[3] * dimensions, dtype=torch.bool)
+    reach = [axis.reach for axis in axes]
+    offsets = torch.empty(*shape, *reach, dimensions, dtype=torch.float32)
+    outside = torch.zeros(*shape, *reach, dtype=torch.bool)
     for index, axis in enumerate(axes):
         layout = [1] * (2 * dimensions)
-        layout[index], layout[dimensions + index] = axis.count, 3
-        away, beyond = axis.neighbors()
+        layout[index], layout[dimensions + index] = axis.count, axis.reach
+        away, beyond = (table if axis.reach == 3 else table[:, 1:2] for table in axis.neighbors())
         offsets[..., index] = away.view(layout)
         outside |= beyond.view(layout)
     offsets.masked_fill_(outside[..., None], 0)
-    return CellGrid(axes, units, offsets.view(*shape, 3**dimensions, dimensions).to(device))
+    return CellGrid(axes, units, offsets.view(*shape, math.prod(reach), dimensions).to(device))
 
 
 def _side_of_cells(extents: Sequence[float], shape: Sequence[int]) -> float:

@@ -6,10 +6,11 @@ The steps are, for each image by itself:
    their cells are counted in units (``_cells``) and rounded to whole numbers.
 2. Samples: about ``_SAMPLES`` pixels of each cell along each axis, evenly spaced. The first centers are their means,
    rounded.
-3. Iterations: each sample goes to the nearest of the centers of the 3**D cells around its own, and to all that are
-   equally near. Centers become the means of their samples, rounded; those without samples stay where they are.
-4. Assignment: every pixel goes to the nearest of the centers of the 3**D cells around its own, of several to that of
-   the cell which comes first in reading order.
+3. Iterations: each sample goes to the nearest of the centers of the cells around its own, of which there are three
+   along each axis that is cut, and to all that are equally near. Centers become the means of their samples, rounded;
+   those without samples stay where they are.
+4. Assignment: every pixel goes to the nearest of the centers of the cells around its own, of several to that of the
+   cell which comes first in reading order.
 
 What follows is in ``_largest``: connected components, of which the surplus is merged, and specks that grow.
 """
@@ -41,11 +42,15 @@ _FAR = 2.0**24
 _SAMPLES = {1: 64, 2: 8, 3: 5}
 """About how many samples a cell has along each axis while the centers move, by the number of axes."""
 
+_DIVIDING = {3: (11, 5), 9: (57, 9)}
+"""How to divide whole numbers below 27, rounded down: 11 k // 2**5 is k // 3, and 57 k // 2**9 is k // 9."""
+
 
 class Clustering:
     """Assigns pixels to clusters, by several grids at the same time, which differ in compactness alone.
 
-    Letters in shapes: G grids, N images of C channels and D axes, L cells per image, P pixels in each.
+    Letters in shapes: G grids, N images of C channels and D axes, L cells per image, P pixels in each, A cells around
+    each, itself included.
 
     Args:
         grids: The cells of the images, a cluster each.
@@ -60,6 +65,7 @@ class Clustering:
         self.pixels_at_once = pixels_at_once
         self.scratch = scratch
         self.axes = grids[0].axes
+        self.reach = grids[0].reach
         self.units = torch.tensor([grid.units for grid in grids], device=scratch.device).view(-1, 1, 1, 1, 1)
         self.offsets = torch.stack([grid.offsets for grid in grids])[:, None]
 
@@ -128,10 +134,10 @@ class Clustering:
         for _ in range(self.iterations):
             nearest = self._nearest(self._score_factors(centers), features)
             # A pixel that is as near to two centers counts for both.
-            sums = torch.bmm(nearest, points).view(*shape, 3**dimensions, size + 1)
+            sums = torch.bmm(nearest, points).view(*shape, math.prod(self.reach), size + 1)
             number = sums[..., size:]
             sums[..., size - dimensions : size].addcmul_(self.offsets, number, value=-1)
-            total = _collect_(sums.view(*shape, *[3] * dimensions, size + 1), dimensions)
+            total = _collect_(sums.view(*shape, *self.reach, size + 1), dimensions)
             number = total[..., size:]
             centers = torch.where(number > 0, (total[..., :size] / number.clamp(min=1)).round_(), centers)
         return centers
@@ -146,19 +152,21 @@ class Clustering:
             centers: Shape ``(G, N, *shape, C + D)``.
 
         Returns:
-            Shape ``(G, N, *shape, 3**D, C + D + 2)``.
+            Shape ``(G, N, *shape, A, C + D + 2)``.
         """
         *shape, size = centers.shape
         dimensions = len(self.axes)
         # Around the image are centers that are far from everything.
-        around = pad(centers * -2, (0, 1, *[1] * (2 * dimensions)))
+        margins = [reach // 2 for reach in self.reach]
+        around = pad(centers * -2, (0, 1, *(margin for margin in reversed(margins) for _ in range(2))))
         around[..., size] = _FAR
         squares = centers[..., : size - dimensions].square().sum(dim=-1)
-        around[..., size][(slice(None),) * 2 + (slice(1, -1),) * dimensions] = squares
+        inside = (slice(margin, margin + axis.count) for margin, axis in zip(margins, self.axes, strict=True))
+        around[..., size][:, :, *inside] = squares
         strides = around.stride()[:-1]
-        factors = centers.new_empty(*shape, 3**dimensions, size + 2)
-        factors.view(*shape, *[3] * dimensions, size + 2)[..., : size + 1] = around.as_strided(
-            (*shape, *[3] * dimensions, size + 1), (*strides, *strides[2:], 1)
+        factors = centers.new_empty(*shape, math.prod(self.reach), size + 2)
+        factors.view(*shape, *self.reach, size + 2)[..., : size + 1] = around.as_strided(
+            (*shape, *self.reach, size + 1), (*strides, *strides[2:], 1)
         )
         places = factors[..., size - dimensions : size].sub_(self.offsets, alpha=2)
         squares = factors[..., size].clone()
@@ -169,7 +177,7 @@ class Clustering:
         return factors
 
     def _nearest(self, factors: Tensor, features: Tensor) -> Tensor:
-        """Mark the nearest of the 3**D centers by 1, others by 0: ``(G * N * L, 3**D, P)``; several where they tie."""
+        """Mark the nearest of the centers around by 1, others by 0: ``(G * N * L, A, P)``; several where they tie."""
         factors, features = factors.reshape(-1, *factors.shape[-2:]), features.flatten(0, 2)
         length, around, size = len(features), factors.shape[1], features.shape[2]
         scores = torch.bmm(factors, features, out=self.scratch.lend("scores", length, around, size))
@@ -192,7 +200,7 @@ class Clustering:
         target.copy_(number.view(target.shape))
 
     def _first_position(self, nearest: Tensor) -> Tensor:
-        """Find the first of the 3**D centers that are nearest, ``(G * N * L, 3**D, P)``.
+        """Find the first of the centers that are nearest, ``(G * N * L, A, P)``.
 
         Returns:
             Shape ``(G * N * L, 1, P)``, int32: how far its cell is, in the numbers of cells, from the first of those
@@ -206,15 +214,13 @@ class Clustering:
         if parts > 1:
             powers = torch.amax(powers, dim=1, keepdim=True, out=self.scratch.lend("least", length, 1, size))
         position = powers.view(torch.int32).bitwise_right_shift_(23).neg_().add_(127 + around - 1)
-        # From the position in the neighborhood to the number of the cell: 11 k // 32 is k // 3, and 57 k // 512 is
-        # k // 9, for k below 27.
+        # From the position in the neighborhood to the number of the cell.
         *_, rows, columns = (1, 1, *(axis.count for axis in self.axes))
+        *_, down, right = (1, 1, *self.reach)
         terms = []
-        for name, least, factor, shift, step in (
-            ("third", 9, 11, 5, columns - 3),
-            ("ninth", 27, 57, 9, (rows - 3) * columns),
-        ):
-            if around >= least:
+        for name, divisor, step in (("row", right, columns - right), ("plane", down * right, (rows - down) * columns)):
+            if around > divisor and step:
+                factor, shift = _DIVIDING[divisor]
                 term = torch.mul(position, factor, out=self.scratch.lend(name, *position.shape).view(torch.int32))
                 terms.append(term.bitwise_right_shift_(shift).mul_(step))
         for term in terms:
@@ -243,7 +249,7 @@ def _blocks(axes: Sequence[Axis], pixels: int) -> Iterator[Ranges]:
 
 
 def _collect_(sums: Tensor, dimensions: int) -> Tensor:
-    """Add up what each cell says about the 3**D cells around it, ``(G, N, *shape, 3, ..., 3, F)``, by these.
+    """Add up what each cell says about the cells around it, ``(G, N, *shape, *reach, F)``, by these.
 
     What it says about those outside the image is zero. The sums are overwritten.
 
@@ -251,6 +257,9 @@ def _collect_(sums: Tensor, dimensions: int) -> Tensor:
         Shape ``(G, N, *shape, F)``.
     """
     for axis in range(2, 2 + dimensions):
+        if sums.shape[2 + dimensions] == 1:
+            sums = sums.squeeze(2 + dimensions)
+            continue
         before, own, after = sums.unbind(2 + dimensions)
         last = own.shape[axis] - 1
         own.narrow(axis, 1, last).add_(after.narrow(axis, 0, last))

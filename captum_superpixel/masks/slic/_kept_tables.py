@@ -96,8 +96,9 @@ def number_first_neighbors(axes: tuple[Axis, ...], block: Ranges, device: torch.
         Shape ``(L,)``, int32; at the edges of the image these numbers are those of no or of other cells.
     """
     strides = _strides([axis.count for axis in axes])
+    before = sum(axis.reach // 2 * stride for axis, stride in zip(axes, strides, strict=True))
     own = [torch.tensor(part)[:, None] * stride for part, stride in zip(block, strides, strict=True)]
-    return (_spread_sum(own).flatten().int() - sum(strides)).to(device)
+    return (_spread_sum(own).flatten().int() - before).to(device)
 
 
 @_kept(lambda around, device: around)

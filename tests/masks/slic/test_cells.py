@@ -45,3 +45,11 @@ def test_no_number_has_more_bits_than_the_arithmetic(
     assert longest <= 2**11
     assert longest**2 + 2 * longest**2 < 2**24
     assert torch.equal(grid.offsets, grid.offsets.round())
+
+
+@pytest.mark.parametrize(("cells", "around"), [((3, 4, 5), 27), ((1, 5, 8), 9), ((4, 1, 1), 3), ((1, 1, 1), 1)])
+def test_axes_that_are_not_cut_have_no_cells_around(cells: tuple[int, ...], around: int) -> None:
+    grid = make_cells((40, 40, 40), cells, 1, 10.0, torch.device("cpu"))
+    assert math.prod(grid.reach) == around
+    assert grid.offsets.shape == (*cells, around, 3)
+    assert (grid.offsets[..., around // 2, :] == 0).all()
