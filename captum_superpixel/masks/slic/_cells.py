@@ -48,7 +48,7 @@ class Axis:
 
     @property
     def reach(self) -> int:
-        """How many cells along it a pixel is compared with: its own, the one before and the next, unless it is alone."""
+        """How many cells along it a pixel is compared with: its own, and those before and after unless it is alone."""
         return min(self.count, 2) * 2 - 1
 
     def spread(self, samples: int) -> range:
@@ -98,8 +98,8 @@ class CellGrid:
     Args:
         axes: Its axes, in the order of its dimensions.
         units: How many units a feature (CIELAB, or other channels from 0 to 100) is counted in.
-        offsets: Shape ``(*shape, A, D)``: how far away, in units, each of the A cells starts that are around one, itself
-            included, as many along each axis as its ``reach``; 0 for those outside the image.
+        offsets: Shape ``(*shape, A, D)``: how far away, in units, each of the A cells around one starts, itself included,
+            as many along each axis as its ``reach``; 0 for those outside the image.
     """
 
     axes: tuple[Axis, ...]
