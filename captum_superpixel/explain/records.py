@@ -62,9 +62,7 @@ def describe_settings(options: Namespace, explainer: Explainer) -> dict[str, Any
         "files": files,
         "preprocessing": explainer.preprocessing.describe(),
         "names": explainer.names,
-        "network": identify(
-            explainer.model, options.model, make_probes(explainer.preprocessing, explainer.device)[:1]
-        ),
+        "network": identify(explainer.model, options.model, make_probes(explainer.preprocessing, explainer.device)[:1]),
         # The strength depends on the first photographs, and so on how many are taken for it.
         "confidence": None if explainer.confidence is None else explainer.confidence.describe(),
     }

@@ -168,7 +168,8 @@ class _Packer(pickle.Pickler):
     def reducer_override(self, each: object) -> Any:
         if type(each) is not Tensor or each.numel() == each.untyped_storage().nbytes() // each.element_size():
             return NotImplemented
-        return each.clone(memory_format=torch.contiguous_format).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        shown: Any = each.clone(memory_format=torch.contiguous_format)
+        return shown.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
 def pack(value: object) -> bytes:
