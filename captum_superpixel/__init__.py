@@ -9,6 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from captum_superpixel import attr as attr
+    from captum_superpixel import datasets as datasets
+    from captum_superpixel import feature_masks as feature_masks
+    from captum_superpixel import masks as masks
+    from captum_superpixel import metrics as metrics
+    from captum_superpixel import models as models
+    from captum_superpixel import pooling as pooling
+    from captum_superpixel import regions as regions
+    from captum_superpixel import visualization as visualization
     from captum_superpixel.attr.contributions import Contributions
     from captum_superpixel.attr.grouped import SuperpixelGrouped
     from captum_superpixel.attr.image_mask_input import to_image_mask_input
@@ -48,13 +57,15 @@ _HOMES = {
 _ROOMS = ("attr", "datasets", "feature_masks", "masks", "metrics", "models", "pooling", "regions", "visualization")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"captum_superpixel.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
-    return globals()[name]
+if not TYPE_CHECKING:  # type checkers would take any name for one of this package
+
+    def __getattr__(name: str) -> Any:
+        if name in _ROOMS:
+            return importlib.import_module(f"captum_superpixel.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

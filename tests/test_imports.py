@@ -30,3 +30,13 @@ def test_no_room_imports_a_private_file_of_another() -> None:
                 found.append((str(path.relative_to(PACKAGE)), name))
     assert len(list(PACKAGE.rglob("*.py"))) > 100
     assert found == []
+
+
+def test_type_checkers_know_all_names_of_the_package_and_no_other() -> None:
+    """A ``__getattr__`` of a module, which they would see, makes them take a typo for a name of it."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    assert "__getattr__" not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    hidden = [node for node in tree.body if isinstance(node, ast.If)]
+    assert [ast.unparse(node.test) for node in hidden] == ["TYPE_CHECKING", "not TYPE_CHECKING"]
+    known = {name.name for node in hidden[0].body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert known == {*captum_superpixel.__all__, *captum_superpixel._ROOMS}

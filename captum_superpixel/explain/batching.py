@@ -87,6 +87,14 @@ class Batches:
             else:
                 yield from results
 
+    def first(self, function: Callable[[Sequence[_Item]], Sequence[_Result]], items: Sequence[_Item]) -> None:
+        """Give a function as many of the first items as memory suffices for; what goes wrong otherwise is its own."""
+        while True:
+            results, _, memory = _attempt(function, items[: self.size])
+            if results is not None or not memory or self.size == 1:
+                return
+            self._halve(min(self.size, len(items)))
+
     def _halve(self, tried: int) -> None:
         self.size = (min(self.size, tried) + 1) // 2
         gc.collect()

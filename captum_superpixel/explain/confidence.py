@@ -16,6 +16,7 @@ from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr import perturbed_attributions
 from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.attributing import ChosenMethod
+from captum_superpixel.explain.batching import lacks_memory
 
 __all__ = ["TOP", "Confidence", "check_confidence"]
 
@@ -50,16 +51,20 @@ class Confidence:
         self._with_views = True
 
     def find_strength(self, inputs: Tensor) -> None:
-        """Find the strength on ``(N, C, H, W)``, if that was not done before; a failure is said when draws are made."""
+        """Find the strength on ``(N, C, H, W)``, if that was not done before; a failure is said when draws are made.
+
+        Raises:
+            InputError: If memory does not suffice for so many.
+        """
         if self.strength is not None or self._failure:
             return
         failures = []
         for views in (True, False):
             try:
                 self.strength, self._with_views = self._search(inputs, views), views
-            except torch.OutOfMemoryError:
-                raise
             except Exception as error:  # networks of users may raise anything
+                if lacks_memory(error):
+                    raise InputError(f"memory does not suffice ({describe_error(error)}).") from error
                 # What else the error advises are arguments of the function.
                 failures.append(describe_error(error).partition(";")[0])
             else:

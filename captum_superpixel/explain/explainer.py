@@ -121,7 +121,11 @@ class Explainer:
             return
         pictures = [each.picture for each in self._read(paths) if isinstance(each, Opened)]
         if pictures:
-            self.confidence.find_strength(self.preprocessing.from_uint8(torch.stack(pictures)).to(self.device))
+            self.batches.first(partial(self._find_strength, self.confidence), pictures)
+
+    def _find_strength(self, confidence: Confidence, pictures: Sequence[Tensor]) -> list[None]:
+        confidence.find_strength(self.preprocessing.from_uint8(torch.stack(list(pictures))).to(self.device))
+        return []
 
     def _read(self, paths: Sequence[Path]) -> list[Opened | Outcome]:
         return call_each(partial(read, preprocessing=self.preprocessing), paths, available_cores())

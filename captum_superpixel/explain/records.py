@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 import captum_superpixel
 from captum_superpixel._hashes import fingerprint
 from captum_superpixel._store import Store, StoreError
 from captum_superpixel.explain.explainer import Explainer
+from captum_superpixel.explain.identity import hash_file, identify
+from captum_superpixel.explain.network import make_probes
 from captum_superpixel.explain.photographs import Output, Plan
 
-__all__ = ["Record", "Records", "describe_files", "describe_settings", "hash_file"]
+__all__ = ["Record", "Records", "describe_files", "describe_settings"]
 
 _FOLDER = ".explained"
 _FREE = ("batch_size", "command", "device", "out", "photographs", "recursive", "redo", "run", "workers")
 """The options that say where, of what and how fast explanations are made, but not what is in them."""
-_NOT_THEIRS = ("torch", "captum_superpixel")
 
 
 @dataclass(frozen=True)
@@ -47,26 +44,15 @@ class Record:
     failures: list[str]
 
 
-def hash_file(path: Path) -> str:
-    """Hash the bytes of a file; empty where it cannot be read, which is said when it is to be explained."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
-
-
 def describe_settings(options: Namespace, explainer: Explainer) -> dict[str, Any]:
     """Name what decides what is in the explanations of a photograph, as :func:`fingerprint` takes it.
 
-    Of files that options name it is the content that counts; of the network its weights and buffers, its modules, and
-    the code of these.
+    Of files that options name it is the content that counts.
 
     Args:
         options: Of the command line.
-        explainer: What was made of them.
+        explainer: What was made of them, once it has settled what it finds on the first photographs.
     """
-    model = explainer.model
     given = {name: value for name, value in vars(options).items() if name not in _FREE}
     texts = [value for each in given.values() for value in (each if isinstance(each, list) else [each])]
     files = {str(text): hash_file(Path(text)) for text in texts if isinstance(text, (str, Path)) and _is_file(text)}
@@ -76,7 +62,9 @@ def describe_settings(options: Namespace, explainer: Explainer) -> dict[str, Any
         "files": files,
         "preprocessing": explainer.preprocessing.describe(),
         "names": explainer.names,
-        "network": [fingerprint(model), hashlib.sha256(str(model).encode()).hexdigest(), _hash_code(model)],
+        "network": identify(explainer.model, options.model, make_probes(explainer.preprocessing, explainer.device)[:1]),
+        # The strength depends on the first photographs, and so on how many are taken for it.
+        "confidence": None if explainer.confidence is None else explainer.confidence.describe(),
     }
 
 
@@ -85,14 +73,6 @@ def _is_file(text: str | Path) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # a text of any length may stand there
         return False
-
-
-def _hash_code(model: nn.Module) -> dict[str, str]:
-    """Hash the files that the classes of a network's modules are in, but for those of torch and of this package."""
-    names = {type(module).__module__ for module in model.modules()}
-    known = {name: sys.modules.get(name) for name in names if name.partition(".")[0] not in _NOT_THEIRS}
-    places = {name: getattr(module, "__file__", None) for name, module in known.items() if inspect.ismodule(module)}
-    return {name: hash_file(Path(place)) for name, place in sorted(places.items()) if place}
 
 
 class Records:

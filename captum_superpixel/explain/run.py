@@ -80,8 +80,8 @@ def run(options: Namespace) -> int:
     if world.first:
         for line in left_out:
             sys.stderr.write(f"captum-superpixel: {line}\n")
-    records = Records(plan, describe_settings(options, explainer)) if plan.gallery else None
     explainer.settle(photographs[: explainer.batches.size])
+    records = Records(plan, describe_settings(options, explainer)) if plan.gallery else None
     work = Work(explainer, plan, records, options.top, redo=options.redo)
     count = choose_workers(options.workers, len(mine), world.local_size)
     failures: list[tuple[Path, str]] = []
@@ -89,14 +89,19 @@ def run(options: Namespace) -> int:
     quiet = True if len(mine) == 1 or not world.first else None
     bar = tqdm(total=len(mine), desc="explaining", unit="photograph", disable=quiet)
     with bar, Gallery(plan, records, mine) as gallery, Workers(count) as workers:
-        for done in work.do(mine, workers):
-            failures += [(done.photograph, message) for message in done.failures]
-            if done.summary:
-                tqdm.write(done.summary)
-            # Lines are to be seen while the work goes on, through a pipe too.
-            sys.stdout.flush()
-            bar.update()
-            gallery.add(done.photograph, done.record)
+        try:
+            for done in work.do(mine, workers):
+                failures += [(done.photograph, message) for message in done.failures]
+                if done.summary:
+                    tqdm.write(done.summary)
+                # Lines are to be seen while the work goes on, through a pipe too.
+                sys.stdout.flush()
+                bar.update()
+                gallery.add(done.photograph, done.record)
+        finally:
+            # What takes minutes to explain is not lost to Ctrl-C while it is drawn.
+            for done in work.rescue():
+                gallery.add(done.photograph, done.record)
     if work.kept:
         again = "left as they are; --redo explains them again"
         tqdm.write(f"{work.kept} of {len(mine)} were explained before and are {again}")

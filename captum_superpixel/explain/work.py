@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ from captum_superpixel._checks import InputError, one_line
 from captum_superpixel.explain.explainer import Explainer, Reading
 from captum_superpixel.explain.explanation import Outcome
 from captum_superpixel.explain.gallery import make_record
+from captum_superpixel.explain.identity import hash_file
 from captum_superpixel.explain.outputs import save
 from captum_superpixel.explain.photographs import Output, Plan
 from captum_superpixel.explain.printing import summarize
 from captum_superpixel.explain.reading import read
-from captum_superpixel.explain.records import Record, Records, hash_file
+from captum_superpixel.explain.records import Record, Records
 from captum_superpixel.explain.workers import Task, Workers
 
 __all__ = ["Done", "Work", "write"]
@@ -82,6 +84,7 @@ class Work:
         self._explainer, self._plan, self._records, self._top, self._redo = explainer, plan, records, top, redo
         self._contents: dict[Path, str] = {}
         self._before: deque[Path] = deque()
+        self._writing: deque[Task[Done]] = deque()
         self.kept = 0
 
     def do(self, photographs: Sequence[Path], workers: Workers) -> Iterator[Done]:
@@ -94,7 +97,6 @@ class Work:
         Raises:
             OSError: If nothing can be kept, or a worker has ended.
         """
-        writing: deque[Task[Done]] = deque()
         gallery = self._plan.gallery[0].parent if self._records is not None else None
         reading: Reading | None = None
         if workers.ahead:
@@ -106,12 +108,19 @@ class Work:
             if not workers.ahead:
                 yield self._keep(write(*arguments))
                 continue
-            writing.append(workers.submit(outcome.photograph, write, *arguments))
-            if len(writing) > workers.ahead:
-                yield self._keep(writing.popleft().result())
-        while writing:
-            yield self._keep(writing.popleft().result())
+            self._writing.append(workers.submit(outcome.photograph, write, *arguments))
+            if len(self._writing) > workers.ahead:
+                yield self._keep(self._writing.popleft().result())
+        while self._writing:
+            yield self._keep(self._writing.popleft().result())
         yield from self._left_out()
+
+    def rescue(self) -> Iterator[Done]:
+        """Wait for the photographs that were explained before the work broke off, and keep them, if that can be."""
+        while self._writing:
+            # Why the work broke off is said already.
+            with suppress(OSError, RuntimeError):
+                yield self._keep(self._writing.popleft().result())
 
     def _unfinished(self, photographs: Sequence[Path]) -> Iterator[Path]:
         """The photographs that are to be explained, each looked at when it has its turn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import pickle
@@ -11,17 +12,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from captum_superpixel._checks import readable
 from captum_superpixel._networks import describe_error
 from captum_superpixel._threads import available_cores
 
-__all__ = ["Task", "Workers", "choose_workers"]
+__all__ = ["Task", "Workers", "choose_workers", "pack"]
 
 _Result = TypeVar("_Result")
 
@@ -112,11 +115,11 @@ class Workers:
 
     def submit(self, photograph: Path, function: Callable[..., _Result], *arguments: Any) -> Task[_Result]:
         """Hand out work on a photograph: a function that a module has, and what it is called with."""
-        # Tensors that are pickled here are copied; the queues of torch would share them, each by an open file.
-        payload = pickle.dumps((function, arguments))
+        payload = pack((function, arguments))
         if self._pool is None:
             raise ValueError("there are no worker processes: call the function")
-        return Task(photograph, self._pool.submit(_run, payload))
+        with _interrupts_held():
+            return Task(photograph, self._pool.submit(_run, payload))
 
     def in_order(
         self, function: Callable[[Path], _Result], photographs: Iterable[Path], *, ahead: int
@@ -129,6 +132,19 @@ class Workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back, also from processes that start meanwhile, which cannot ignore it yet while they import."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:
@@ -146,6 +162,23 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+class _Packer(pickle.Pickler):
+    """Pickles of a tensor what it shows alone; otherwise a photograph's map takes all those of its batch along."""
+
+    def reducer_override(self, each: object) -> Any:
+        if type(each) is not Tensor or each.numel() == each.untyped_storage().nbytes() // each.element_size():
+            return NotImplemented
+        shown: Any = each.clone(memory_format=torch.contiguous_format)
+        return shown.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+
+
+def pack(value: object) -> bytes:
+    """Pickle a value for another process; the queues of torch would share its tensors, each by an open file."""
+    packed = io.BytesIO()
+    _Packer(packed, pickle.HIGHEST_PROTOCOL).dump(value)
+    return packed.getvalue()
+
+
 def _run(payload: bytes) -> bytes:
     function, arguments = pickle.loads(payload)
-    return pickle.dumps(function(*arguments))
+    return pack(function(*arguments))

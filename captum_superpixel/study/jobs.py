@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from torch import distributed
 
+from captum_superpixel._checks import InputError
 from captum_superpixel._store import Content, Store
 
 __all__ = ["Job", "World", "join_world", "read_world", "run_jobs"]
@@ -62,9 +63,24 @@ def read_world() -> World:
     """Read from the environment which of the processes that ``torchrun`` started this is; without it, it is alone.
 
     Work that is divided beforehand needs no more: nothing is told to the others, and nobody waits for them.
+
+    Raises:
+        InputError: If the variables do not go together, so that some of the work would be nobody's.
     """
     names = {"rank": "RANK", "size": "WORLD_SIZE", "local_rank": "LOCAL_RANK", "local_size": "LOCAL_WORLD_SIZE"}
-    return World(**{name: int(os.environ[variable]) for name, variable in names.items() if variable in os.environ})
+    given = {name: value for name, variable in names.items() if (value := os.environ.get(variable))}
+    if given.get("size", "1") == "1":
+        return World()
+    wrong = [f"{names[name]}={value}" for name, value in given.items() if not value.isdecimal()]
+    if not wrong:
+        world = World(**{name: int(value) for name, value in given.items()})
+        if "rank" in given and world.rank < world.size and world.local_size:
+            return world
+        wrong = [f"{names[name]}={value}" for name, value in given.items()]
+    raise InputError(
+        f"the environment holds {', '.join(wrong)}, which does not tell which of the processes that share the work "
+        "this is: start them with torchrun, or unset WORLD_SIZE to let this one do all of it."
+    )
 
 
 @contextmanager

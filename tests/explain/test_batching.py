@@ -1,6 +1,7 @@
 """Batches that memory does not suffice for are halved, and all that follow; other failures are those of one item."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -56,6 +57,23 @@ def test_what_is_too_large_by_itself_fails_alone() -> None:
     assert isinstance(failure, InputError)
     assert "memory does not suffice (OutOfMemoryError: too large)" in str(failure)
     assert failure.__traceback__ is None  # its frames would hold the tensors
+
+
+def test_the_first_items_are_as_many_as_memory_suffices_for() -> None:
+    tried: list[int] = []
+
+    def work(items: Sequence[int], most: int = 2) -> list[int]:
+        tried.append(len(items))
+        if len(items) > most:
+            raise torch.OutOfMemoryError
+        return []
+
+    batches = Batches(16)
+    batches.first(work, range(7))
+    assert tried == [7, 4, 2]
+    assert batches.size == 2
+    batches.first(partial(work, most=0), range(7))  # each says it when it has its turn
+    assert tried[3:] == [2, 1]
 
 
 def test_another_failure_takes_no_neighbor_down_and_halves_nothing() -> None:

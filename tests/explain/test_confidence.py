@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from captum_superpixel import region_table
+from captum_superpixel._checks import InputError
 from captum_superpixel.attr import PerturbedAttributions, perturbed_attributions
 from captum_superpixel.cli import main
 from captum_superpixel.explain import confidence
@@ -203,5 +204,18 @@ def test_too_little_memory_is_no_lack_of_confidence(monkeypatch: pytest.MonkeyPa
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(confidence, "perturbed_attributions", fail)
-    with pytest.raises(torch.OutOfMemoryError, match=r"^out of memory$"):
+    with pytest.raises(InputError, match=r"memory does not suffice \(OutOfMemoryError: out of memory\)"):
         confidence.Confidence(nn.Linear(2, 2), seed=0).find_strength(torch.zeros(1, 3, 4, 4))
+
+
+def test_the_strength_is_found_on_as_many_as_memory_suffices_for(capsys: Captured) -> None:
+    Path("photos").mkdir()
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"photos/{seed}.png")
+    network = ["--model", "explain_net:greedy", "--size", "16", *QUICK, "--out", "out", "--format", "npz"]
+    assert main(["explain", "photos", *network, "--confidence"]) == 0
+    said = capsys.readouterr().out
+    assert "memory does not suffice for batches of 3; going on with 2" in said
+    assert "explained" not in said
+    assert "of the predictions on 2 photographs are kept" in arrays("out/2.npz")["confidence"].item()

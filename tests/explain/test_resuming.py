@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from captum_superpixel.cli import main
 from captum_superpixel.explain import gallery, photographs
@@ -100,6 +101,101 @@ def test_other_settings_are_other_explanations(run: Run) -> None:
     module.write_text(module.read_text().replace("self.relu(self.conv", "self.relu(-self.conv"))
     del sys.modules["explain_net"]
     assert run() == ["a", "b", "c"]
+
+
+UNSEEN = """
+import torch
+from explain_net import Net, load
+from torch import nn
+
+def unseen():
+    net = load().eval()
+    return lambda images: net(images)
+
+class Scaled(nn.Linear):
+    def get_extra_state(self):
+        return {"kind": object}
+    def set_extra_state(self, state):
+        pass
+
+def extra():
+    net = load()
+    net.linear = Scaled(24, 5)
+    net.linear.weight.data = torch.ones(5, 24) * torch.arange(5)[:, None]
+    nn.init.zeros_(net.linear.bias)
+    return net
+
+def sparse():
+    net = load()
+    net.register_buffer("graph", torch.eye(3).to_sparse())
+    return net
+
+def refuses():
+    net = load()
+    def state_dict(*args, **kwargs):
+        raise RuntimeError("no state")
+    net.state_dict = state_dict
+    return net
+
+class Holds(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.function = load(), lambda outputs: outputs
+    def extra_repr(self):
+        return f"function={self.function}"
+    def forward(self, images):
+        return self.function(self.net(images))
+"""
+
+
+@pytest.mark.parametrize("factory", ["unseen", "extra", "sparse", "refuses", "Holds"])
+def test_networks_that_do_not_show_what_they_hold(run: Run, monkeypatch: pytest.MonkeyPatch, factory: str) -> None:
+    """They are known by their answers: again where these are the same, as others where they are not."""
+    Path("unseen_net.py").write_text(UNSEEN)
+    options = ["--model", f"unseen_net:{factory}"]
+    for _ in range(2):
+        monkeypatch.delitem(sys.modules, "unseen_net", raising=False)
+        explained = run(*options)
+    assert explained == []
+    # The file of the factory stays as it is.
+    original = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, inputs: original(self, inputs).flip(1))
+    assert run(*options) == ([] if factory == "Holds" else ["a", "b", "c"])
+
+
+def test_what_was_explained_before_an_interrupt_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While workers draw the first two photographs, the user interrupts at the third."""
+    original = Explainer._look
+
+    def look(self: Explainer, opened: list[Opened]) -> object:
+        if opened[0].path.stem == "c":
+            raise KeyboardInterrupt
+        return original(self, opened)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Explainer, "_look", look)
+        run("--batch-size", "1", "--workers", "1", status=130)
+    assert cards() == ["a", "b"]
+    assert run() == ["c"]
+    assert cards() == ["a", "b", "c"]
+
+
+def test_code_of_the_factory_counts(run: Run) -> None:
+    run()
+    module = Path("explain_net.py")
+    module.write_text(f"{module.read_text()}\n# changed")
+    assert run("--model", "explain_net:flat") == ["a", "b", "c"]
+    module.write_text(f"{module.read_text()}\n# again")
+    assert run("--model", "explain_net:flat") == ["a", "b", "c"]
+
+
+def test_confidence_found_on_other_photographs_is_another(run: Run) -> None:
+    assert run("--confidence") == ["a", "b", "c"]
+    assert run("--confidence") == []
+    assert run("--confidence", "--batch-size", "1") == ["a", "b", "c"]
+    given = ["--confidence", "--strength", "0.1"]
+    assert run(*given) == ["a", "b", "c"]
+    assert run(*given, "--batch-size", "1") == []
 
 
 def test_what_failed_is_tried_again(run: Run) -> None:

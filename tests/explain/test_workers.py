@@ -2,6 +2,7 @@
 
 import operator
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from captum_superpixel._threads import available_cores
 from captum_superpixel.cli import main
-from captum_superpixel.explain.workers import Workers, choose_workers
+from captum_superpixel.explain.workers import Workers, choose_workers, pack
 
 NETWORK = ["--model", "explain_net:load", "--size", "16", "--masks", "grid:4", "--method", "Saliency"]
 
@@ -59,6 +61,26 @@ def test_they_write_what_is_written_without_them(folder: Path, capsys: pytest.Ca
     for seed in range(3):
         ours, theirs = (np.load(Path(out, f"{seed}.npz")) for out in ("out0", "out1"))
         assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
+def test_ctrl_c_is_held_back_from_a_process_that_starts() -> None:
+    def held() -> set[int]:
+        return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    with Workers(1) as workers:
+        first = workers.submit(Path("a"), signal.pthread_sigmask, signal.SIG_BLOCK, [])
+        assert signal.SIGINT not in held()
+        assert signal.SIGINT in first.result()
+
+
+def test_what_is_sent_of_a_batch_is_one_photograph() -> None:
+    batch = torch.arange(640_000.0).view(64, 10_000)
+    packed = pack({"map": batch[3], "turned": batch[:2].T})
+    assert len(packed) < 4 * 31_000
+    sent = pickle.loads(packed)
+    assert torch.equal(sent["map"], batch[3])
+    assert torch.equal(sent["turned"], batch[:2].T)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are listed by /proc")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from captum_superpixel._checks import InputError
 from captum_superpixel._store import Store, StoreError
-from captum_superpixel.study.jobs import Job, World, join_world, run_jobs
+from captum_superpixel.study.jobs import Job, World, join_world, read_world, run_jobs
 
 
 @pytest.fixture
@@ -144,3 +145,43 @@ def test_two_processes_find_what_one_finds(tiny_study: Any, tmp_path: Path) -> N
     assert found.pop("seconds")["processes"] == 2
     assert expected.pop("seconds")["processes"] == 1
     assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("environment", "world"),
+    [
+        ({}, World()),
+        ({"RANK": "1"}, World()),
+        ({"WORLD_SIZE": "", "RANK": ""}, World()),
+        ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}, World()),
+        ({"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, World(3, 4, 1, 2)),
+    ],
+)
+def test_the_environment_says_which_process_this_is(
+    environment: dict[str, str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert read_world() == world
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"WORLD_SIZE": "2"}, r"holds WORLD_SIZE=2, which"),  # nobody would do the other half
+        ({"WORLD_SIZE": "2", "RANK": "2"}, r"holds RANK=2, WORLD_SIZE=2, which"),
+        ({"WORLD_SIZE": "2", "RANK": "-1"}, r"holds RANK=-1, which"),
+        ({"WORLD_SIZE": "0", "RANK": "0"}, r"holds RANK=0, WORLD_SIZE=0, which"),
+        ({"WORLD_SIZE": "two", "RANK": "x"}, r"holds RANK=x, WORLD_SIZE=two, which"),
+    ],
+)
+def test_an_environment_that_leaves_work_undone_is_refused(
+    environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=said):
+        read_world()
