@@ -98,7 +98,7 @@ class CellGrid:
     Args:
         axes: Its axes, in the order of its dimensions.
         units: How many units a feature (CIELAB, or other channels from 0 to 100) is counted in.
-        offsets: Shape ``(*shape, A, D)``: how far away, in units, each of the A cells around one starts, itself included,
+        offsets: Shape ``(*shape, A, D)``: how far away, in units, each of the A cells around one starts, including it,
             as many along each axis as its ``reach``; 0 for those outside the image.
     """
 
