@@ -282,6 +282,17 @@ def test_series_are_segmented_as_series(
     assert torch.equal(segment_with_all([slic, Slic(5)], series)[0], expected)
 
 
+def test_the_users_default_device_does_not_matter(
+    library: Library, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other test has images of this size: nothing is kept of them."""
+    images = noise(2, 3, 43, 39)
+    with torch.device("meta"):
+        found = with_both(Slic(20), images, library, monkeypatch)
+    assert torch.equal(*found)
+    assert found[1].unique().tolist() == list(range(20))
+
+
 class Dark(Slic):
     """Sees nothing in the upper half of the range."""
 

@@ -124,13 +124,13 @@ def _check(library: Library) -> None:
     """Raise RuntimeError unless machine code gives what torch gives for noise, in color, gray and five channels."""
     generator = torch.Generator().manual_seed(0)
     for channels in (3, 1, 5):
-        images = torch.rand(2, channels, 41, 50, generator=generator)
+        images = torch.rand(2, channels, 41, 50, generator=generator, dtype=torch.float32, device="cpu")
         settings = [Setting(number, 5, (1.0, 1.0), 10.0) for number in (20, 150)]
         expected = segment_pixels(settings, SharedPixels(images), AtOnce(10**5, 10**5))
         found = segment_images(library, settings, images)
         # Of pixels in [0, 1] these statistics leave everything as it is.
         scaling = Scaling(
-            ((0.0,), (1.0,)), reversed_order=False, by_torch=lambda part: (part, torch.zeros(1, dtype=torch.bool))
+            ((0.0,), (1.0,)), reversed_order=False, by_torch=lambda part: (part, part.new_zeros(1, dtype=torch.bool))
         )
         for setting in settings:
             scaled = segment_inputs(library, setting, scaling, images, threads=1)
