@@ -117,7 +117,7 @@ class GivenLayout:
         shape = self.shape or ()
         count = math.prod(shape)
         # Float64 holds all numbers of elements, and is what functions of values take.
-        where = self(torch.arange(count, dtype=torch.float64).view(1, *shape))
+        where = self(torch.arange(count, dtype=torch.float64, device="cpu").view(1, *shape))
         moved = where.round().long()
         if (
             not torch.equal(moved.double(), where)

@@ -184,9 +184,7 @@ class OwenValues(PerturbationAttribution):
                     f"a tree over segments of shape {tuple(tree.segments.shape)} does not fit images of shape "
                     f"{tuple(images.shape)}"
                 )
-        check_finite(
-            images, "images", "pixels", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)"
-        )
+        check_finite(images, "images", "pixels", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
         return given * (len(images) // len(given))
 
 

@@ -203,7 +203,9 @@ def drops_of_subsets(
     labels = _labels(feature_mask, inputs)
     replacement = background(baselines, inputs)
     subsets, kinds = _draw_subsets(labels, subset_share, n_subsets, subset_sizes, generator)
-    owners, places = torch.cartesian_prod(torch.arange(len(inputs)), torch.arange(subsets.shape[1])).T
+    # On the CPU, whatever the user's default device is.
+    with torch.device("cpu"):
+        owners, places = torch.cartesian_prod(torch.arange(len(inputs)), torch.arange(subsets.shape[1])).T
 
     def perturb(rows: Tensor) -> Tensor:
         images = owners[rows].to(inputs.device)
