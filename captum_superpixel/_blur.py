@@ -31,5 +31,5 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
 
 def _weights(size: int, sigma: float) -> Tensor:
     """Weights ``(size, size)`` float64 of each position's neighbors on a line, each row of sum 1."""
-    positions = torch.arange(size, dtype=torch.float64)
+    positions = torch.arange(size, dtype=torch.float64, device="cpu")
     return (-0.5 * ((positions[:, None] - positions) / sigma) ** 2).softmax(dim=1)

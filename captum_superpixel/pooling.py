@@ -64,7 +64,7 @@ def pool_segments(
     Args:
         attributions: Floating-point maps of shape ``(N, C, *spatial)``.
         feature_mask: Integer ids as for ``segment_scores``. Ids above the number of pixels cost a sort of them, which
-            makes the call two to four times as long; smaller gaps cost nothing, and memory never grows with the ids.
+            can make the call three times as long; smaller gaps cost nothing, and memory never grows with the ids.
         reduction: ``"mean"`` (keeps the sum of the map), ``"abs_mean"`` (mean of the magnitudes), ``"sum"`` (infinite
             where it is beyond the dtype, which ends at 65,504 in float16), or ``"max"`` (the largest value, with its
             sign).

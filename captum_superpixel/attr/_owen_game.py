@@ -53,7 +53,7 @@ class Game:
     def play(self, rows: Sequence[tuple[int, Coalition]]) -> list[float]:
         """Evaluate coalitions, each of the image of that index."""
         index = torch.tensor([image for image, _ in rows], device=self._images.device)
-        present = torch.zeros(len(rows), self._most, dtype=torch.bool)
+        present = torch.zeros(len(rows), self._most, dtype=torch.bool, device="cpu")
         for place, (_, coalition) in enumerate(rows):
             present[place, : len(coalition)] = torch.from_numpy(coalition)
         segments = self._segments[index]

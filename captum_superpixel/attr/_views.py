@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def choose_views(count: int, largest: Sequence[int], flip: bool) -> list[View]:
         [((0, 0), False), ((-1, -2), True), ((-2, 1), False)]
     """
     dimensions = len(largest)
-    possible = (1 + flip) * int(torch.tensor([2 * size + 1 for size in largest]).prod())
+    possible = (1 + flip) * math.prod(2 * size + 1 for size in largest)
     ratio = 2.0
     for _ in range(64):  # the root of r ** (d + 1) = r + 1, above 1
         ratio = (1 + ratio) ** (1 / (dimensions + 1))

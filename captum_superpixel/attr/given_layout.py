@@ -72,18 +72,22 @@ class GivenLayout:
         """Raise LayoutError if an axis of the output runs along the channels and the places of the map at once.
 
         ``tokens.reshape(N, C, h, w)`` of tokens ``(N, h * w, C)`` has the right shape and the wrong places. A function
-        that does more than move elements is taken at its word, as is one that cannot take their numbers.
+        that does more than move elements, each to one place, is taken at its word, as is one that cannot take their
+        numbers.
         """
         count, shape = output[0].numel(), tuple(output.shape[1:])
         if count > _EXACT:
             return
-        numbers = torch.arange(count, dtype=torch.float32, device=output.device).view(1, *shape)
+        # From 1, lest the zeros that a function puts in are taken for the first element.
+        numbers = torch.arange(1, count + 1, dtype=torch.float32, device=output.device).view(1, *shape)
         try:
-            where = self._lay_out(numbers.expand_as(output))[0].flatten(1)
+            where = self._lay_out(numbers.expand_as(output))[0].flatten(1) - 1
         except LayoutError:
             return
         moved = where.round().long()
         if not torch.equal(moved.to(where), where) or moved.min() < 0 or moved.max() >= count:
+            return
+        if len(torch.unique(moved)) < moved.numel():
             return
         mixed = _mixed_axis(moved, shape)
         if mixed is not None:
@@ -113,7 +117,7 @@ class GivenLayout:
         shape = self.shape or ()
         count = math.prod(shape)
         # Float64 holds all numbers of elements, and is what functions of values take.
-        where = self(torch.arange(count, dtype=torch.float64).view(1, *shape))
+        where = self(torch.arange(count, dtype=torch.float64, device="cpu").view(1, *shape))
         moved = where.round().long()
         if (
             not torch.equal(moved.double(), where)
@@ -142,13 +146,13 @@ def _mixed_axis(moved: Tensor, shape: tuple[int, ...]) -> int | None:
         shape: Of the output for an image, without N.
     """
     places = [moved // math.prod(shape[axis + 1 :]) % length for axis, length in enumerate(shape)]
-    along_places = [bool((place != place[:, :1]).any()) for place in places]
+    in_order = bool((moved.flatten().diff() > 0).all())
     for axis, place in enumerate(places):
-        if not along_places[axis] or not (place != place[:1]).any():
+        if not (place != place[:, :1]).any() or not (place != place[:1]).any():
             continue
-        # Pixels that are shuffled out of channels, or into them: some axis takes regular steps along both, but height
-        # and width still run along the places.
+        # Where pixels are shuffled out of channels, or into them, an axis takes regular steps along both. So it does
+        # where a reshape alone scrambles lengths that divide one another, but that leaves all elements in their order.
         regular = torch.equal(place, place[:, :1] + place[:1] - place[:1, :1])
-        if len(shape) == 2 or sum(along_places) < 2 or not regular:
+        if in_order or not regular:
             return axis
     return None

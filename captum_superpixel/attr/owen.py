@@ -9,7 +9,7 @@ import torch
 from captum.attr import PerturbationAttribution
 from torch import Tensor
 
-from captum_superpixel._checks import checked_choice, checked_integer
+from captum_superpixel._checks import check_finite, checked_choice, checked_integer, is_finite
 from captum_superpixel._untyped import progress_bar
 from captum_superpixel.attr._captum import log_usage
 from captum_superpixel.attr._owen_game import Game, Shares
@@ -131,7 +131,8 @@ class OwenValues(PerturbationAttribution):
         Raises:
             TypeError: If an argument is of the wrong type.
             ValueError: If there are several inputs, targets are not as many as images, a mask, tree or baseline does
-                not fit them, the network does not return one number for each image, or a number is out of its range.
+                not fit them, images or baselines are not finite, the network does not return one number for each image,
+                or a number is out of its range.
         """
         images = _one_tensor(inputs, "inputs")
         if not images.is_floating_point():
@@ -183,6 +184,7 @@ class OwenValues(PerturbationAttribution):
                     f"a tree over segments of shape {tuple(tree.segments.shape)} does not fit images of shape "
                     f"{tuple(images.shape)}"
                 )
+        check_finite(images, "images", "pixels", "replace them first, for example by torch.nan_to_num(inputs, 0, 0, 0)")
         return given * (len(images) // len(given))
 
 
@@ -226,6 +228,10 @@ def _replacement(baselines: Any, images: Tensor) -> Tensor:
             "was passed"
         )
     values = torch.as_tensor(0 if given is None else given, dtype=images.dtype, device=images.device)
+    if not is_finite(values):
+        raise ValueError(
+            f"baselines hold NaN, or what is infinite in {images.dtype}, the dtype of the images: pass finite ones"
+        )
     try:
         return values.expand_as(images)
     except RuntimeError:

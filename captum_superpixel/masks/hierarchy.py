@@ -73,7 +73,7 @@ class SegmentTree:
     @cached_property
     def members(self) -> Tensor:
         """Which leaves each node holds, ``(2K - 1, K)`` bool, on the CPU."""
-        rows = torch.eye(2 * self.n_leaves - 1, self.n_leaves, dtype=torch.bool)
+        rows = torch.eye(2 * self.n_leaves - 1, self.n_leaves, dtype=torch.bool, device="cpu")
         for index, (first, second) in enumerate(self.merges):
             rows[self.n_leaves + index] = rows[first] | rows[second]
         return rows
@@ -99,7 +99,7 @@ class SegmentTree:
         nodes = [node for node in range(self.n_leaves + made) if node not in joined]
         # Of several maxima argmax gives the first, which is the node's first leaf.
         nodes.sort(key=lambda node: int(self.members[node].int().argmax()))
-        numbers = torch.zeros(self.n_leaves, dtype=torch.int64)
+        numbers = torch.zeros(self.n_leaves, dtype=torch.int64, device="cpu")
         for number, node in enumerate(nodes):
             numbers[self.members[node]] = number
         return numbers.to(self.segments.device)[self.segments]

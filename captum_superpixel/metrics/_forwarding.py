@@ -114,7 +114,7 @@ def forward_scores(
     scores = []
     wanted = progress_bar(total=len(owners), desc=description, unit="image") if show_progress else nullcontext()
     with torch.no_grad(), wanted as bar:
-        for rows in torch.split(torch.arange(len(owners)), batch_size):
+        for rows in torch.split(torch.arange(len(owners), device="cpu"), batch_size):
             images = owners[rows]
             further = (_of_images(argument, images, count) for argument in additional_forward_args)
             try:
@@ -137,7 +137,7 @@ def _target_indices(target: Target, count: int) -> Tensor | None:
     indices = target.detach().cpu() if isinstance(target, Tensor) else None
     if indices is None:
         try:
-            indices = torch.tensor(target)
+            indices = torch.tensor(target, device="cpu")
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(f"target={target!r} is no target: pass an int, a list of ints or a tensor (N,)") from error
     if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool or indices.numel() == 0:
@@ -180,7 +180,7 @@ def _select(returned: object, indices: Tensor | None, count: int, softmax: bool)
             f"forward_func returned outputs of shape {shape}, of which {indices.shape[1]} target indices per image "
             f"select no single score: pass {len(shape) - 1} of them" + (" (target=None)" if len(shape) == 1 else "")
         )
-    outside = ((indices < 0) | (indices >= torch.tensor(shape[1:]))).any(dim=1)
+    outside = ((indices < 0) | (indices >= indices.new_tensor(shape[1:]))).any(dim=1)
     if outside.any():
         worst = tuple(indices[outside][0].tolist())
         raise ValueError(f"target {', '.join(map(str, worst))} lies outside of the model's outputs of shape {shape}")

@@ -203,7 +203,9 @@ def drops_of_subsets(
     labels = _labels(feature_mask, inputs)
     replacement = background(baselines, inputs)
     subsets, kinds = _draw_subsets(labels, subset_share, n_subsets, subset_sizes, generator)
-    owners, places = torch.cartesian_prod(torch.arange(len(inputs)), torch.arange(subsets.shape[1])).T
+    # On the CPU, whatever the user's default device is.
+    with torch.device("cpu"):
+        owners, places = torch.cartesian_prod(torch.arange(len(inputs)), torch.arange(subsets.shape[1])).T
 
     def perturb(rows: Tensor) -> Tensor:
         images = owners[rows].to(inputs.device)
@@ -255,7 +257,10 @@ def _draw_subsets(
     numbers, kinds = torch.unique(labels.amax(dim=1) + 1, return_inverse=True)
     most = int(numbers.max())
     # One number for each pixel, even where there are fewer segments: other images must not change what is drawn.
-    draws = (torch.rand(labels.shape[1], generator=generator, device=generator.device) for _ in range(n_subsets))
+    draws = (
+        torch.rand(labels.shape[1], generator=generator, dtype=torch.float32, device=generator.device)
+        for _ in range(n_subsets)
+    )
     keys = torch.stack([draw[:most] for draw in draws]).to(labels.device)
     subsets = torch.zeros((len(numbers), n_subsets, most), dtype=torch.bool, device=labels.device)
     for subset, number in zip(subsets, numbers.tolist(), strict=True):

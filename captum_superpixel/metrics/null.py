@@ -293,7 +293,7 @@ def _similarity(name: str, numbers: object, like: object) -> Tensor:
         found = numbers if numbers.is_floating_point() else numbers.float()
     elif isinstance(numbers, Real):
         dtype = like.dtype if isinstance(like, Tensor) and like.is_floating_point() else torch.float64
-        found = torch.tensor(float(numbers), dtype=dtype)
+        found = torch.tensor(float(numbers), dtype=dtype, device="cpu")
     else:
         what = getattr(numbers, "dtype", type(numbers).__name__)
         raise TypeError(f"{name} must be a real number or a tensor of such, but {what} was passed")

@@ -50,7 +50,7 @@ def centered_gaussian(attributions: Tensor, width: float = 0.25) -> Tensor:
     """
     maps = check_maps("attributions", attributions, IMAGES, VOLUMES)
     width = checked_number("width", width, exclusive=True)
-    exponents = torch.zeros((), dtype=torch.float64)
+    exponents = torch.zeros((), dtype=torch.float64, device="cpu")
     for length in maps.shape[2:]:
         exponents = exponents[..., None] + _exponents(length, width)
     gaussian = (-exponents / 2).exp()
@@ -128,6 +128,6 @@ def shuffled(
 
 def _exponents(length: int, width: float) -> Tensor:
     """Squared distances from the middle of a side in standard deviations, less the smallest: ``(length,)`` float64."""
-    squared = (torch.arange(length, dtype=torch.float64) - (length - 1) / 2).square()
+    squared = (torch.arange(length, dtype=torch.float64, device="cpu") - (length - 1) / 2).square()
     # Of an even number of pixels none lies in the middle. The nearest are taken for it, lest a narrow Gaussian be 0.
     return (squared - squared.min()) / (width * length) / (width * length)

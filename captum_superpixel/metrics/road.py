@@ -131,9 +131,11 @@ def road(
     field = _noise((channels, height, width), noise, generator)
     averaging = _averaging(height, width)
     ranks = torch.stack([descending_ranks(scores), descending_ranks(-scores)]).cpu()
-    totals = torch.tensor([min(round(fraction * height * width), height * width - 1) for fraction in fractions])
-    # Row by row: image, order, fraction.
-    owners, orders, places = torch.cartesian_prod(*map(torch.arange, (count, 2, len(fractions)))).T
+    # On the CPU, like what else is counted out row by row, whatever the user's default device is.
+    with torch.device("cpu"):
+        totals = torch.tensor([min(round(fraction * height * width), height * width - 1) for fraction in fractions])
+        # Row by row: image, order, fraction.
+        owners, orders, places = torch.cartesian_prod(*map(torch.arange, (count, 2, len(fractions)))).T
 
     def perturb(rows: Tensor) -> Tensor:
         removed = ranks[orders[rows], owners[rows]] < totals[places[rows], None]
@@ -213,7 +215,7 @@ def _noise(shape: tuple[int, ...], noise: float, generator: torch.Generator | No
     generator = check_generator(generator)
     if generator.device.type != "cpu":
         raise ValueError(f"generator is on {generator.device}: pass one on the CPU, where the noise is drawn")
-    return noise * torch.randn(shape, generator=generator, dtype=torch.float64)
+    return noise * torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
 def _averaging(height: int, width: int) -> Sparse:

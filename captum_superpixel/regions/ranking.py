@@ -200,7 +200,7 @@ def top_regions(
             raise ValueError(
                 f"k={limit}, but image {few} has only {int(present[few])} regions: ask for at most as many"
             )
-        ordered = torch.arange(areas.shape[1]).expand(count, -1) < limit
+        ordered = torch.arange(areas.shape[1], device=areas.device).expand(count, -1) < limit
     else:
         weights = areas
         if mass is not None:

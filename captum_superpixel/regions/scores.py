@@ -184,7 +184,7 @@ def _rank(values: Tensor) -> Tensor:
     ordered, order = torch.sort(values.masked_fill(~known, -math.inf), dim=1, descending=True)
     before, after = ordered[:, :-1], ordered[:, 1:]
     lower = before - after > _EQUAL * torch.maximum(before.abs(), after.abs())
-    places = torch.arange(values.shape[1]).expand_as(values).clone()
+    places = torch.arange(values.shape[1], device=values.device).expand_as(values).clone()
     # Members of a group have the place of its first.
     places[:, 1:] = torch.where(lower, places[:, 1:], 0)
     return torch.zeros_like(order).scatter_(1, order, places.cummax(dim=1).values + 1).masked_fill(~known, 0)
@@ -192,7 +192,7 @@ def _rank(values: Tensor) -> Tensor:
 
 def find_ties(ranks: Tensor) -> Tensor:
     """Mark the ranks of each row ``(N, K)`` that occur there more than once; 0 is none."""
-    counts = torch.zeros(len(ranks), ranks.shape[1] + 1, dtype=torch.long)
+    counts = ranks.new_zeros(len(ranks), ranks.shape[1] + 1)
     counts.scatter_add_(1, ranks, torch.ones_like(ranks))
     return (counts.gather(1, ranks) > 1) & (ranks > 0)
 

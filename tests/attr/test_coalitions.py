@@ -66,6 +66,14 @@ def test_several_inputs_and_integers() -> None:
     assert all(map(torch.equal, ours, theirs))
 
 
+def test_bool() -> None:
+    options: dict[str, Any] = {"target": 0, "feature_mask": Grid(4)(IMAGE), "n_samples": 15}
+    torch.manual_seed(0)
+    ours = SuperpixelGrouped(KernelShap(model)).attribute(IMAGE > 0, **options)
+    torch.manual_seed(0)
+    assert torch.equal(ours, KernelShap(model).attribute(IMAGE > 0, **options))
+
+
 def test_only_what_is_captums_own_is_exchanged() -> None:
     ablation = FeatureAblation(model)
     assert quickened(ablation) is ablation

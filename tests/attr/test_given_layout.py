@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from captum_superpixel.attr.given_layout import GivenLayout
 from captum_superpixel.attr.layouts import LayoutError
@@ -58,8 +58,10 @@ def test_functions_that_do_more_than_move(transform: Any) -> None:
         (lambda tokens: tokens.reshape(len(tokens), -1, 2, 3), (1, 6, 12)),
         (lambda output: output.reshape(len(output), -1, 2, 3), (2, 2, 3, 5)),
         (lambda output: output.reshape(len(output), -1, 2, 3), (2, 2, 3, 12)),
+        (lambda tokens: tokens.reshape(len(tokens), -1, 3, 4), (1, 12, 6)),
+        (lambda tokens: tokens[:, ::2].reshape(len(tokens), -1, 2, 3), (1, 12, 12)),
     ],
-    ids=["tokens", "tokens of many channels", "channels last", "many channels last"],
+    ids=["tokens", "tokens of many channels", "channels last", "many channels last", "many tokens", "every other"],
 )
 def test_functions_that_scramble_places(transform: Any, shape: tuple[int, ...]) -> None:
     output = torch.rand(shape)
@@ -79,6 +81,16 @@ def test_functions_that_scramble_places(transform: Any, shape: tuple[int, ...]) 
         (lambda windows: windows.permute(0, 5, 1, 3, 2, 4).flatten(2, 3).flatten(3), (1, 2, 3, 4, 5, 2)),
         (lambda tokens: of_tokens(tokens) / 2 + 0.25, (2, 7, 4)),
         (lambda tokens: of_tokens(tokens).square(), (2, 7, 4)),
+        # Patches whose neighbors become channels, or whose channels neighbors, and frames that become channels.
+        (lambda tokens: pixel_unshuffle(tokens.transpose(1, 2).unflatten(2, (4, 6)), 2), (2, 24, 3)),
+        (lambda tokens: pixel_unshuffle(tokens.unflatten(2, (4, 6)), 2), (2, 3, 24)),
+        (lambda tokens: pixel_shuffle(of_tokens(tokens), 2), (2, 7, 8)),
+        (lambda tokens: tokens.unflatten(1, (2, 3, 4)).permute(0, 1, 4, 2, 3).flatten(1, 2), (2, 24, 5)),
+        (lambda output: pixel_unshuffle(output, 2), (1, 3, 6, 2)),
+        # Swin pads odd sizes by zeros; a token for the whole image goes along with all places.
+        (lambda output: pad(output.movedim(-1, 1), (0, 1, 0, 1)), (2, 5, 7, 4)),
+        (lambda tokens: torch.cat([of_tokens(tokens), tokens[:, 0, :, None, None].expand(-1, -1, 2, 3)], 1), (2, 7, 4)),
+        (lambda output: output * (torch.arange(3) > 0), (2, 4, 5, 3)),
     ],
 )
 def test_functions_that_do_not(transform: Any, shape: tuple[int, ...]) -> None:

@@ -317,6 +317,12 @@ def test_one_segment_is_worth_the_whole_change() -> None:
             ValueError,
             r"segments of shape \(4, 4\) does not fit images of shape \(4, 3, 16, 12\)",
         ),
+        (
+            {"baselines": 1e159},
+            ValueError,
+            r"baselines hold NaN, or what is infinite in torch.float32",
+        ),
+        ({"baselines": lambda images: images[:1] / 0}, ValueError, r"baselines hold NaN, or what is infinite"),
         ({"trees": [BALANCED] * 3}, ValueError, r"3 trees for 4 images: pass one for each"),
         ({"trees": []}, ValueError, r"0 trees for 4 images"),
         # As many as one batch of evaluations holds.
@@ -332,6 +338,14 @@ def test_errors_say_what_is_wrong(
 ) -> None:
     with pytest.raises(error, match=message):
         OwenValues(net, Slic(9)).attribute(images, **{"target": 0, **options})
+
+
+def test_images_beside_trees_have_to_be_finite() -> None:
+    """Those that are segmented are looked at by the mask generator."""
+    images = torch.rand(2, 1, 4, 4)
+    images[1, 0, 2, 3] = torch.inf
+    with pytest.raises(ValueError, match=r"1 of 2 images \(index 1\) hold NaN or infinite pixels"):
+        OwenValues(lambda batch: batch.sum(dim=(1, 2, 3))).attribute(images, trees=BALANCED)
 
 
 def test_generators_in_others(net: nn.Module, images: Tensor) -> None:

@@ -153,15 +153,16 @@ def make_cells(
     )
     dimensions = len(axes)
     reach = [axis.reach for axis in axes]
-    offsets = torch.empty(*shape, *reach, dimensions, dtype=torch.float32)
-    outside = torch.zeros(*shape, *reach, dtype=torch.bool)
-    for index, axis in enumerate(axes):
-        layout = [1] * (2 * dimensions)
-        layout[index], layout[dimensions + index] = axis.count, axis.reach
-        away, beyond = (table if axis.reach == 3 else table[:, 1:2] for table in axis.neighbors())
-        offsets[..., index] = away.view(layout)
-        outside |= beyond.view(layout)
-    offsets.masked_fill_(outside[..., None], 0)
+    with torch.device("cpu"):
+        offsets = torch.empty(*shape, *reach, dimensions, dtype=torch.float32)
+        outside = torch.zeros(*shape, *reach, dtype=torch.bool)
+        for index, axis in enumerate(axes):
+            layout = [1] * (2 * dimensions)
+            layout[index], layout[dimensions + index] = axis.count, axis.reach
+            away, beyond = (table if axis.reach == 3 else table[:, 1:2] for table in axis.neighbors())
+            offsets[..., index] = away.view(layout)
+            outside |= beyond.view(layout)
+        offsets.masked_fill_(outside[..., None], 0)
     return CellGrid(axes, units, offsets.view(*shape, math.prod(reach), dimensions).to(device))
 
 

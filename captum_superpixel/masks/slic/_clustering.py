@@ -66,7 +66,8 @@ class Clustering:
         self.scratch = scratch
         self.axes = grids[0].axes
         self.reach = grids[0].reach
-        self.units = torch.tensor([grid.units for grid in grids], device=scratch.device).view(-1, 1, 1, 1, 1)
+        units = torch.tensor([grid.units for grid in grids], dtype=torch.float32, device=scratch.device)
+        self.units = units.view(-1, 1, 1, 1, 1)
         self.offsets = torch.stack([grid.offsets for grid in grids])[:, None]
 
     def __call__(self, colors: Tensor) -> tuple[Tensor, Tensor]:

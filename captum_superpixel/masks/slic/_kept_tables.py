@@ -36,11 +36,17 @@ def _kept(size: Callable[Arguments, int]) -> Callable[[Callable[Arguments, Tenso
     """Keep what a function makes, unless ``size``, of the same arguments, says that it is large."""
 
     def decorate(make: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
-        remember = cast(Callable[Arguments, Tensor], lru_cache(_MOST)(make))
+        @wraps(make)
+        def make_on_cpu(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
+            # Whatever the user's default device is, which would be asked for each of the short operations.
+            with torch.device("cpu"):
+                return make(*args, **kwargs)
+
+        remember = cast(Callable[Arguments, Tensor], lru_cache(_MOST)(make_on_cpu))
 
         @wraps(make)
         def find(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
-            return (remember if size(*args, **kwargs) <= _LARGEST else make)(*args, **kwargs)
+            return (remember if size(*args, **kwargs) <= _LARGEST else make_on_cpu)(*args, **kwargs)
 
         return find
 
@@ -63,7 +69,7 @@ def place_features(grids: tuple[tuple[Axis, ...], ...], chosen: Ranges, device: 
         Shape ``(G, D + 2, chosen)``, float32.
     """
     sides = [len(part) for part in chosen]
-    features = torch.empty(len(grids), len(sides) + 2, *sides)
+    features = torch.empty(len(grids), len(sides) + 2, *sides, dtype=torch.float32)
     for places, axes in zip(features, grids, strict=True):
         for number, (axis, pixels) in enumerate(zip(axes, chosen, strict=True)):
             units = axis.units(pixels, features.device)
@@ -111,7 +117,7 @@ def weigh_by_order(around: int, device: torch.device) -> Tensor:
     Returns:
         Shape ``(parts, around)``, float32; 0 for the centers of other parts.
     """
-    weights = torch.zeros(math.ceil(around / _EXACT), around)
+    weights = torch.zeros(math.ceil(around / _EXACT), around, dtype=torch.float32)
     for number, row in enumerate(weights):
         part = slice(number * _EXACT, (number + 1) * _EXACT)
         row[part] = 2.0 ** torch.arange(around - 1, -1, -1, dtype=torch.float32)[part]

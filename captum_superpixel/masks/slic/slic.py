@@ -71,8 +71,8 @@ class Slic(CountedMaskGenerator):
         have some send 20 bytes per pixel.
 
         For images on the CPU the steps above run in machine code where ``captum-superpixel compile`` has made it, and
-        else in torch, with the same result, bit for bit; see :func:`describe_engine`. Volumes, images whose spacing
-        differs between the axes, and images with a ``mask`` of valid pixels remain with torch.
+        else in torch, with the same result, bit for bit; see :func:`describe_engine`. Volumes, series, images whose
+        spacing differs between the axes, and images with a ``mask`` of valid pixels remain with torch.
 
         Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.
@@ -132,7 +132,10 @@ class Slic(CountedMaskGenerator):
     def _segment_compiled(self, inputs: Tensor) -> Tensor | None:
         """Scale and segment images by machine code; None where that is not possible, or a pixel is not finite."""
         self._check_layout(inputs)
-        if inputs.ndim != 4 or self.n_segments == 1 or not compiled.applies([setting := self._setting((0, 1))], inputs):
+        # Series have one axis, and remain with torch.
+        if inputs.ndim != 4 or 1 in inputs.shape[2:] or self.n_segments == 1:
+            return None
+        if not compiled.applies([setting := self._setting((0, 1))], inputs):
             return None
         # What a subclass scales in its own way, machine code would not.
         library = compiled.find_library() if type(self).scale_pixels is Slic.scale_pixels else None

@@ -269,6 +269,30 @@ def test_equal_spacings_and_single_slices_are_images(
     assert torch.equal(slic(images), expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 60), (60, 1), (1, 1, 60)])
+def test_series_are_segmented_as_series(
+    shape: tuple[int, ...], library: Library, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With cells along one axis alone, which remains with torch; taken for images, they would have other segments."""
+    series, slic = noise(2, 3, *shape), Slic(7)
+    monkeypatch.setattr(compiled, "find_library", lambda: None)
+    expected = slic(series)
+    monkeypatch.setattr(compiled, "find_library", lambda: library)
+    assert torch.equal(slic(series), expected)
+    assert torch.equal(segment_with_all([slic, Slic(5)], series)[0], expected)
+
+
+def test_the_users_default_device_does_not_matter(
+    library: Library, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other test has images of this size: nothing is kept of them."""
+    images = noise(2, 3, 43, 39)
+    with torch.device("meta"):
+        found = with_both(Slic(20), images, library, monkeypatch)
+    assert torch.equal(*found)
+    assert found[1].unique().tolist() == list(range(20))
+
+
 class Dark(Slic):
     """Sees nothing in the upper half of the range."""
 

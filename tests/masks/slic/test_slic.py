@@ -37,6 +37,26 @@ DEVICES = [
 ]
 
 
+@pytest.fixture
+def default_dtype() -> Iterator[Callable[[torch.dtype], None]]:
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize(("dtype", "side"), [(torch.float64, 37), (torch.bfloat16, 38)])
+def test_the_users_defaults_do_not_matter(
+    dtype: torch.dtype, side: int, default_dtype: Callable[[torch.dtype], None], noise: Noise
+) -> None:
+    """Nor do they stay in the tables that are kept: no other test has images of these sizes."""
+    inputs = noise(2, 3, side, 41), noise(1, 1, 6, 17, side)
+    default_dtype(dtype)
+    with torch.device("meta"):
+        found = [Slic(20)(each) for each in inputs]
+    default_dtype(torch.float32)
+    assert all(map(torch.equal, found, [Slic(20)(each) for each in inputs]))
+
+
 @lru_cache
 def all_photographs(size: int) -> Tensor:
     """Eleven photographs ``(11, 3, size, size)`` in [0, 1]: people, animals, things, stars, tissue, a street."""

@@ -27,7 +27,7 @@ _VARIABLE = "CAPTUM_SUPERPIXEL_ENGINE"
 
 _INSTALL = 'pip install "captum-superpixel[fast]"'
 _COMPILE = "captum-superpixel compile"
-_COMPILED = "compiled, but torch for volumes, unequal spacing and masks of valid pixels"
+_COMPILED = "compiled, but torch for volumes, series, unequal spacing and masks of valid pixels"
 
 
 class _Engine:
@@ -72,10 +72,10 @@ def compile_engine(*, force: bool = False) -> Path | None:
     Where that has been done already, nothing is left to do.
 
     On the CPU ``Slic`` then takes a sixth of the time or less, and gives the same masks, bit for bit. That is for
-    images; volumes, images whose spacing differs between the axes, and those with a ``mask`` of valid pixels remain
-    with torch. What is compiled is kept in the user's cache folder, where every later process finds it; after an update
-    of this package, of Numba or of the processor it is to be compiled again. Nothing is ever compiled without being
-    asked for.
+    images; volumes, series (images of one row or column), images whose spacing differs between the axes, and those with
+    a ``mask`` of valid pixels remain with torch. What is compiled is kept in the user's cache folder, where every later
+    process finds it; after an update of this package, of Numba or of the processor it is to be compiled again. Nothing
+    is ever compiled without being asked for.
 
     Args:
         force: Whether to compile it even if it has been compiled for this computer already.
@@ -124,13 +124,13 @@ def _check(library: Library) -> None:
     """Raise RuntimeError unless machine code gives what torch gives for noise, in color, gray and five channels."""
     generator = torch.Generator().manual_seed(0)
     for channels in (3, 1, 5):
-        images = torch.rand(2, channels, 41, 50, generator=generator)
+        images = torch.rand(2, channels, 41, 50, generator=generator, dtype=torch.float32, device="cpu")
         settings = [Setting(number, 5, (1.0, 1.0), 10.0) for number in (20, 150)]
         expected = segment_pixels(settings, SharedPixels(images), AtOnce(10**5, 10**5))
         found = segment_images(library, settings, images)
         # Of pixels in [0, 1] these statistics leave everything as it is.
         scaling = Scaling(
-            ((0.0,), (1.0,)), reversed_order=False, by_torch=lambda part: (part, torch.zeros(1, dtype=torch.bool))
+            ((0.0,), (1.0,)), reversed_order=False, by_torch=lambda part: (part, part.new_zeros(1, dtype=torch.bool))
         )
         for setting in settings:
             scaled = segment_inputs(library, setting, scaling, images, threads=1)

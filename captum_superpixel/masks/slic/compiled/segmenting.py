@@ -80,7 +80,7 @@ def segment_inputs(library: Library, setting: Setting, scaling: Scaling, inputs:
     """
     images = inputs.detach().resolve_neg().float().contiguous()
     count = len(images)
-    masks = torch.empty(count, 1, *images.shape[2:], dtype=torch.int64)
+    masks = images.new_empty((count, 1, *images.shape[2:]), dtype=torch.int64)
     step = math.ceil(count / (4 * threads)) if threads > 1 else count
     parts = [slice(first, first + step) for first in range(0, count, step)]
     finite = call_each(lambda part: _fill(library, setting, scaling, images[part], masks[part]), parts, threads)
@@ -128,7 +128,7 @@ def segment_images(library: Library, settings: Sequence[Setting], images: Tensor
         Shape ``(N, H, W)``, int64, for each setting.
     """
     count, channels, height, width = images.shape
-    masks = [torch.empty(count, height, width, dtype=torch.int64) for _ in settings]
+    masks = [images.new_empty((count, height, width), dtype=torch.int64) for _ in settings]
 
     def shrink_factor(index: int) -> int:
         return _shrink_factor(settings[index], (height, width))

@@ -149,7 +149,13 @@ class Plan:
         return make_plan(*others, 1.3 * cells)
 
 
-make_plan = lru_cache(maxsize=64)(Plan)
+@lru_cache(maxsize=64)
+def make_plan(
+    setting: Setting, shape: tuple[int, int, int], factor: int, spatial: tuple[int, int], cells: float
+) -> Plan:
+    """Find the plan for these arguments of :class:`Plan`, whatever the user's default device is."""
+    with _CPU:
+        return Plan(setting, shape, factor, spatial, cells)
 
 
 Lengths: TypeAlias = Mapping[type, Sequence[int]]
