@@ -140,9 +140,13 @@ def check_alike(maps_a: object, maps_b: object) -> tuple[Tensor, Tensor]:
     """
     first, second = (check_maps(name, maps, IMAGES, VOLUMES) for name, maps in (("maps_a", maps_a), ("maps_b", maps_b)))
     if first.shape != second.shape:
+        several = ""
+        if first.ndim != second.ndim:
+            name = "maps_a" if first.ndim > second.ndim else "maps_b"
+            several = f"; of several batches, pass one, {name}[0], or the images of all, {name}.flatten(0, 1)"
         raise ValueError(
             f"maps_a has shape {tuple(first.shape)} and maps_b {tuple(second.shape)}: pass two maps of the same "
-            "images, in the same order and size"
+            f"images, in the same order and size{several}"
         )
     return first, second.to(first.device)
 

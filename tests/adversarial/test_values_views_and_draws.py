@@ -51,13 +51,15 @@ def test_owen_values_add_up_at_every_budget(case: tuple[Tensor, nn.Module], data
     mask = data.draw(feature_masks(tuple(images.shape)))
     budget, target = data.draw(st.integers(2, 60)), data.draw(st.integers(0, 2))
     at_once = data.draw(st.integers(1, 5))
+    shares = data.draw(st.sampled_from(("size", "change")))
     owen = OwenValues(network)
+    options: dict[str, Any] = {"target": target, "n_evaluations": budget, "per_pixel": True, "shares": shares}
     with all_untouched((images, mask), network):
-        maps = owen.attribute(images, target=target, feature_mask=mask, n_evaluations=budget, per_pixel=True)
+        maps = owen.attribute(images, feature_mask=mask, **options)
     difference = (network(images) - network(torch.zeros_like(images)))[:, target].detach()
     assert close(maps.flatten(1).sum(1), difference)
-    assert close(pool_segments(maps, mask, pool_channels=True), maps)
-    options: dict[str, Any] = {"target": target, "n_evaluations": budget, "per_pixel": True}
+    if shares == "size":
+        assert close(pool_segments(maps, mask, pool_channels=True), maps)
     for number in range(len(images)):
         own = mask if len(mask) == 1 else mask[number : number + 1]
         alone = owen.attribute(images[number : number + 1], feature_mask=own, perturbations_per_eval=at_once, **options)
@@ -70,9 +72,13 @@ def test_owen_values_of_a_sum_are_its_parts(case: tuple[Tensor, nn.Module], data
     """Where each node of the tree was split, for which a tree of seven leaves never takes as many evaluations."""
     images, network = case
     mask = data.draw(feature_masks(tuple(images.shape)).filter(lambda mask: len(set(mask.reshape(-1).tolist())) <= 7))
-    maps = OwenValues(network).attribute(images, target=0, feature_mask=mask, n_evaluations=2000, per_pixel=True)
     weights = network[1].weight[0].view(1, *images.shape[1:]).detach()
-    assert close(maps, pool_segments(images * weights, mask, pool_channels=True))
+    expected = pool_segments(images * weights, mask, pool_channels=True)
+    for shares in ("size", "change"):
+        options: dict[str, Any] = {"target": 0, "n_evaluations": 2000, "per_pixel": True, "shares": shares}
+        maps = OwenValues(network).attribute(images, feature_mask=mask, **options)
+        # Within a superpixel, too, values are shared by how far pixels are from the baseline.
+        assert close(maps if shares == "size" else pool_segments(maps, mask, pool_channels=True), expected)
 
 
 @tried(20)
