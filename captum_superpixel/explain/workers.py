@@ -78,7 +78,7 @@ class Task(Generic[_Result]):
                 f"a worker process has ended at {name}, or at one of those that follow, perhaps for want of memory: "
                 "pass fewer --workers"
             ) from error
-        except Exception as error:
+        except Exception as error:  # whatever was raised there, or cannot be brought here
             raise RuntimeError(f"a worker process failed at {name} ({describe_error(error)})") from error
         return done
 

@@ -100,5 +100,5 @@ def test_the_images_of_a_call_are_freed_when_the_caller_lets_them_go(name: str) 
 def test_this_notices_a_batch_that_is_kept() -> None:
     kept: list[Tensor] = []
     CALLS["kept"] = lambda x: kept.append(x.detach())
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"is None"):
         test_the_images_of_a_call_are_freed_when_the_caller_lets_them_go("kept")
