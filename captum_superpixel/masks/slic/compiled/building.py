@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from captum_superpixel.masks.slic.compiled.kernels.marking import FUSED, KERNEL, Floats, Ints, Longs
-from captum_superpixel.masks.slic.compiled.kernels.scaling import halve, prepare
+from captum_superpixel.masks.slic.compiled.kernels.scaling import halve, prepare, scale
 from captum_superpixel.masks.slic.compiled.kernels.segments import segment
 
 __all__ = ["ENTRIES", "build"]
 
-ENTRIES: dict[str, Any] = {"segment": segment, "prepare": prepare, "halve": halve}
+ENTRIES: dict[str, Any] = {"segment": segment, "prepare": prepare, "scale": scale, "halve": halve}
 """The functions that Python calls, by the names that they have in the machine code."""
 
 
@@ -37,7 +37,7 @@ def build(machine: Any) -> bytes:
     numba: Any = importlib.import_module("numba")
     llvm: Any = importlib.import_module("llvmlite.binding")
     compiled: dict[Any, Any] = {}
-    with _optimized_once(numba):
+    with _not_by_itself(numba):
         for entry in ENTRIES.values():
             _compile(entry, numba, compiled)
     module = llvm.parse_assembly(f'target triple = "{machine.triple}"')
@@ -60,16 +60,28 @@ def build(machine: Any) -> bytes:
 
 
 @contextmanager
-def _optimized_once(numba: Any) -> Iterator[None]:
-    """Keep Numba from optimizing each function by itself and again in each that calls it, a third of the time."""
+def _not_by_itself(numba: Any) -> Iterator[None]:
+    """Keep Numba from optimizing each function, and again in each that calls it, and from making machine code of it.
+
+    All of that is done here, once and for all functions together: it would take half of the time.
+    """
     # What Numba reads of its settings once, when it compiles for the first time, is to stay as it is.
     numba.njit("int64()")(lambda: 0)
-    before = numba.config.OPT
-    numba.config.OPT = type(before)(0)
+    inside: Any = importlib.import_module("numba.core.codegen")
+    changes = [
+        (numba.config, "OPT", type(numba.config.OPT)(0)),
+        (inside.JITCodeLibrary, "_finalize_specific", lambda library: None),
+        (inside.JITCPUCodegen, "_add_module", lambda codegen, module: None),
+        (inside.JITCPUCodegen, "set_env", lambda codegen, name, environment: None),
+    ]
+    before = [getattr(owner, name) for owner, name, _ in changes]
+    for owner, name, value in changes:
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        numba.config.OPT = before
+        for (owner, name, _), value in zip(changes, before, strict=True):
+            setattr(owner, name, value)
 
 
 def _compile(function: Any, numba: Any, compiled: dict[Any, Any]) -> Any:

@@ -11,8 +11,9 @@ __all__ = ["Library", "describe_machine"]
 _INT, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
 _SIGNATURES = {
-    "segment": (_INT, *[_POINTER] * 9),
-    "prepare": (_POINTER, *[_INT] * 6, *[_POINTER] * 3),
+    "segment": (_INT, *[_POINTER] * 10),
+    "prepare": (_POINTER, *[_INT] * 3, *[_POINTER] * 5),
+    "scale": (_INT, _POINTER, *[_INT] * 4, *[_POINTER] * 4),
     "halve": (_POINTER, _INT, _INT, _INT, _POINTER),
 }
 """The arguments of each function. Numba puts two pointers before them: to the result, and to an error, of which there
@@ -68,6 +69,11 @@ class Library:
         result = ctypes.c_int64()
         self._functions["prepare"](ctypes.addressof(result), None, *arguments)
         return result.value
+
+    def scale(self, *arguments: Any) -> None:
+        """Call ``kernels.scaling.scale`` likewise."""
+        result = ctypes.c_int64()
+        self._functions["scale"](ctypes.addressof(result), None, *arguments)
 
     def halve(self, *arguments: int) -> None:
         """Call ``kernels.scaling.halve`` likewise."""

@@ -19,7 +19,14 @@ from captum_superpixel._threads import call_each
 from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic._segmenting import Setting
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
-from captum_superpixel.masks.slic.compiled.kernels.scaling import NOT_FINITE, ONE_COLOR, PREPARED
+from captum_superpixel.masks.slic.compiled.kernels.scaling import (
+    NORMALIZED,
+    NOT_FINITE,
+    ONE_COLOR,
+    PREPARED,
+    REVERSED,
+    SCALED,
+)
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE
 from captum_superpixel.masks.slic.compiled.loading import Library
 from captum_superpixel.masks.slic.compiled.tables import Lengths, Memory, Plan, make_plan, scaling_lengths
@@ -95,22 +102,35 @@ def _fill(library: Library, setting: Setting, scaling: Scaling, images: Tensor, 
     plan = make_plan(setting, shrunk, factor, (height, width), segmenting._CELLS)
     lengths = scaling_lengths(channels, height, width, factor)
     memory, scratch = _borrow([plan.lengths, lengths], apart=True)
-    once, twice, colors = (address or 0 for address in scratch.floats[4:])
-    pixels = twice if factor > 2 and factor.bit_length() % 2 else once
+    bounds, lows, highs, lines, once, twice, colors = (address or 0 for address in scratch.floats)
     statistics = _statistics(scaling, channels)
-    how = channels, height, width, factor, scaling.reversed_order, len(statistics) > 0, statistics.ctypes.data
+    normalized, used = len(statistics) > 0, statistics.ctypes.data if len(statistics) else bounds
+    how = SCALED | (NORMALIZED if normalized else 0) | (REVERSED if scaling.reversed_order else 0)
+    looking = channels, height * width, normalized, statistics.ctypes.data, bounds, lows, highs, scratch.ints[0]
+
+    def scaled(source: int, once: int, twice: int) -> int:
+        """Scale an image and halve it until it is as small as the plan says; say where it is."""
+        library.scale(how, source, channels, height, width, factor, used, lines, once, twice)
+        return twice if factor > 2 and factor.bit_length() % 2 else once
+
     source, target = images.data_ptr(), masks.data_ptr()
     for index in range(count):
-        found = library.prepare(source, *how, scratch.floats, scratch.ints)
+        found = library.prepare(source, *looking)
         if found == NOT_FINITE:
             return False
         if found == PREPARED:
-            _segment_one(library, COLORS, pixels, colors, plan, memory, target)
+            # What is halved once at most is scaled row by row, as it is converted.
+            image, steps = (source, COLORS | how) if factor <= 2 else (scaled(source, once, twice), COLORS)
+            if not _segment_one(library, steps, image, used, colors, plan, memory, target):
+                if factor <= 2:
+                    pixels = images.new_empty(shrunk)
+                    image = scaled(source, pixels.data_ptr(), 0)
+                _segment_finer(library, image, colors, plan, memory, target)
         elif found == ONE_COLOR:
             masks[index] = 0
         else:
-            scaled, flat = scaling.by_torch(images[index, None])
-            masks[index] = 0 if flat else segment_images(library, [setting], scaled)[0]
+            outlying, flat = scaling.by_torch(images[index, None])
+            masks[index] = 0 if flat else segment_images(library, [setting], outlying)[0]
         source += 4 * channels * height * width
         target += 8 * height * width
     return True
@@ -164,16 +184,23 @@ def _segment(library: Library, images: Tensor, chosen: Sequence[tuple[Plan, Tens
         for (plan, mask), memory in zip(chosen, memories, strict=True):
             convert = 0 if plan.blurred in there else COLORS
             there.add(plan.blurred)
-            out = mask[index].data_ptr()
-            _segment_one(library, convert, image.data_ptr(), colors[plan.blurred].data_ptr(), plan, memory, out)
+            pointers = image.data_ptr(), colors[plan.blurred].data_ptr(), mask[index].data_ptr()
+            if not _segment_one(library, convert, pointers[0], 0, pointers[1], plan, memory, pointers[2]):
+                _segment_finer(library, pointers[0], pointers[1], plan, memory, pointers[2])
 
 
-def _segment_one(library: Library, convert: int, image: int, colors: int, plan: Plan, memory: Memory, out: int) -> None:
-    """Write the segments of one image into its mask; addresses of memory."""
-    found = library.segment(convert | FIND | SETTLE | WRITE, image, colors, *_all(plan, memory), out)
-    if found < plan.enough:
-        _refine(library, image, plan, memory.labels)
-        library.segment(SETTLE | WRITE, image, colors, *_all(plan, memory), out)
+def _segment_one(
+    library: Library, steps: int, image: int, statistics: int, colors: int, plan: Plan, memory: Memory, out: int
+) -> bool:
+    """Write the segments of one image into its mask, if they are enough; addresses of memory."""
+    steps |= FIND | SETTLE | WRITE
+    return library.segment(steps, image, statistics, colors, *_all(plan, memory), out) >= plan.enough
+
+
+def _segment_finer(library: Library, image: int, colors: int, plan: Plan, memory: Memory, out: int) -> None:
+    """Write the segments into the mask of a scaled image in which they were too few."""
+    _refine(library, image, plan, memory.labels)
+    library.segment(SETTLE | WRITE, image, None, colors, *_all(plan, memory), out)
 
 
 def _borrow(needs: Sequence[Lengths], *, apart: bool = False) -> Sequence[Memory]:
@@ -198,7 +225,7 @@ def _refine(library: Library, image: int, plan: Plan, labels: int) -> None:
     finer = plan.finer
     own = Memory(finer.lengths, labels=labels)
     colors = np.empty(finer.planes * finer.size + LANES, dtype=np.float32)
-    pointers = image, colors.ctypes.data
+    pointers = image, None, colors.ctypes.data
     found = library.segment(COLORS | FIND, *pointers, *_all(finer, own), None)
     if found < finer.enough:
         _refine(library, image, finer, labels)

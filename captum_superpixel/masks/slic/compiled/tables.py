@@ -107,7 +107,7 @@ class Plan:
         )
         self.sizes = self.arrays[0][0].ctypes.data
         self.float_tables, self.int_tables = (_pointers([a.ctypes.data for a in part]) for part in self.arrays[1:])
-        framed, n_cells = (height + 2) * (width + 2), rows * columns
+        n_cells = rows * columns
         self.lengths: dict[type, tuple[int, ...]] = {
             np.float32: (
                 planes * n_cells * filled,
@@ -119,18 +119,21 @@ class Plan:
                 width + 2,
                 length,
                 9 * (planes + 3) * columns,
+                2 * spatial[1],
+                3 * channels * width,
+                channels * width,
             ),
             np.int32: (
                 size + LANES,
-                columns * filled,
+                n_cells * filled,
                 size + 1,
                 height + 1,
                 size,
                 size + 1,
                 size,
                 size,
-                6 * size + framed,
-                *[framed] * 3,
+                6 * size,
+                LANES,
             ),
             np.int64: (
                 max(n_cells, self.wanted) * planes,
@@ -138,7 +141,6 @@ class Plan:
                 size * planes,
                 size * planes,
                 max(size, REMEMBERED),
-                framed,
             ),
         }
 
@@ -163,10 +165,14 @@ Lengths: TypeAlias = Mapping[type, Sequence[int]]
 
 @lru_cache(maxsize=64)
 def scaling_lengths(channels: int, height: int, width: int, factor: int) -> Lengths:
-    """Count the numbers of memory that ``kernels.scaling.prepare`` needs, of each type, and then those for colors."""
+    """Count the numbers of memory, of each type, that images need in which the plan finds segments.
+
+    They are for bounds, the least and largest of runs, two rows, pixels that are left after at most one halving and
+    after two, if they are needed (see ``kernels.scaling``), and colors; and ``LANES`` integers.
+    """
     runs = channels * (height * width // LANES + BLOCK)
     first, second = (
-        channels * -(-height // blocks) * -(-width // blocks) for blocks in (min(factor, 2), min(factor, 4))
+        channels * -(-height // blocks) * -(-width // blocks) if factor > 2 else 0 for blocks in (2, 4)
     )
     shrunk = -(-height // factor) * -(-width // factor)
     floats = (2 * (channels + LANES), runs, runs, 2 * width, first, second, max(channels, 3) * shrunk + LANES)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from captum_superpixel.masks.slic.compiled.kernels.clusters import FAR, LANES, lay_out, quantize
+from captum_superpixel.masks.slic.compiled.kernels.clusters import FAR, lay_out, quantize
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, fused, kernel
 
 __all__ = ["assign"]
+
+_SIDE = 8
+"""So many pixels are treated side by side: with more, more of the last in a row of a cell would be in vain."""
 
 
 @kernel
@@ -34,7 +37,7 @@ def assign(
 ) -> None:
     """Write the nearest cluster of each pixel, of several the first, into ``labels`` ``(H, W)``.
 
-    The pixels of a cell are treated in steps of ``LANES``, the last of which reaches beyond its end. What that writes
+    The pixels of a cell are treated in steps of ``_SIDE``, the last of which reaches beyond its end. What that writes
     is overwritten when it is the turn of the pixels there, and past the end of the image there is memory to spare.
 
     Args:
@@ -69,7 +72,7 @@ def assign(
             y_units = row_units[y - row_starts[row]]
             for column in range(n_columns):
                 own = (row - 1) * n_columns + column - 1
-                for first in range(column_starts[column], column_starts[column + 1], LANES):
+                for first in range(column_starts[column], column_starts[column + 1], _SIDE):
                     at = y * width + first
                     if planes == 3:
                         _assign_colors(
@@ -121,7 +124,7 @@ def _assign_colors(
     labels: Ints,
 ) -> None:
     """Assign some pixels of three planes, from place ``at`` on, whose row in the image begins ``first`` before that."""
-    for lane in range(LANES):
+    for lane in range(_SIDE):
         red, green = quantize(colors[at + lane], units), quantize(colors[size + at + lane], units)
         blue, x_units = quantize(colors[2 * size + at + lane], units), column_units[first + lane]
         least, nearest = FAR, np.int32(own)
@@ -153,18 +156,18 @@ def _assign_any(
     labels: Ints,
 ) -> None:
     """Do what ``_assign_colors`` does, of any number of planes."""
-    for lane in range(LANES):
-        scores[LANES + lane] = FAR
+    for lane in range(_SIDE):
+        scores[_SIDE + lane] = FAR
     for neighbor in range(9):
         factor = start + (planes + 3) * neighbor
-        for lane in range(LANES):
+        for lane in range(_SIDE):
             place = factors[factor + 1] * y_units + factors[factor + 2] * column_units[first + lane]
             scores[lane] = factors[factor] + place
         for plane in range(planes):
-            for lane in range(LANES):
+            for lane in range(_SIDE):
                 value = quantize(colors[plane * size + at + lane], units)
                 scores[lane] += factors[factor + 3 + plane] * value
-        for lane in range(LANES):
-            if scores[lane] < scores[LANES + lane]:
-                scores[LANES + lane] = scores[lane]
+        for lane in range(_SIDE):
+            if scores[lane] < scores[_SIDE + lane]:
+                scores[_SIDE + lane] = scores[lane]
                 labels[at + lane] = own + neighbor // 3 * n_columns + neighbor % 3

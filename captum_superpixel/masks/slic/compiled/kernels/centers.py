@@ -42,11 +42,15 @@ def move_centers(
     factors: Floats,
     scores: Floats,
     nearest: Ints,
+    found: Ints,
     sums: Floats,
     totals: Floats,
     centers: Floats,
 ) -> None:
     """Run k-means from the mean color and place of each cell.
+
+    What samples add to the sums is a whole number, so that those that go to other centers than before can be taken from
+    the sums of these and added to those of the others, and all that stay be left alone.
 
     Args:
         values: As from ``take_samples``; likewise ``points``.
@@ -65,7 +69,8 @@ def move_centers(
         x_units: Where their columns are.
         factors: Memory for ``(9, K + 3, P - 2)``.
         scores: Memory for ``2 * LANES`` numbers.
-        nearest: Memory for ``(Q, S')``.
+        nearest: Memory for ``(R, Q, S')``: to which of the nine centers around its cell a sample is nearest, a bit each.
+        found: Memory for ``LANES`` numbers.
         sums: Memory for ``(R + 2, Q + 2, 9, F)``. Around those of the cells are sums of nothing.
         totals: Memory for F numbers.
         centers: Shape ``(K + 3, R + 2, P)``, overwritten.
@@ -75,32 +80,39 @@ def move_centers(
         centers[place] = _ZERO
     for place in range((planes + 2) * size, (planes + 3) * size):
         centers[place] = OUTSIDE
+    for place in range((n_rows + 2) * around * 9 * length):
+        sums[place] = _ZERO
+    for row in range(n_rows):
+        # Each sample counts for its own cell first, the middle one of nine. One cell after the other, so that sums are
+        # not added to again before they have arrived in memory.
+        for sample in range(n_samples):
+            for column in range(n_columns):
+                cell, own = row * n_columns + column, (row + 1) * around + column + 1
+                nearest[cell * stride + sample] = _OWN
+                _add(points, (cell * n_samples + sample) * length, length, sums, (own * 9 + 4) * length)
     for iteration in range(iterations + 1):
-        for place in range((n_rows + 2) * around * 9 * length):
-            sums[place] = _ZERO
-        for row in range(n_rows):
-            if iteration == 0:
-                # Each sample counts for its own cell, the middle one of nine.
-                for place in range(n_columns * stride):
-                    nearest[place] = _OWN
-            else:
-                lay_out(centers, planes, row, n_rows, pitch, down, right, factors)
-                for column in range(n_columns):
-                    _compare(
-                        values,
-                        (row * n_columns + column) * planes * stride,
-                        stride,
-                        planes,
-                        y_units,
-                        x_units,
-                        factors,
-                        column,
-                        pitch - 2,
-                        scores,
-                        nearest,
-                    )
-            cell, to = row * n_columns, (row + 1) * around + 1
-            _add_up(points, cell, length, n_columns, n_samples, stride, nearest, sums, to)
+        for row in range(n_rows if iteration else 0):
+            lay_out(centers, planes, row, n_rows, pitch, down, right, factors)
+            for column in range(n_columns):
+                _compare(
+                    values,
+                    stride,
+                    planes,
+                    y_units,
+                    x_units,
+                    factors,
+                    column,
+                    pitch - 2,
+                    scores,
+                    points,
+                    row * n_columns + column,
+                    n_samples,
+                    length,
+                    nearest,
+                    found,
+                    sums,
+                    ((row + 1) * around + column + 1) * 9 * length,
+                )
         for row in range(n_rows):
             for column in range(n_columns):
                 _move(sums, length, planes, row, column, n_rows, around, pitch, down, right, totals, centers)
@@ -109,7 +121,6 @@ def move_centers(
 @kernel
 def _compare(
     values: Floats,
-    at: int,
     stride: int,
     planes: int,
     y_units: Floats,
@@ -118,31 +129,65 @@ def _compare(
     column: int,
     apart: int,
     scores: Floats,
+    points: Floats,
+    cell: int,
+    n_samples: int,
+    length: int,
     nearest: Ints,
+    found: Ints,
+    sums: Floats,
+    own: int,
 ) -> None:
-    """Find the nearest of nine centers for the samples of a cell: a bit in ``nearest`` ``(Q, S')`` for each of these.
+    """Find the nearest of nine centers for the samples of a cell, and change the sums where they are others.
 
     Args:
-        values: From ``at`` on ``(K, S')``.
-        at: See there.
-        stride: S'.
-        planes: K.
-        y_units: As for ``move_centers``; likewise the others.
+        values: As for ``move_centers``; likewise the others that stand there.
+        stride: See there.
+        planes: See there.
+        y_units: See there.
         x_units: See there.
         factors: What they are to be multiplied by.
         column: The column of the cell.
         apart: How far apart the factors of a cell are.
         scores: See there.
-        nearest: Overwritten at the column.
+        points: See there.
+        cell: The number of the cell.
+        n_samples: See there.
+        length: See there.
+        nearest: See there; changed for the samples of the cell.
+        found: See there.
+        sums: See there; changed for the cell.
+        own: Where its sums begin.
     """
-    for first in range(0, stride, LANES):
-        to = column * stride + first
+    for first in range(0, n_samples, LANES):
+        at, to = cell * planes * stride + first, cell * stride + first
         if planes == 3:
-            _compare_colors(values, stride, at + first, y_units, x_units, first, factors, column, apart, nearest, to)
+            _compare_colors(values, stride, at, y_units, x_units, first, factors, column, apart, found)
         else:
-            _compare_any(
-                values, planes, stride, at + first, y_units, x_units, first, factors, column, apart, scores, nearest, to
-            )
+            _compare_any(values, planes, stride, at, y_units, x_units, first, factors, column, apart, scores, found)
+        changed = np.int32(0)
+        for lane in range(LANES):
+            changed = np.int32(changed | (np.int32(1 << lane) if found[lane] != nearest[to + lane] else np.int32(0)))
+        # What fills up is no sample.
+        changed = np.int32(changed & ((1 << min(n_samples - first, LANES)) - 1))
+        while changed:
+            lane = _lowest(changed)
+            point = (cell * n_samples + first + lane) * length
+            before, now = nearest[to + lane], found[lane]
+            nearest[to + lane] = now
+            while before:
+                _take_away(points, point, length, sums, own + _lowest(before) * length)
+                before &= before - 1
+            while now:
+                _add(points, point, length, sums, own + _lowest(now) * length)
+                now &= now - 1
+            changed &= changed - 1
+
+
+@kernel
+def _lowest(bits: np.int32) -> int:
+    """Find the number of the lowest of some bits: the exponent of that bit as a float."""
+    return int(bits_of(np.float32(bits & -bits)) >> 23) - 127
 
 
 @fused
@@ -157,9 +202,8 @@ def _compare_colors(
     column: int,
     apart: int,
     nearest: Ints,
-    to: int,
 ) -> None:
-    """Find the nearest centers of some samples of three planes: bits in ``nearest``, from ``to`` on."""
+    """Find the nearest centers of some samples of three planes: bits in ``nearest``."""
     for lane in range(LANES):
         red, green, blue = values[at + lane], values[at + stride + lane], values[at + 2 * stride + lane]
         y, x = y_units[first + lane], x_units[first + lane]
@@ -173,7 +217,7 @@ def _compare_colors(
             also = np.int32(found | bit) if score == least else found
             found = bit if score < least else also
             least = min(score, least)
-        nearest[to + lane] = found
+        nearest[lane] = found
 
 
 @fused
@@ -190,12 +234,11 @@ def _compare_any(
     apart: int,
     scores: Floats,
     nearest: Ints,
-    to: int,
 ) -> None:
     """Do what ``_compare_colors`` does, of any number of planes."""
     for lane in range(LANES):
         scores[LANES + lane] = FAR
-        nearest[to + lane] = 0
+        nearest[lane] = 0
     for neighbor in range(9):
         factor = (planes + 3) * neighbor * apart + column
         for lane in range(LANES):
@@ -209,39 +252,29 @@ def _compare_any(
         for lane in range(LANES):
             if scores[lane] < scores[LANES + lane]:
                 scores[LANES + lane] = scores[lane]
-                nearest[to + lane] = 1 << neighbor
+                nearest[lane] = 1 << neighbor
             elif scores[lane] == scores[LANES + lane]:
-                nearest[to + lane] |= 1 << neighbor
+                nearest[lane] |= 1 << neighbor
 
 
 @fused
-def _add_up(
-    points: Floats,
-    cell: int,
-    length: int,
-    n_columns: int,
-    n_samples: int,
-    stride: int,
-    nearest: Ints,
-    sums: Floats,
-    to: int,
-) -> None:
-    """Add samples in a row of cells to the sums of the centers that they are nearest to, to all of them at ties."""
-    # One cell after the other, so that sums are not added to again before they have arrived in memory.
-    for sample in range(n_samples):
-        for column in range(n_columns):
-            bits = nearest[column * stride + sample]
-            point = ((cell + column) * n_samples + sample) * length
-            while bits:
-                # The exponent of the lowest of the bits is its number.
-                neighbor = (bits_of(np.float32(bits & -bits)) >> 23) - 127
-                own = ((to + column) * 9 + neighbor) * length
-                for part in range(SIDE):
-                    sums[own + part] += points[point + part]
-                for first in range(SIDE, length, SIDE):
-                    for part in range(first, first + SIDE):
-                        sums[own + part] += points[point + part]
-                bits &= bits - 1
+def _add(points: Floats, point: int, length: int, sums: Floats, to: int) -> None:
+    """Add a sample to a sum."""
+    for part in range(SIDE):
+        sums[to + part] += points[point + part]
+    for first in range(SIDE, length, SIDE):
+        for part in range(first, first + SIDE):
+            sums[to + part] += points[point + part]
+
+
+@fused
+def _take_away(points: Floats, point: int, length: int, sums: Floats, to: int) -> None:
+    """Subtract a sample from a sum that has it."""
+    for part in range(SIDE):
+        sums[to + part] -= points[point + part]
+    for first in range(SIDE, length, SIDE):
+        for part in range(first, first + SIDE):
+            sums[to + part] -= points[point + part]
 
 
 @fused

@@ -6,6 +6,7 @@ import numpy as np
 
 from captum_superpixel.masks.slic import _color as color
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, bits_of, float_of, kernel
+from captum_superpixel.masks.slic.compiled.kernels.scaling import take_row
 
 __all__ = ["convert"]
 
@@ -36,76 +37,111 @@ _B_SCALE = np.float32(200)
 
 
 @kernel
-def convert(image: Floats, channels: int, height: int, width: int, blurred: int, row: Floats, colors: Floats) -> None:
-    """Do what ``SharedPixels.colors`` does for one image.
+def convert(
+    how: int,
+    image: Floats,
+    statistics: Floats,
+    source_height: int,
+    source_width: int,
+    factor: int,
+    channels: int,
+    height: int,
+    width: int,
+    blurred: int,
+    lines: Floats,
+    rows: Floats,
+    sums: Floats,
+    means: Floats,
+    colors: Floats,
+) -> None:
+    """Do what ``SharedPixels.colors`` does for one image, row by row, which stay in the cache between the steps.
 
     Args:
-        image: Shape ``(C, H, W)``.
+        how: How rows are taken from the image; see ``take_row``.
+        image: Shape ``(C, source_height, source_width)``.
+        statistics: As for ``take_row``.
+        source_height: See there.
+        source_width: See there.
+        factor: How long the blocks of pixels are that are averaged, 1 or 2.
         channels: C; one channel is gray.
-        height: H.
-        width: W.
+        height: How many rows of blocks there are, H.
+        width: How many columns, W.
         blurred: Whether to average pixels with their neighbors first, 0 or 1.
-        row: Memory for ``W + 2`` numbers.
+        lines: Memory for two rows of the source.
+        rows: Memory for three rows ``(3, C, W)``.
+        sums: Memory for ``W + 2`` numbers.
+        means: Memory for a row ``(C, W)``.
         colors: Shape ``(max(C, 3), H, W)``, overwritten; what one or two channels leave is 0.
     """
-    size = height * width
-    # Row by row, which stay in the cache from one step to the next.
+    size, taken = height * width, 0
     for y in range(height):
-        at = y * width
-        for channel in range(channels):
-            if blurred:
-                _blur(image, channel * size, height, width, y, row, colors)
-            else:
-                for place in range(channel * size + at, channel * size + at + width):
-                    colors[place] = image[place]
+        while taken <= min(y + blurred, height - 1):
+            for channel in range(channels):
+                to = (taken % 3 * channels + channel) * width
+                take_row(
+                    how,
+                    image,
+                    channels,
+                    channel,
+                    taken,
+                    factor,
+                    source_height,
+                    source_width,
+                    statistics,
+                    lines,
+                    rows,
+                    to,
+                )
+            taken += 1
+        source, at, to = rows, y % 3 * channels * width, y * width
+        if blurred:
+            above, below = max(y - 1, 0) % 3 * channels * width, min(y + 1, height - 1) % 3 * channels * width
+            for part in range(0, channels * width, width):
+                _blur(rows, at + part, above + part, below + part, width, sums, means, part)
+            source, at = means, 0
         if channels == 1:
-            _to_lightness(colors, at, width)
+            _to_lightness(source, at, width, colors, to)
         elif channels == 3:
-            _to_lab(colors, size, at, width)
+            _to_lab(source, at, width, colors, size, to)
         else:
             for channel in range(channels):
-                for place in range(channel * size + at, channel * size + at + width):
-                    colors[place] = colors[place] * _HUNDRED - _FIFTY
+                for x in range(width):
+                    colors[channel * size + to + x] = source[at + channel * width + x] * _HUNDRED - _FIFTY
     for place in range(channels * size, 3 * size):
         colors[place] = _ZERO
 
 
 @kernel
-def _blur(image: Floats, at: int, height: int, width: int, y: int, row: Floats, out: Floats) -> None:
-    """Average a row of a channel, which begins ``at`` some place, with its neighbors, or with itself."""
-    here = at + y * width
-    above, below = here, here
-    if y > 0:
-        above -= width
-    if y < height - 1:
-        below += width
+def _blur(rows: Floats, here: int, above: int, below: int, width: int, sums: Floats, means: Floats, to: int) -> None:
+    """Average a row, which begins ``here``, with its neighbors, or with itself."""
     for x in range(width):
-        row[x + 1] = (image[here + x] * _TWO + image[above + x]) + image[below + x]
-    row[0], row[width + 1] = row[1], row[width]
+        sums[x + 1] = (rows[here + x] * _TWO + rows[above + x]) + rows[below + x]
+    sums[0], sums[width + 1] = sums[1], sums[width]
     for x in range(width):
-        out[here + x] = ((row[x + 1] * _TWO + row[x]) + row[x + 2]) * _SIXTEENTH
+        means[to + x] = ((sums[x + 1] * _TWO + sums[x]) + sums[x + 2]) * _SIXTEENTH
 
 
 @kernel
-def _to_lab(colors: Floats, size: int, at: int, count: int) -> None:
-    """Bring some pixels of sRGB ``(3, size)``, from one on, to CIELAB in place, lightness less 50."""
-    for place in range(at, at + count):
-        red, green, blue = _linear(colors[place]), _linear(colors[size + place]), _linear(colors[2 * size + place])
-        x = _root((red * _XR + green * _XG) + blue * _XB)
-        y = _root((red * _YR + green * _YG) + blue * _YB)
-        z = _root((red * _ZR + green * _ZG) + blue * _ZB)
-        colors[place] = (y * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY
-        colors[size + place] = (x - y) * _A_SCALE
-        colors[2 * size + place] = (y - z) * _B_SCALE
+def _to_lab(values: Floats, at: int, count: int, colors: Floats, size: int, to: int) -> None:
+    """Bring pixels of sRGB ``(3, count)`` to CIELAB ``(3, size)``, lightness less 50."""
+    for x in range(count):
+        red, green = _linear(values[at + x]), _linear(values[at + count + x])
+        blue, place = _linear(values[at + 2 * count + x]), to + x
+        x_root = _root((red * _XR + green * _XG) + blue * _XB)
+        y_root = _root((red * _YR + green * _YG) + blue * _YB)
+        z_root = _root((red * _ZR + green * _ZG) + blue * _ZB)
+        colors[place] = (y_root * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY
+        colors[size + place] = (x_root - y_root) * _A_SCALE
+        colors[2 * size + place] = (y_root - z_root) * _B_SCALE
 
 
 @kernel
-def _to_lightness(colors: Floats, at: int, count: int) -> None:
-    """Bring gray in sRGB to the lightness that three such channels have, less 50, in place."""
-    for place in range(at, at + count):
-        light = _linear(colors[place])
-        y = _root((light * _YR + light * _YG) + light * _YB)
-        colors[place] = (y * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY
+def _to_lightness(values: Floats, at: int, count: int, colors: Floats, to: int) -> None:
+    """Bring gray in sRGB to the lightness that three such channels have, less 50."""
+    for x in range(count):
+        light = _linear(values[at + x])
+        y_root = _root((light * _YR + light * _YG) + light * _YB)
+        colors[to + x] = (y_root * _LIGHT_SCALE - _LIGHT_OFFSET) - _FIFTY
 
 
 @kernel

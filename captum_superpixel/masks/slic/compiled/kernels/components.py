@@ -6,7 +6,17 @@ import numpy as np
 
 from captum_superpixel.masks.slic.compiled.kernels.marking import Ints, Longs, kernel
 
-__all__ = ["REMEMBERED", "count_areas", "fill_runs", "find_runs", "find_touching", "number_components", "root_of"]
+__all__ = [
+    "REMEMBERED",
+    "count_areas",
+    "fill_runs",
+    "find_runs",
+    "find_touching",
+    "number_components",
+    "renumber",
+    "root_of",
+    "write_runs",
+]
 
 REMEMBERED = 4096
 """How many pairs are remembered, a power of two."""
@@ -205,3 +215,74 @@ def fill_runs(run_starts: Ints, runs: int, components: Ints, numbers: Ints, labe
         for first in range(run_starts[run], run_starts[run + 1], _FILLED):
             for lane in range(_FILLED):
                 labels[first + lane] = number
+
+
+@kernel
+def renumber(runs: int, components: Ints, segments: Ints, numbers: Ints, count: int) -> None:
+    """Number segments by their first pixels.
+
+    Args:
+        runs: How many runs there are.
+        components: In which component each run is; components are numbered by their first runs.
+        segments: In which segment each component is, changed.
+        numbers: Memory for a number for each segment.
+        count: How many segments there are.
+    """
+    for segment in range(count):
+        numbers[segment] = -1
+    found, component = 0, 0
+    for run in range(runs):
+        segment = segments[components[run]]
+        if numbers[segment] < 0:
+            numbers[segment] = found
+            found += 1
+        component = max(component, components[run])
+    for place in range(component + 1):
+        segments[place] = numbers[segments[place]]
+
+
+@kernel
+def write_runs(
+    height: int,
+    width: int,
+    run_starts: Ints,
+    row_firsts: Ints,
+    components: Ints,
+    segments: Ints,
+    factor: int,
+    out_height: int,
+    out_width: int,
+    out: Longs,
+) -> None:
+    """Write the segments of runs as blocks of ``factor`` times ``factor`` pixels, of which the last may be cut off.
+
+    Args:
+        height: H.
+        width: W.
+        run_starts: As from ``find_runs``.
+        row_firsts: Likewise.
+        components: In which component each run is.
+        segments: In which segment each component is.
+        factor: How many pixels wide and high a block is.
+        out_height: The height of the mask.
+        out_width: Its width.
+        out: The mask, overwritten.
+    """
+    end = out_height * out_width
+    for y in range(height):
+        first, start = factor * y * out_width, y * width
+        for run in range(row_firsts[y], row_firsts[y + 1]):
+            number = segments[components[run]]
+            left = first + factor * (run_starts[run] - start)
+            right = first + min(factor * (run_starts[run + 1] - start), out_width)
+            if right + _FILLED <= end:
+                # As in ``fill_runs``, but not beyond the mask.
+                for at in range(left, right, _FILLED):
+                    for lane in range(_FILLED):
+                        out[at + lane] = number
+            else:
+                for place in range(left, right):
+                    out[place] = number
+        for row in range(factor * y + 1, min(factor * (y + 1), out_height)):
+            for x in range(out_width):
+                out[row * out_width + x] = out[first + x]

@@ -12,7 +12,6 @@ __all__ = ["grow"]
 
 _SHARE = _growing._SHARE
 _FREE = -1
-_FRAME = -2
 
 
 @kernel
@@ -42,10 +41,22 @@ def _sort(keys: Longs, places: Ints, count: int) -> None:
 
 
 @kernel
+def _next_to(place: int, side: int, width: int, size: int) -> int:
+    """Find the pixel above, below, to the left or to the right of one; -1 if there is none."""
+    if side < 2:
+        around = place - width if side == 0 else place + width
+        return around if 0 <= around < size else -1
+    x = place % width + 2 * side - 5
+    return place + 2 * side - 5 if 0 <= x < width else -1
+
+
+@kernel
 def grow(
     labels: Ints,
     height: int,
     width: int,
+    runs: int,
+    run_starts: Ints,
     count: int,
     sizes: Longs,
     means: Longs,
@@ -55,20 +66,20 @@ def grow(
     units: np.float32,
     row_areas: Ints,
     column_areas: Ints,
-    owners: Ints,
     marks: Ints,
     taken: Ints,
-    specks: Ints,
     places: Ints,
     keys: Longs,
     missing: Longs,
 ) -> None:
-    """Let segments below a size take pixels around them until they have it.
+    """Let segments below a size, the specks, take pixels around them until they have it.
 
     Args:
         labels: The segments ``(H, W)``, which are changed.
         height: H.
         width: W.
+        runs: How many runs there are, in each of which all pixels have the same label.
+        run_starts: As from ``find_runs``.
         count: How many segments there are.
         sizes: How large each is.
         means: Their colors, ``(count, C)``.
@@ -78,60 +89,52 @@ def grow(
         units: How many units these are counted in.
         row_areas: As for ``count_areas``.
         column_areas: Likewise.
-        owners: Memory for ``(H + 2) * (W + 2)`` numbers.
-        marks: Likewise.
+        marks: Memory for a number for each pixel.
         taken: Likewise.
-        specks: Memory for a number for each segment.
-        places: Memory for as many numbers as ``owners``.
+        places: Likewise.
         keys: Likewise.
         missing: Memory for a number for each segment.
     """
-    framed = width + 2
-    for place in range((height + 2) * framed):
-        owners[place] = _FRAME
-        marks[place] = _FREE
+    size = height * width
     for segment in range(count):
-        specks[segment] = segment if sizes[segment] < least else _FREE
         missing[segment] = least - sizes[segment]
     n_taken = 0
-    for y in range(height):
-        for x in range(width):
-            place = (y + 1) * framed + x + 1
-            owner = specks[labels[y * width + x]]
-            owners[place] = owner
-            if owner >= 0:
+    for run in range(runs):
+        if sizes[labels[run_starts[run]]] < least:
+            for place in range(run_starts[run], run_starts[run + 1]):
                 taken[n_taken] = place
                 n_taken += 1
     while True:
-        found, growing = 0, 0
+        growing = 0
         for index in range(n_taken):
             place = taken[index]
-            owner = owners[place]
-            if missing[owner] <= 0:
-                continue
-            taken[growing] = place
-            growing += 1
-            for side in range(4):
-                step = (framed if side < 2 else 1) * (2 * (side % 2) - 1)
-                around = place + step
-                if owners[around] == _FREE:
-                    if marks[around] == _FREE:
-                        places[found] = around
-                        found += 1
-                        marks[around] = owner
-                    elif owner < marks[around]:
-                        marks[around] = owner
-        n_taken = growing
+            if missing[labels[place]] > 0:
+                taken[growing] = place
+                growing += 1
+        n_taken, found = growing, 0
+        # What is around them is marked as free first: an image has few specks, and this is all that is read of marks.
+        for index in range(4 * n_taken):
+            around = _next_to(taken[index // 4], index % 4, width, size)
+            if around >= 0:
+                marks[around] = _FREE
+        for index in range(4 * n_taken):
+            around, owner = _next_to(taken[index // 4], index % 4, width, size), labels[taken[index // 4]]
+            # Those of specks cannot be taken.
+            if around >= 0 and sizes[labels[around]] >= least:
+                if marks[around] == _FREE:
+                    places[found] = around
+                    found += 1
+                    marks[around] = owner
+                elif owner < marks[around]:
+                    marks[around] = owner
         if found == 0:
             break
         for index in range(found):
-            place = places[index]
-            owner = marks[place]
-            marks[place] = _FREE
-            pixel = (place // framed - 1) * width + place % framed - 1
+            pixel = places[index]
+            owner = marks[pixel]
             distance = 0
             for channel in range(channels):
-                shade = np.int64(quantize(colors[channel * height * width + pixel], units))
+                shade = np.int64(quantize(colors[channel * size + pixel], units))
                 difference = shade - means[owner * channels + channel]
                 distance += difference * difference
             # Squares of distances are below 2**25; see ``make_cells``.
@@ -142,17 +145,16 @@ def grow(
             owner = keys[first] >> 32
             last, offered = first, 0
             while last < found and keys[last] >> 32 == owner:
-                y, x = places[last] // framed - 1, places[last] % framed - 1
+                y, x = places[last] // width, places[last] % width
                 offered += (column_areas[x + 1] - column_areas[x]) * row_areas[y]
                 last += 1
             limit = min(missing[owner], (offered + _SHARE - 1) // _SHARE)
             before = 0
             while first < last and before < limit:
                 place = places[first]
-                y, x = place // framed - 1, place % framed - 1
+                y, x = place // width, place % width
                 before += (column_areas[x + 1] - column_areas[x]) * row_areas[y]
-                owners[place] = owner
-                labels[y * width + x] = owner
+                labels[place] = owner
                 taken[n_taken] = place
                 n_taken += 1
                 first += 1

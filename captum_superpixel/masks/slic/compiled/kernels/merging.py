@@ -5,7 +5,6 @@ from __future__ import annotations
 from captum_superpixel.masks import _components
 from captum_superpixel.masks.slic.compiled.kernels.components import (
     count_areas,
-    fill_runs,
     find_runs,
     find_touching,
     number_components,
@@ -182,11 +181,10 @@ def connect(
     means: Longs,
     nearest: Longs,
 ) -> int:
-    """Turn the clusters of an image into connected segments; specks do not grow.
+    """Turn the clusters of an image into connected segments, run by run; specks do not grow.
 
     Args:
-        labels: The clusters ``(H, W)``, overwritten by the segments, numbered from 0 in the order of the components
-            that stay.
+        labels: The clusters ``(H, W)``.
         height: H.
         width: W.
         colors: The color of each cluster, ``(L, C)``.
@@ -195,12 +193,13 @@ def connect(
         least: How large each is at least; 0 for any size.
         row_areas: As for ``count_areas``.
         column_areas: Likewise.
-        run_starts: Memory for a number for each pixel, and one more.
-        row_firsts: Memory for ``H + 1`` numbers.
-        components: Memory for a number for each pixel.
+        run_starts: As for ``find_runs``; memory for a number for each pixel, and one more.
+        row_firsts: Likewise; memory for ``H + 1`` numbers.
+        components: In which component each run is, overwritten; memory for a number for each pixel.
         parents: Likewise, and one more.
         partners: Likewise.
-        loose: Likewise.
+        loose: In which segment each component is, overwritten: they are numbered from 0 in the order of the components
+            that stay; memory for a number for each pixel.
         pairs: Memory for 6 numbers for each pixel.
         sizes: The sizes of the segments, overwritten; memory for a number for each pixel.
         sums: Memory for C numbers for each pixel.
@@ -249,5 +248,4 @@ def connect(
     for component in range(count):
         # What is left of the loose flags, which nobody needs any more: where each component has come to.
         loose[component] = partners[root_of(parents, component)]
-    fill_runs(run_starts, runs, components, loose, labels)
     return segments

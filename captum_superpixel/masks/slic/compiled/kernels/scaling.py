@@ -11,10 +11,26 @@ from captum_superpixel.masks import _scaling as scaling
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, bits_of, fused, kernel
 
-__all__ = ["BLOCK", "NOT_FINITE", "ONE_COLOR", "PREPARED", "UNSURE", "halve", "prepare"]
+__all__ = [
+    "BLOCK",
+    "NORMALIZED",
+    "NOT_FINITE",
+    "ONE_COLOR",
+    "PREPARED",
+    "REVERSED",
+    "SCALED",
+    "UNSURE",
+    "halve",
+    "prepare",
+    "scale",
+    "take_row",
+]
 
 PREPARED, NOT_FINITE, ONE_COLOR, UNSURE = range(4)
 """What ``prepare`` has found; see there."""
+
+SCALED, NORMALIZED, REVERSED = 16, 32, 64
+"""How rows are taken from an image, a bit each; see ``take_row``."""
 
 BLOCK = LANES * LANES
 """So many values are looked at together: ``LANES`` times as many, that are ``LANES`` apart."""
@@ -37,40 +53,35 @@ _MAGNITUDE = 0x7FFFFFFF
 def prepare(
     image: Floats,
     channels: int,
-    height: int,
-    width: int,
-    factor: int,
-    reversed_order: int,
+    size: int,
     normalized: int,
     statistics: Floats,
-    floats: list[Floats],
-    ints: list[Ints],
+    bounds: Floats,
+    lows: Floats,
+    highs: Floats,
+    magnitudes: Ints,
 ) -> int:
-    """Scale an image, and average blocks of its pixels.
+    """Look at the values of an image, and find out how it is to be scaled.
 
     Args:
         image: Shape ``(C, H, W)``, any values.
         channels: C.
-        height: H.
-        width: W.
-        factor: How long the blocks are, a power of two.
-        reversed_order: Whether the channels are to be in the opposite order, 0 or 1.
+        size: H * W.
         normalized: Whether the statistics are given, 0 or 1.
         statistics: If so, what the channels are to be multiplied by, and what is then added to each, ``(2, C)``.
-        floats: Memory: for ``2 * (C + LANES)`` numbers, two times for ``C * (H * W / LANES + BLOCK)``, for two rows,
-            and for the pixels that are left after at most one halving, and after two. The result is in the last of
-            these if the number of halvings is even and not 0, or else in the one before it.
-        ints: Memory for ``LANES`` numbers.
+        bounds: Memory for ``2 * (C + LANES)`` numbers. Without statistics half of the least value and of the range are
+            at its front afterwards.
+        lows: Memory for ``C * (H * W / LANES + BLOCK)`` numbers; likewise ``highs``.
+        highs: See there.
+        magnitudes: Memory for ``LANES`` numbers.
 
     Returns:
         ``PREPARED``; or why not: ``NOT_FINITE`` if a value is NaN or infinite, ``ONE_COLOR`` if no channel varies by
         more than rounding, and ``UNSURE`` if there may be outliers, for which it is to be looked more closely.
     """
-    size = height * width
-    bounds, lows, highs, rows = floats[0], floats[1], floats[2], floats[3]
     runs = 0
     for channel in range(channels):
-        runs = _find_bounds(image, channel * size, size, lows, highs, runs, bounds, 2 * channels, ints[0])
+        runs = _find_bounds(image, channel * size, size, lows, highs, runs, bounds, 2 * channels, magnitudes)
         if runs < 0:
             return NOT_FINITE
         low, high = bounds[2 * channels], bounds[2 * channels + LANES]
@@ -89,25 +100,94 @@ def prepare(
         # Halved, because the range can be twice the largest number.
         low, high = low * _HALF, high * _HALF
         bounds[0], bounds[1] = low, high - low if high > low else _ONE
-    pixels, halved = floats[4], floats[5]
-    used = statistics if normalized else bounds
-    for channel in range(channels):
-        source = (channels - 1 - channel if reversed_order else channel) * size
-        if factor == 1:
-            _scale(image, source, size, normalized, used, channels, source // size, pixels, channel * size)
-            continue
-        out_height, out_width = (height + 1) // 2, (width + 1) // 2
-        for y in range(out_height):
-            for part in range(2):
-                line = source + min(2 * y + part, height - 1) * width
-                _scale(image, line, width, normalized, used, channels, source // size, rows, part * width)
-            _average(rows, 0, width, width, pixels, (channel * out_height + y) * out_width)
-    height, width, factor = (height + 1) // 2, (width + 1) // 2, factor // 2
-    while factor > 1:
-        halve(pixels, channels, height, width, halved)
-        pixels, halved = halved, pixels
-        height, width, factor = (height + 1) // 2, (width + 1) // 2, factor // 2
     return PREPARED
+
+
+@kernel
+def scale(
+    how: int,
+    image: Floats,
+    channels: int,
+    height: int,
+    width: int,
+    factor: int,
+    statistics: Floats,
+    lines: Floats,
+    pixels: Floats,
+    halved: Floats,
+) -> None:
+    """Scale an image, and average blocks of its pixels.
+
+    Args:
+        how: As for ``take_row``, with ``SCALED``.
+        image: Shape ``(C, H, W)``, on which ``prepare`` has looked.
+        channels: C.
+        height: H.
+        width: W.
+        factor: How long the blocks are, a power of two.
+        statistics: As for ``take_row``.
+        lines: Memory for two rows.
+        pixels: Memory for the pixels that are left after at most one halving. The result is here if the number of
+            halvings is odd or 0.
+        halved: Memory for those that are left after two, or else the result.
+    """
+    first = min(factor, 2)
+    rows, columns = (height + first - 1) // first, (width + first - 1) // first
+    for line in range(channels * rows):
+        take_row(
+            how, image, channels, line // rows, line % rows, first, height, width, statistics, lines, pixels, line * columns
+        )
+    while factor > 2:
+        halve(pixels, channels, rows, columns, halved)
+        pixels, halved = halved, pixels
+        rows, columns, factor = (rows + 1) // 2, (columns + 1) // 2, factor // 2
+
+
+@kernel
+def take_row(
+    how: int,
+    image: Floats,
+    channels: int,
+    channel: int,
+    y: int,
+    factor: int,
+    height: int,
+    width: int,
+    statistics: Floats,
+    lines: Floats,
+    out: Floats,
+    to: int,
+) -> None:
+    """Scale a row of a channel, or two, of whose pixels blocks are averaged.
+
+    Args:
+        how: ``SCALED``, or else the image is scaled already, and pixels are taken as they are; with it ``NORMALIZED``
+            if the statistics are those that ``prepare`` was given, and ``REVERSED`` if the channels are to be in the
+            opposite order.
+        image: Shape ``(C, H, W)``.
+        channels: C.
+        channel: Which of them.
+        y: Which row of blocks.
+        factor: How long the blocks are, 1 or 2.
+        height: H.
+        width: W.
+        statistics: Those of ``prepare``, or else its bounds.
+        lines: Memory for two rows.
+        out: From ``to`` on the row is written.
+        to: See there.
+    """
+    source = channels - 1 - channel if how & REVERSED else channel
+    start = (source * height + factor * y) * width
+    if not how & SCALED:
+        for x in range(width):
+            out[to + x] = image[start + x]
+    elif factor == 1:
+        _scale(image, start, width, how, statistics, channels, source, out, to)
+    else:
+        below = width if factor * y + 1 < height else 0
+        _scale(image, start, width, how, statistics, channels, source, lines, 0)
+        _scale(image, start + below, width, how, statistics, channels, source, lines, width)
+        _average(lines, 0, width, width, out, to)
 
 
 @fused
@@ -197,17 +277,16 @@ def _has_no_outliers(
     the bounds of runs.
     """
     low, high = low * _HALF, high * _HALF
-    step = _HALF * (high - low)
+    step, half = _HALF * (high - low), _SHARE * (high - low)
     inner_low, inner_high = high, low
     for _ in range(8):
         if _count_from(highs, runs, (inner_high + step) / _HALF) > most:
             inner_high += step
         if _count_to(lows, runs, (inner_low - step) / _HALF) > most:
             inner_low -= step
+        if inner_high - inner_low >= half:
+            return 1
         step *= _HALF
-    half = _SHARE * (high - low)
-    if inner_high - inner_low >= half:
-        return 1
     if _count_from(image, size, (inner_low + half) / _HALF) > most:
         return 1
     return 1 if _count_to(image, size, (inner_high - half) / _HALF) > most else 0
@@ -242,7 +321,7 @@ def _scale(
     image: Floats,
     at: int,
     count: int,
-    normalized: int,
+    how: int,
     statistics: Floats,
     channels: int,
     channel: int,
@@ -250,7 +329,7 @@ def _scale(
     to: int,
 ) -> None:
     """Scale some values of a channel."""
-    if normalized:
+    if how & NORMALIZED:
         factor, term = statistics[channel], statistics[channels + channel]
         for place in range(count):
             out[to + place] = min(max(image[at + place] * factor + term, _ZERO), _ONE)

@@ -9,10 +9,17 @@ from captum_superpixel.masks.slic.compiled.kernels.assigning import assign
 from captum_superpixel.masks.slic.compiled.kernels.centers import move_centers
 from captum_superpixel.masks.slic.compiled.kernels.clusters import quantize
 from captum_superpixel.masks.slic.compiled.kernels.colors import convert
-from captum_superpixel.masks.slic.compiled.kernels.components import count_areas, fill_runs, find_runs
+from captum_superpixel.masks.slic.compiled.kernels.components import (
+    count_areas,
+    fill_runs,
+    find_runs,
+    renumber,
+    write_runs,
+)
 from captum_superpixel.masks.slic.compiled.kernels.growing import grow
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, Longs, kernel
 from captum_superpixel.masks.slic.compiled.kernels.merging import connect
+from captum_superpixel.masks.slic.compiled.kernels.scaling import SCALED
 from captum_superpixel.masks.slic.compiled.kernels.samples import take_samples
 
 __all__ = ["COLORS", "FIND", "SETTLE", "WRITE", "segment"]
@@ -27,6 +34,7 @@ _SPECK = _components._SPECK
 def segment(
     steps: int,
     image: Floats,
+    statistics: Floats,
     colors: Floats,
     sizes: Longs,
     float_tables: list[Floats],
@@ -41,16 +49,18 @@ def segment(
     Args:
         steps: What to do: ``COLORS`` converts the image; ``FIND`` finds segments, and nothing else follows if they are
             fewer than would be enough; ``SETTLE`` lets segments grow or join that are below a tenth of the mean size,
-            if there are fewer than wanted; ``WRITE`` writes them.
-        image: Shape ``(C, H, W)``, from 0 to 1.
+            if there are fewer than wanted; ``WRITE`` writes them. And how ``take_row`` takes the rows of the image.
+        image: Shape ``(C, H, W)``, from 0 to 1; or with ``SCALED`` as the caller has it, ``factor`` times as large, of
+            which the last rows and columns may be cut off.
+        statistics: As for ``take_row``.
         colors: Its colors ``(max(C, 3), H, W)``.
         sizes: What ``tables.Plan`` says of sizes and numbers.
         float_tables: What it says of places.
         int_tables: Likewise.
         floats: Memory as ``tables.Plan`` asks for.
-        ints: Likewise. The first holds the segments from one call to the next.
+        ints: Likewise. Without ``WRITE`` the first holds the segments afterwards, and without ``FIND`` before.
         longs: Likewise.
-        out: The mask ``(H * factor, W * factor)``, of which the last rows and columns may be cut off; overwritten.
+        out: The mask, as large as what the caller has; overwritten.
 
     Returns:
         How many segments there are, if any were to be found.
@@ -65,7 +75,26 @@ def segment(
     units = float_tables[0][0]
     labels = ints[0]
     if steps & COLORS:
-        convert(image, channels, height, width, blurred, floats[6], colors)
+        source_height, source_width, factor = height, width, 1
+        if steps & SCALED:
+            source_height, source_width, factor = sizes[13], sizes[14], sizes[12]
+        convert(
+            steps,
+            image,
+            statistics,
+            source_height,
+            source_width,
+            factor,
+            channels,
+            height,
+            width,
+            blurred,
+            floats[9],
+            floats[10],
+            floats[6],
+            floats[11],
+            colors,
+        )
     count = 0
     if steps & FIND:
         centers, down, right, factors, scores = floats[5], float_tables[3], float_tables[4], floats[2], floats[3]
@@ -107,6 +136,7 @@ def segment(
             factors,
             scores,
             ints[1],
+            ints[9],
             floats[4],
             floats[7],
             centers,
@@ -139,10 +169,28 @@ def segment(
         count = _keep_largest(height, width, channels, wanted, least, colors, units, int_tables, ints, longs)
         if count < enough:
             return count
+    else:
+        count = _take_over(height, width, int_tables, ints, longs)
     if steps & SETTLE and (count < wanted or not steps & FIND):
-        _settle(height, width, channels, colors, units, int_tables, ints, longs)
+        _settle(height, width, channels, count, colors, units, int_tables, ints, longs)
     if steps & WRITE:
-        _write(labels, height, width, sizes[12], sizes[13], sizes[14], out)
+        write_runs(height, width, ints[2], ints[3], ints[4], ints[7], sizes[12], sizes[13], sizes[14], out)
+    else:
+        fill_runs(ints[2], ints[3][height], ints[4], ints[7], labels)
+    return count
+
+
+@kernel
+def _take_over(height: int, width: int, int_tables: list[Ints], ints: list[Ints], longs: list[Longs]) -> int:
+    """Find the runs and sizes of segments that are there as labels already, as ``connect`` leaves them; count them."""
+    labels, run_starts, row_firsts, components, segments = ints[0], ints[2], ints[3], ints[4], ints[7]
+    count = 0
+    for run in range(find_runs(labels, height, width, run_starts, row_firsts)):
+        components[run] = labels[run_starts[run]]
+        count = max(count, components[run] + 1)
+    for segment in range(count):
+        segments[segment] = segment
+    count_areas(height, width, run_starts, row_firsts, components, count, int_tables[3], int_tables[4], longs[1])
     return count
 
 
@@ -159,7 +207,10 @@ def _keep_largest(
     ints: list[Ints],
     longs: list[Longs],
 ) -> int:
-    """Turn labels, whose colors are in ``longs[0]``, into segments, of which those below ``least`` grow first."""
+    """Turn labels, whose colors are in ``longs[0]``, into segments, of which those below ``least`` grow first.
+
+    What is found is left in ``ints`` as from ``connect``, and not written into the labels yet.
+    """
     labels, cluster_colors, sizes, means = ints[0], longs[0], longs[1], longs[3]
     row_areas, column_areas = int_tables[3], int_tables[4]
     bound = 0
@@ -191,10 +242,13 @@ def _keep_largest(
             specks += 1 if sizes[segment] < least else 0
         if specks == 0 or bound > 0:
             return count
+        fill_runs(ints[2], ints[3][height], ints[4], ints[7], labels)
         grow(
             labels,
             height,
             width,
+            ints[3][height],
+            ints[2],
             count,
             sizes,
             means,
@@ -204,12 +258,10 @@ def _keep_largest(
             units,
             row_areas,
             column_areas,
-            ints[9],
-            ints[10],
-            ints[11],
+            ints[4],
+            ints[5],
             ints[6],
-            ints[8],
-            longs[5],
+            longs[2],
             longs[4],
         )
         for place in range(count * channels):
@@ -223,6 +275,7 @@ def _settle(
     height: int,
     width: int,
     channels: int,
+    count: int,
     colors: Floats,
     units: np.float32,
     int_tables: list[Ints],
@@ -231,15 +284,10 @@ def _settle(
 ) -> None:
     """Let segments grow or join that are below a tenth of the mean size of those there are, until none is."""
     labels, means, sizes = ints[0], longs[0], longs[1]
-    run_starts, row_firsts, segment_of, numbers = ints[2], ints[3], ints[4], ints[6]
+    run_starts, row_firsts, components, segments, numbers = ints[2], ints[3], ints[4], ints[7], ints[6]
     row_areas, column_areas = int_tables[3], int_tables[4]
     while True:
-        runs = find_runs(labels, height, width, run_starts, row_firsts)
-        count, total, specks = 0, 0, 0
-        for run in range(runs):
-            segment_of[run] = labels[run_starts[run]]
-            count = max(count, segment_of[run] + 1)
-        count_areas(height, width, run_starts, row_firsts, segment_of, count, row_areas, column_areas, sizes)
+        total, specks = 0, 0
         for segment in range(count):
             total += sizes[segment]
         least = (total + _SPECK * count - 1) // (_SPECK * count)
@@ -247,15 +295,9 @@ def _settle(
             specks += 1 if sizes[segment] < least else 0
         if specks == 0:
             # What is left is the order of the numbers, that of first pixels.
-            for segment in range(count):
-                numbers[segment] = -1
-            found = 0
-            for run in range(runs):
-                if numbers[segment_of[run]] < 0:
-                    numbers[segment_of[run]] = found
-                    found += 1
-            fill_runs(run_starts, runs, segment_of, numbers, labels)
+            renumber(row_firsts[height], components, segments, numbers, count)
             return
+        fill_runs(run_starts, row_firsts[height], components, segments, labels)
         for place in range(count * channels):
             means[place] = 0
         for y in range(height):
@@ -271,25 +313,4 @@ def _settle(
         left = _keep_largest(height, width, channels, count, least, colors, units, int_tables, ints, longs)
         if left == count:
             return
-
-
-@kernel
-def _write(labels: Ints, height: int, width: int, factor: int, out_height: int, out_width: int, out: Longs) -> None:
-    """Write labels ``(H, W)`` as blocks of ``factor`` times ``factor`` pixels, of which the last may be cut off."""
-    if factor == 1:
-        for place in range(height * width):
-            out[place] = labels[place]
-        return
-    for y in range(height):
-        first = y * factor * out_width
-        if factor == 2:
-            for x in range(out_width // 2):
-                out[first + 2 * x] = out[first + 2 * x + 1] = labels[y * width + x]
-            out[first + out_width - 1] = labels[y * width + width - 1]
-        else:
-            for x in range(width):
-                for place in range(first + x * factor, first + min((x + 1) * factor, out_width)):
-                    out[place] = labels[y * width + x]
-        for row in range(y * factor + 1, min((y + 1) * factor, out_height)):
-            for x in range(out_width):
-                out[row * out_width + x] = out[first + x]
+        count = left
