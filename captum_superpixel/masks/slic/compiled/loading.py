@@ -12,7 +12,7 @@ _INT, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
 _SIGNATURES = {
     "segment": (_INT, *[_POINTER] * 10),
-    "prepare": (_POINTER, *[_INT] * 3, *[_POINTER] * 5),
+    "segment_all": (_INT, _INT, _POINTER, _INT, *[_POINTER] * 11),
     "scale": (_INT, _POINTER, *[_INT] * 4, *[_POINTER] * 4),
     "halve": (_POINTER, _INT, _INT, _INT, _POINTER),
 }
@@ -64,10 +64,10 @@ class Library:
         self._functions["segment"](ctypes.addressof(result), None, *arguments)
         return result.value
 
-    def prepare(self, *arguments: Any) -> int:
-        """Call ``kernels.scaling.prepare`` likewise."""
+    def segment_all(self, *arguments: Any) -> int:
+        """Call ``kernels.batches.segment_all`` likewise."""
         result = ctypes.c_int64()
-        self._functions["prepare"](ctypes.addressof(result), None, *arguments)
+        self._functions["segment_all"](ctypes.addressof(result), None, *arguments)
         return result.value
 
     def scale(self, *arguments: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 import threading
@@ -18,15 +19,10 @@ from torch import Tensor
 from captum_superpixel._threads import call_each
 from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic._segmenting import Setting
+from captum_superpixel.masks.slic.compiled.kernels.batches import OUTCOMES, TOO_FEW
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
-from captum_superpixel.masks.slic.compiled.kernels.scaling import (
-    NORMALIZED,
-    NOT_FINITE,
-    ONE_COLOR,
-    PREPARED,
-    REVERSED,
-    SCALED,
-)
+from captum_superpixel.masks.slic.compiled.kernels.looking import NOT_FINITE, PREPARED
+from captum_superpixel.masks.slic.compiled.kernels.scaling import NORMALIZED, REVERSED, SCALED
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE
 from captum_superpixel.masks.slic.compiled.loading import Library
 from captum_superpixel.masks.slic.compiled.tables import Lengths, Memory, Plan, make_plan, scaling_lengths
@@ -102,38 +98,38 @@ def _fill(library: Library, setting: Setting, scaling: Scaling, images: Tensor, 
     plan = make_plan(setting, shrunk, factor, (height, width), segmenting._CELLS)
     lengths = scaling_lengths(channels, height, width, factor)
     memory, scratch = _borrow([plan.lengths, lengths], apart=True)
-    bounds, lows, highs, lines, once, twice, colors = (address or 0 for address in scratch.floats)
+    addresses = [address or 0 for address in scratch.floats]
+    bounds, lines, once, twice, colors = addresses[0], *addresses[3:]
     statistics = _statistics(scaling, channels)
-    normalized, used = len(statistics) > 0, statistics.ctypes.data if len(statistics) else bounds
+    normalized = len(statistics) > 0
+    used = statistics.ctypes.data if normalized else bounds
     how = SCALED | (NORMALIZED if normalized else 0) | (REVERSED if scaling.reversed_order else 0)
-    looking = channels, height * width, normalized, statistics.ctypes.data, bounds, lows, highs, scratch.ints[0]
-
-    def scaled(source: int, once: int, twice: int) -> int:
-        """Scale an image and halve it until it is as small as the plan says; say where it is."""
-        library.scale(how, source, channels, height, width, factor, used, lines, once, twice)
-        return twice if factor > 2 and factor.bit_length() % 2 else once
-
-    source, target = images.data_ptr(), masks.data_ptr()
-    for index in range(count):
-        found = library.prepare(source, *looking)
-        if found == NOT_FINITE:
-            return False
-        if found == PREPARED:
-            # What is halved once at most is scaled row by row, as it is converted.
-            image, steps = (source, COLORS | how) if factor <= 2 else (scaled(source, once, twice), COLORS)
-            if not _segment_one(library, steps, image, used, colors, plan, memory, target):
-                if factor <= 2:
-                    pixels = images.new_empty(shrunk)
-                    image = scaled(source, pixels.data_ptr(), 0)
-                _segment_finer(library, image, colors, plan, memory, target)
-        elif found == ONE_COLOR:
-            masks[index] = 0
+    sources, targets = _addresses(images), _addresses(masks)
+    tables = _all(plan, memory)
+    index, found = 0, PREPARED
+    while True:
+        rest = (statistics.ctypes.data, colors, *tables, scratch.floats, scratch.ints[0], targets)
+        index, found = divmod(library.segment_all(index, count, sources, how, *rest), OUTCOMES)
+        if found in (PREPARED, NOT_FINITE):
+            return found == PREPARED
+        if found == TOO_FEW:
+            image = once if factor.bit_length() % 2 == 0 else twice
+            if factor <= 2:
+                pixels = images.new_empty(shrunk)
+                image = pixels.data_ptr()
+                library.scale(how, sources[index], channels, height, width, factor, used, lines, image, None)
+            _refine(library, image, plan, memory.labels)
+            library.segment(SETTLE | WRITE, image, None, colors, *tables, targets[index])
         else:
             outlying, flat = scaling.by_torch(images[index, None])
             masks[index] = 0 if flat else segment_images(library, [setting], outlying)[0]
-        source += 4 * channels * height * width
-        target += 8 * height * width
-    return True
+        index += 1
+
+
+def _addresses(tensor: Tensor) -> ctypes.Array[ctypes.c_void_p]:
+    """List where each part of a contiguous tensor begins."""
+    first, step = tensor.data_ptr(), tensor[0].nbytes
+    return (ctypes.c_void_p * len(tensor))(*range(first, first + len(tensor) * step, step))
 
 
 def segment_images(library: Library, settings: Sequence[Setting], images: Tensor) -> list[Tensor]:
@@ -184,23 +180,16 @@ def _segment(library: Library, images: Tensor, chosen: Sequence[tuple[Plan, Tens
         for (plan, mask), memory in zip(chosen, memories, strict=True):
             convert = 0 if plan.blurred in there else COLORS
             there.add(plan.blurred)
-            pointers = image.data_ptr(), colors[plan.blurred].data_ptr(), mask[index].data_ptr()
-            if not _segment_one(library, convert, pointers[0], 0, pointers[1], plan, memory, pointers[2]):
-                _segment_finer(library, pointers[0], pointers[1], plan, memory, pointers[2])
-
-
-def _segment_one(
-    library: Library, steps: int, image: int, statistics: int, colors: int, plan: Plan, memory: Memory, out: int
-) -> bool:
-    """Write the segments of one image into its mask, if they are enough; addresses of memory."""
-    steps |= FIND | SETTLE | WRITE
-    return library.segment(steps, image, statistics, colors, *_all(plan, memory), out) >= plan.enough
-
-
-def _segment_finer(library: Library, image: int, colors: int, plan: Plan, memory: Memory, out: int) -> None:
-    """Write the segments into the mask of a scaled image in which they were too few."""
-    _refine(library, image, plan, memory.labels)
-    library.segment(SETTLE | WRITE, image, None, colors, *_all(plan, memory), out)
+            pointers = (
+                image.data_ptr(),
+                None,
+                colors[plan.blurred].data_ptr(),
+                *_all(plan, memory),
+                mask[index].data_ptr(),
+            )
+            if library.segment(convert | FIND | SETTLE | WRITE, *pointers) < plan.enough:
+                _refine(library, image.data_ptr(), plan, memory.labels)
+                library.segment(SETTLE | WRITE, *pointers)
 
 
 def _borrow(needs: Sequence[Lengths], *, apart: bool = False) -> Sequence[Memory]:

@@ -21,8 +21,8 @@ from captum_superpixel.masks.slic._clustering import _SAMPLES
 from captum_superpixel.masks.slic._segmenting import Setting
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
 from captum_superpixel.masks.slic.compiled.kernels.components import REMEMBERED
+from captum_superpixel.masks.slic.compiled.kernels.looking import BLOCK
 from captum_superpixel.masks.slic.compiled.kernels.samples import SIDE
-from captum_superpixel.masks.slic.compiled.kernels.scaling import BLOCK
 
 __all__ = ["Lengths", "Memory", "Plan", "make_plan", "scaling_lengths"]
 
@@ -79,6 +79,8 @@ class Plan:
                         *(least_area(math.prod(spatial), setting.n_segments), self.enough),
                         *(factor, *spatial),
                         *(length, pitch),
+                        # Where ``scale`` leaves the image in the memory of ``scaling_lengths``.
+                        5 if factor.bit_length() % 2 else 4,
                     ],
                     dtype=np.int64,
                 )
@@ -167,13 +169,11 @@ Lengths: TypeAlias = Mapping[type, Sequence[int]]
 def scaling_lengths(channels: int, height: int, width: int, factor: int) -> Lengths:
     """Count the numbers of memory, of each type, that images need in which the plan finds segments.
 
-    They are for bounds, the least and largest of runs, two rows, pixels that are left after at most one halving and
-    after two, if they are needed (see ``kernels.scaling``), and colors; and ``LANES`` integers.
+    They are for bounds, the least and largest of runs, two rows, pixels that are left after one halving and after two,
+    if there are so many (see ``kernels.scaling``), and colors; and ``LANES`` integers.
     """
     runs = channels * (height * width // LANES + BLOCK)
-    first, second = (
-        channels * -(-height // blocks) * -(-width // blocks) if factor > 2 else 0 for blocks in (2, 4)
-    )
+    first, second = (channels * -(-height // blocks) * -(-width // blocks) if factor > 2 else 0 for blocks in (2, 4))
     shrunk = -(-height // factor) * -(-width // factor)
     floats = (2 * (channels + LANES), runs, runs, 2 * width, first, second, max(channels, 3) * shrunk + LANES)
     return {np.float32: floats, np.int32: (LANES,)}

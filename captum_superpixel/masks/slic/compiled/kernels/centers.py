@@ -69,7 +69,8 @@ def move_centers(
         x_units: Where their columns are.
         factors: Memory for ``(9, K + 3, P - 2)``.
         scores: Memory for ``2 * LANES`` numbers.
-        nearest: Memory for ``(R, Q, S')``: to which of the nine centers around its cell a sample is nearest, a bit each.
+        nearest: Memory for ``(R, Q, S')``: to which of the nine centers around its cell a sample is nearest, a bit for
+            each center.
         found: Memory for ``LANES`` numbers.
         sums: Memory for ``(R + 2, Q + 2, 9, F)``. Around those of the cells are sums of nothing.
         totals: Memory for F numbers.

@@ -42,12 +42,12 @@ def _sort(keys: Longs, places: Ints, count: int) -> None:
 
 @kernel
 def _next_to(place: int, side: int, width: int, size: int) -> int:
-    """Find the pixel above, below, to the left or to the right of one; -1 if there is none."""
+    """Find the pixel above, below, to the left or to the right of one; of those outside the image, the pixel itself."""
     if side < 2:
         around = place - width if side == 0 else place + width
-        return around if 0 <= around < size else -1
+        return around if 0 <= around < size else place
     x = place % width + 2 * side - 5
-    return place + 2 * side - 5 if 0 <= x < width else -1
+    return place + 2 * side - 5 if 0 <= x < width else place
 
 
 @kernel
@@ -106,27 +106,32 @@ def grow(
                 n_taken += 1
     while True:
         growing = 0
+        # Pixels that have no free ones around them will never have any, and are forgotten. What is around the others
+        # is marked as free, and this is all that is read of marks: an image has few specks.
+        for index in range(n_taken):
+            place, free = taken[index], 0
+            if missing[labels[place]] > 0:
+                for side in range(4):
+                    around = _next_to(place, side, width, size)
+                    # Those of specks cannot be taken.
+                    if sizes[labels[around]] >= least:
+                        marks[around] = _FREE
+                        free = 1
+            taken[growing] = place
+            growing += free
+        n_taken, found = growing, 0
         for index in range(n_taken):
             place = taken[index]
-            if missing[labels[place]] > 0:
-                taken[growing] = place
-                growing += 1
-        n_taken, found = growing, 0
-        # What is around them is marked as free first: an image has few specks, and this is all that is read of marks.
-        for index in range(4 * n_taken):
-            around = _next_to(taken[index // 4], index % 4, width, size)
-            if around >= 0:
-                marks[around] = _FREE
-        for index in range(4 * n_taken):
-            around, owner = _next_to(taken[index // 4], index % 4, width, size), labels[taken[index // 4]]
-            # Those of specks cannot be taken.
-            if around >= 0 and sizes[labels[around]] >= least:
-                if marks[around] == _FREE:
-                    places[found] = around
-                    found += 1
-                    marks[around] = owner
-                elif owner < marks[around]:
-                    marks[around] = owner
+            owner = labels[place]
+            for side in range(4):
+                around = _next_to(place, side, width, size)
+                if sizes[labels[around]] >= least:
+                    if marks[around] == _FREE:
+                        places[found] = around
+                        found += 1
+                        marks[around] = owner
+                    elif owner < marks[around]:
+                        marks[around] = owner
         if found == 0:
             break
         for index in range(found):

@@ -19,8 +19,8 @@ from captum_superpixel.masks.slic.compiled.kernels.components import (
 from captum_superpixel.masks.slic.compiled.kernels.growing import grow
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, Longs, kernel
 from captum_superpixel.masks.slic.compiled.kernels.merging import connect
-from captum_superpixel.masks.slic.compiled.kernels.scaling import SCALED
 from captum_superpixel.masks.slic.compiled.kernels.samples import take_samples
+from captum_superpixel.masks.slic.compiled.kernels.scaling import SCALED
 
 __all__ = ["COLORS", "FIND", "SETTLE", "WRITE", "segment"]
 
@@ -301,12 +301,15 @@ def _settle(
         for place in range(count * channels):
             means[place] = 0
         for y in range(height):
-            for x in range(width):
-                label, place = labels[y * width + x], y * width + x
-                area = (column_areas[x + 1] - column_areas[x]) * row_areas[y]
+            for run in range(row_firsts[y], row_firsts[y + 1]):
+                first, last, segment = run_starts[run], run_starts[run + 1], segments[components[run]]
                 for channel in range(channels):
-                    shade = np.int64(quantize(colors[channel * height * width + place], units))
-                    means[label * channels + channel] += shade * area
+                    total = 0
+                    for place in range(first, last):
+                        x = place - y * width
+                        shade = np.int64(quantize(colors[channel * height * width + place], units))
+                        total += shade * (column_areas[x + 1] - column_areas[x])
+                    means[segment * channels + channel] += total * row_areas[y]
         for segment in range(count):
             for channel in range(channels):
                 means[segment * channels + channel] //= sizes[segment]
