@@ -16,8 +16,9 @@ from captum_superpixel.masks.slic import compiled
 from captum_superpixel.masks.slic import slic as slic_module
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
-from captum_superpixel.masks.slic.compiled import segment_images
+from captum_superpixel.masks.slic.compiled import segment_images, segmenting
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
+from captum_superpixel.masks.slic.compiled.kernels.scaling import SCALED
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE, segment
 from captum_superpixel.masks.slic.compiled.loading import Library
 from captum_superpixel.masks.slic.compiled.tables import make_plan
@@ -153,6 +154,30 @@ def test_images_are_scaled_as_by_torch(
     images[5] = images[5].square()
     for n_segments in (5, 10):
         assert torch.equal(*with_both(Slic(n_segments, **settings), images, library, monkeypatch))
+
+
+def test_pixels_are_scaled_to_the_bits_of_torch(library: Library, noise: Noise) -> None:
+    """Also where machine code divides by multiplying; the last bit of a pixel seldom decides on a label."""
+    for number, spread in enumerate((7.0, 0.3, 255.0, 1e-3, 1e30)):
+        image = noise(1, 3, 100, 101, seed=number).sub(0.4).mul(spread)
+        low, high = float(image.min()), float(image.max())
+        bounds = torch.tensor([low, high]).mul(0.5)
+        bounds[1] -= bounds[0]
+        pixels = torch.empty_like(image)
+        library.scale(SCALED, image.data_ptr(), 3, 100, 101, 1, bounds.data_ptr(), None, pixels.data_ptr(), None)
+        assert torch.equal(pixels, Slic().scale_pixels(image)[0])
+
+
+@pytest.mark.parametrize("n_segments", [5, 12, 100])
+def test_images_with_too_few_segments_are_segmented_again(
+    n_segments: int, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks of 4, of 2 and of 1 pixels; of smooth images fewer segments are left than were asked for."""
+    refine, refined = segmenting._refine, list[object]()
+    monkeypatch.setattr(segmenting, "_refine", lambda *arguments: refined.append(arguments) or refine(*arguments))
+    images = made_images(300, 3)[[1, 3, 5, 7]]
+    assert torch.equal(*with_both(Slic(n_segments), images, library, monkeypatch))
+    assert refined
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float16, torch.bfloat16, torch.float64])

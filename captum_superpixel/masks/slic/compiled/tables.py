@@ -120,7 +120,6 @@ class Plan:
                 (planes + 3) * (rows + 2) * pitch,
                 width + 2,
                 length,
-                9 * (planes + 3) * columns,
                 2 * spatial[1],
                 3 * channels * width,
                 channels * width,

@@ -31,7 +31,6 @@ def assign(
     row_units: Floats,
     column_units: Floats,
     factors: Floats,
-    own_factors: Floats,
     scores: Floats,
     labels: Ints,
 ) -> None:
@@ -57,17 +56,12 @@ def assign(
         row_units: Where the rows of a cell are.
         column_units: Where the pixels of a row are in their cells, ``(W + LANES,)``.
         factors: Memory for ``(9, K + 3, P - 2)``.
-        own_factors: Memory for ``(Q, 9, K + 3)``.
         scores: Memory for ``2 * LANES`` numbers.
         labels: Overwritten; memory for ``LANES`` more.
     """
-    size, stride, per_cell = height * width, pitch - 2, 9 * (planes + 3)
+    size, stride = height * width, pitch - 2
     for row in range(n_rows):
         lay_out(centers, planes, row, n_rows, pitch, down, right, factors)
-        # Those of a cell side by side, where they are found many times.
-        for part in range(per_cell):
-            for column in range(n_columns):
-                own_factors[column * per_cell + part] = factors[part * stride + column]
         for y in range(row_starts[row], row_starts[row + 1]):
             y_units = row_units[y - row_starts[row]]
             for column in range(n_columns):
@@ -83,8 +77,9 @@ def assign(
                             y_units,
                             column_units,
                             first,
-                            own_factors,
-                            column * per_cell,
+                            factors,
+                            column,
+                            stride,
                             own,
                             n_columns,
                             labels,
@@ -99,8 +94,9 @@ def assign(
                             y_units,
                             column_units,
                             first,
-                            own_factors,
-                            column * per_cell,
+                            factors,
+                            column,
+                            stride,
                             own,
                             n_columns,
                             scores,
@@ -118,7 +114,8 @@ def _assign_colors(
     column_units: Floats,
     first: int,
     factors: Floats,
-    start: int,
+    column: int,
+    apart: int,
     own: int,
     n_columns: int,
     labels: Ints,
@@ -129,12 +126,12 @@ def _assign_colors(
         blue, x_units = quantize(colors[2 * size + at + lane], units), column_units[first + lane]
         least, nearest = FAR, np.int32(own)
         for neighbor in range(9):
-            factor = start + 6 * neighbor
-            score = (factors[factor] + factors[factor + 1] * y_units) + factors[factor + 2] * x_units
-            score += factors[factor + 3] * red + factors[factor + 4] * green
-            score += factors[factor + 5] * blue
-            if score < least:
-                least, nearest = score, np.int32(own + neighbor // 3 * n_columns + neighbor % 3)
+            factor = 6 * neighbor * apart + column
+            score = (factors[factor] + factors[factor + apart] * y_units) + factors[factor + 2 * apart] * x_units
+            score += factors[factor + 3 * apart] * red + factors[factor + 4 * apart] * green
+            score += factors[factor + 5 * apart] * blue
+            nearest = np.int32(own + neighbor // 3 * n_columns + neighbor % 3) if score < least else nearest
+            least = min(score, least)
         labels[at + lane] = nearest
 
 
@@ -149,7 +146,8 @@ def _assign_any(
     column_units: Floats,
     first: int,
     factors: Floats,
-    start: int,
+    column: int,
+    apart: int,
     own: int,
     n_columns: int,
     scores: Floats,
@@ -159,14 +157,14 @@ def _assign_any(
     for lane in range(_SIDE):
         scores[_SIDE + lane] = FAR
     for neighbor in range(9):
-        factor = start + (planes + 3) * neighbor
+        factor = (planes + 3) * neighbor * apart + column
         for lane in range(_SIDE):
-            place = factors[factor + 1] * y_units + factors[factor + 2] * column_units[first + lane]
+            place = factors[factor + apart] * y_units + factors[factor + 2 * apart] * column_units[first + lane]
             scores[lane] = factors[factor] + place
         for plane in range(planes):
             for lane in range(_SIDE):
                 value = quantize(colors[plane * size + at + lane], units)
-                scores[lane] += factors[factor + 3 + plane] * value
+                scores[lane] += factors[factor + (3 + plane) * apart] * value
         for lane in range(_SIDE):
             if scores[lane] < scores[_SIDE + lane]:
                 scores[_SIDE + lane] = scores[lane]

@@ -89,10 +89,10 @@ def segment(
             height,
             width,
             blurred,
+            floats[8],
             floats[9],
-            floats[10],
             floats[6],
-            floats[11],
+            floats[10],
             colors,
         )
     count = 0
@@ -158,7 +158,6 @@ def segment(
             float_tables[1],
             float_tables[2],
             factors,
-            floats[8],
             scores,
             labels,
         )
