@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -118,11 +117,3 @@ def test_without_numba(
     error = capsys.readouterr().err
     assert missing.partition(".")[0] in error or "llvmlite" in error
     assert 'the compiled engine of Slic needs pip install "captum-superpixel[fast]"' in error
-
-
-@pytest.mark.usefixtures("code")
-def test_numba_compiles_other_functions_as_before() -> None:
-    """What keeps it from making machine code of ours is taken back."""
-    numba = pytest.importorskip("numba")
-    assert numba.njit(lambda first, second: min(abs(first), second) // 2)(-7, 9) == 3
-    assert numba.njit(lambda value: np.float32(value).view(np.int32))(1.0) == 0x3F800000

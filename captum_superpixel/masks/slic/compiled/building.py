@@ -40,7 +40,7 @@ def build(machine: Any) -> bytes:
     # Without such instructions, what stands in ``divide`` itself is faster.
     fused = not machine.triple.startswith(("x86_64", "i")) or llvm.get_host_cpu_features().get("fma")
     compiled: dict[Any, Any] = {divide: _division(numba)} if fused else {}
-    with _not_by_itself(numba):
+    with _optimized_once(numba):
         for entry in ENTRIES.values():
             _compile(entry, numba, compiled)
     module = llvm.parse_assembly(f'target triple = "{machine.triple}"')
@@ -63,28 +63,16 @@ def build(machine: Any) -> bytes:
 
 
 @contextmanager
-def _not_by_itself(numba: Any) -> Iterator[None]:
-    """Keep Numba from optimizing each function, and again in each that calls it, and from making machine code of it.
-
-    All of that is done here, once and for all functions together: it would take half of the time.
-    """
+def _optimized_once(numba: Any) -> Iterator[None]:
+    """Keep Numba from optimizing each function by itself and again in each that calls it, a third of the time."""
     # What Numba reads of its settings once, when it compiles for the first time, is to stay as it is.
     numba.njit("int64()")(lambda: 0)
-    inside: Any = importlib.import_module("numba.core.codegen")
-    changes = [
-        (numba.config, "OPT", type(numba.config.OPT)(0)),
-        (inside.JITCodeLibrary, "_finalize_specific", lambda library: None),
-        (inside.JITCPUCodegen, "_add_module", lambda codegen, module: None),
-        (inside.JITCPUCodegen, "set_env", lambda codegen, name, environment: None),
-    ]
-    before = [getattr(owner, name) for owner, name, _ in changes]
-    for owner, name, value in changes:
-        setattr(owner, name, value)
+    before = numba.config.OPT
+    numba.config.OPT = type(before)(0)
     try:
         yield
     finally:
-        for (owner, name, _), value in zip(changes, before, strict=True):
-            setattr(owner, name, value)
+        numba.config.OPT = before
 
 
 def _compile(function: Any, numba: Any, compiled: dict[Any, Any]) -> Any:
