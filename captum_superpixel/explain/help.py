@@ -163,8 +163,9 @@ def _confidence() -> str:
         "that is shifted a little or mirrored. How much the scores of the regions differ between them predicts how "
         "much they differ between networks that are trained independently, without training one. It adds to tables "
         f"the column stays top {TOP}: {STAYS_TOP}. Pages and arrays also hold 95 % intervals of the scores; in "
-        "pictures and pages sure regions are outlined firmly, unsure ones faintly. It is for methods whose maps of pixels are "
-        "pooled, and for magnitudes: Saliency and SmoothGrad as they are, others with --reduction abs_mean. --strength "
+        "pictures and pages sure regions are outlined firmly, unsure ones faintly. It is for methods whose maps of "
+        "pixels are pooled, and for magnitudes: Saliency and SmoothGrad as they are, others with --reduction abs_mean. "
+        "--strength "
         "S sets the standard deviation of the factors; found on a single photograph, it depends on that one."
     )
 
