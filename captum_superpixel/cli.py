@@ -67,7 +67,6 @@ def _parser(arguments: Sequence[str]) -> CommandParser:
     called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, summary in SUMMARIES.items():
         if name == called:
-            # The options of a study come from its tables, for which PyTorch is imported; the others do not wait for it.
             module, function = _ADDERS[name]
             getattr(importlib.import_module(module), function)(commands)
         else:

@@ -140,7 +140,9 @@ ANSWERS = """
 import contextlib, sys
 from captum_superpixel.cli import main
 for arguments in (["--help"], [], ["--version"], ["--bad"], ["bad"], ["explain", "--bad"], ["explain", "a.png"],
-    ["explain", "a.png", "--model", "m:n", "--top", "0"], ["demo", "--help"], ["compile", "--help"]):
+    ["explain", "a.png", "--model", "m:n", "--top", "0"], ["explain", "--help"], ["study", "--help"],
+    ["study", "--rows", "some"], ["study", "--models", "2", "--checkpoint", "m:n"], ["demo", "--help"],
+    ["compile", "--help"]):
     with contextlib.suppress(SystemExit):
         main(arguments)
 print(*sys.modules, file=sys.stderr)
@@ -160,7 +162,7 @@ def loaded_by(program: str) -> set[str]:
 
 def test_what_is_wrong_and_help_are_said_without_waiting_for_pytorch() -> None:
     loaded = loaded_by(ANSWERS)
-    assert "captum_superpixel.explain.command" in loaded
+    assert {"captum_superpixel.explain.command", "captum_superpixel.study.command"} <= loaded
     assert not {"torch", "captum", "scipy", "skimage", "matplotlib", "PIL", "tqdm"} & loaded
 
 

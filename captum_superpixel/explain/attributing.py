@@ -35,6 +35,7 @@ from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.baselines import describe_baseline, make_baseline
 from captum_superpixel.explain.mask_option import Segmenter
 from captum_superpixel.explain.network import needs_gradient
+from captum_superpixel.explain.one_pass import KeptPass, takes_kept_pass, with_kept_pass
 from captum_superpixel.explain.rules import Rule
 from captum_superpixel.regions.table import name_magnitude, name_score
 
@@ -144,7 +145,19 @@ class ChosenMethod:
             return "the photograph's smallest and largest value"
         return describe_baseline(self.baseline or "0", preprocessing) if "baseline" in METHODS[self.name].takes else ""
 
-    def __call__(self, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor], seed: int) -> list[Attributed]:
+    @property
+    def takes_kept_pass(self) -> bool:
+        """Whether the method needs no other pass of the network than the one by which it predicts."""
+        return self._seen is self.method and takes_kept_pass(self.method)
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        targets: Sequence[int],
+        masks: Sequence[Tensor],
+        seed: int,
+        kept: KeptPass | None = None,
+    ) -> list[Attributed]:
         """Attribute to the superpixels of photographs.
 
         Args:
@@ -152,6 +165,7 @@ class ChosenMethod:
             targets: The class to explain of each.
             masks: Segments ``(N, 1, H, W)``, of an ensemble one for each member.
             seed: Of everything random.
+            kept: A pass of the network on these inputs, for a method that takes one; None to run the network.
 
         Raises:
             InputError: If the method or the network fails on them, or there are too many segments.
@@ -159,10 +173,15 @@ class ChosenMethod:
         if self.baseline == "segment-mean" and len(masks) > 1:
             # Each segmentation has means of its own, and so a map of its own, also by pixel.
             return _average([self._attribute(inputs, targets, [mask], seed) for mask in masks])
-        return self._attribute(inputs, targets, masks, seed)
+        return self._attribute(inputs, targets, masks, seed, kept)
 
     def _attribute(
-        self, inputs: Tensor, targets: Sequence[int], masks: Sequence[Tensor], seed: int
+        self,
+        inputs: Tensor,
+        targets: Sequence[int],
+        masks: Sequence[Tensor],
+        seed: int,
+        kept: KeptPass | None = None,
     ) -> list[Attributed]:
         scene = self._scene(inputs, targets, masks)
         options, reduction = self._options(scene), self.rule.reduction
@@ -175,8 +194,8 @@ class ChosenMethod:
                     wrapped = SuperpixelGrouped(self._seen, None, reduction=reduction)
                     grouped = wrapped.attribute(inputs, feature_mask=list(masks), **options).detach().cpu()
                     return [Attributed(one, None, tuple(filter(None, said))) for one in grouped]
-                method: Any = self._seen
-                leaf = inputs.clone().requires_grad_(needs_gradient(self.name))
+                method: Any = self._seen if kept is None else with_kept_pass(self.method, kept)
+                leaf = inputs.clone().requires_grad_(needs_gradient(self.name)) if kept is None else kept.inputs
                 maps: Tensor = method.attribute(leaf, **options).detach()
             missed = self._missed(inputs, maps, options)
         except Exception as error:  # any method on any network may raise anything

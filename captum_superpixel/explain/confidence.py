@@ -18,10 +18,8 @@ from captum_superpixel.attr.methods import METHODS
 from captum_superpixel.explain.attributing import ChosenMethod
 from captum_superpixel.explain.batching import lacks_memory
 
-__all__ = ["TOP", "Confidence", "check_confidence"]
+__all__ = ["Confidence", "check_confidence"]
 
-TOP = 3
-"""Each region is given the probability that it stays among so many."""
 _DRAWS = 12
 _FEW = 8
 """Photographs on which the strength depends little on how sure the network happens to be of each."""

@@ -20,7 +20,7 @@ from captum_superpixel._store import Store, StoreError
 from captum_superpixel.attr.grouped import SuperpixelGrouped
 from captum_superpixel.attr.methods import MethodSettings, Scene, make_method, method_options
 from captum_superpixel.datasets import DigitsOnPhotographs
-from captum_superpixel.explain.figure import save_figure
+from captum_superpixel.explain.rendering import save_figure
 from captum_superpixel.masks import Slic
 from captum_superpixel.models.networks import small_cnn
 from captum_superpixel.study.settings import METHOD_NAMES

@@ -22,6 +22,7 @@ from captum_superpixel.explain.classes import Prediction, rank_classes
 from captum_superpixel.explain.confidence import Confidence
 from captum_superpixel.explain.explanation import Explanation, Outcome
 from captum_superpixel.explain.listing import list_regions, show
+from captum_superpixel.explain.one_pass import KeptPass, classify_once
 from captum_superpixel.explain.reading import Opened, read
 from captum_superpixel.explain.tasks.task import Aim, Task
 from captum_superpixel.models.activation import Outputs
@@ -38,7 +39,8 @@ Reading = Callable[[Iterable[Path]], Iterator[Opened | Outcome]]
 class _Seen:
     """A photograph that the network has seen: ``(1, C, H, W)``, its classes, and ``(1, 1, H, W)`` per segmentation.
 
-    Its segmentations are those of each text of ``--masks``.
+    Its segmentations are those of each text of ``--masks``. Where the pass by which it was seen is kept, it is that of
+    the whole batch, in which the photograph has a place.
     """
 
     opened: Opened
@@ -47,6 +49,7 @@ class _Seen:
     masks: dict[str, list[Tensor]]
     remarks: tuple[str, ...]
     aim: Aim | None
+    kept: KeptPass | None
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ class Explainer:
         return call_each(partial(read, preprocessing=self.preprocessing), paths, available_cores())
 
     def _explain_batch(self, opened: Sequence[Opened]) -> Iterator[Outcome]:
-        looked = list(self.batches.each(self._look, opened, len(opened) > 1 and self._takes_batches))
+        together = len(opened) > 1 and self._takes_batches
+        looked = list(self.batches.each(partial(self._look, len(opened)), opened, together))
         seen = [each for each in looked if isinstance(each, _Seen)]
         # Each is an iterator: what is done one by one is done when its photograph has its turn.
         by_method = [
@@ -164,11 +168,15 @@ class Explainer:
             return False
         return torch.allclose(together, alone, rtol=1e-3, atol=1e-3 * float(alone.abs().max()))
 
-    def _look(self, opened: Sequence[Opened]) -> list[_Seen]:
-        """Let the network see photographs, and segment them."""
+    def _look(self, batch: int, opened: Sequence[Opened]) -> list[_Seen]:
+        """Let the network see photographs, of a batch of so many, and segment them."""
         inputs = self.preprocessing.from_uint8(torch.stack([each.picture for each in opened])).to(self.device)
         aim = None if self.task is None else self._aim(self.task, inputs, opened)
-        logits = classify(self.model, inputs, differentiable=False)
+        # Kept of the whole batch alone: if it is seen in parts, memory may not suffice for the graphs of all of them.
+        if len(opened) == batch and self._takes_kept_pass:
+            logits, kept = classify_once(self.model, inputs, self.seed)
+        else:
+            logits, kept = classify(self.model, inputs, differentiable=False), None
         remarks: list[list[str]] = [list(each.remarks) for each in opened]
         sizes, reports = [each.size for each in opened], [each.append for each in remarks]
         segmenters = {method.segmenter.text: method.segmenter for method in self.methods}
@@ -183,9 +191,15 @@ class Explainer:
                 {text: [mask[n : n + 1] for mask in members] for text, members in masks.items()},
                 tuple(remarks[n]) + (() if aim is None else aim.remarks),
                 aim,
+                kept,
             )
             for n, each in enumerate(opened)
         ]
+
+    @property
+    def _takes_kept_pass(self) -> bool:
+        """Whether the first method takes the gradient of the prediction, and the network stays as it is until then."""
+        return self.methods[0].takes_kept_pass and self.task is None and self.confidence is None
 
     def _aim(self, task: Task, inputs: Tensor, opened: Sequence[Opened]) -> Aim:
         """Settle what is explained of a photograph, and set the target up for it."""
@@ -209,8 +223,11 @@ class Explainer:
         members = zip(*(each.masks[method.segmenter.text] for each in seen), strict=True)
         masks = [torch.cat(of_member) for of_member in members]
         inputs = torch.cat([each.inputs for each in seen])
+        kept = seen[0].kept if method is self.methods[0] else None
+        if kept is not None and len(seen) != len(kept):
+            kept = None
         method = method.within(self.batches.size)
-        attributed = method(inputs, targets, masks, self.seed)
+        attributed = method(inputs, targets, masks, self.seed, kept)
         draws: Sequence[Tensor | InputError | None] = [None] * len(seen)
         if self.confidence is not None:
             try:

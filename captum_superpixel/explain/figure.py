@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import math
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
 
 from captum_superpixel._checks import readable
-from captum_superpixel._files import replacing
 from captum_superpixel._texts import cut, fold
 from captum_superpixel._threads import ignored_warnings
 from captum_superpixel.attr.methods import METHODS
+from captum_superpixel.explain.arrangement import arrange
 from captum_superpixel.explain.classes import Prediction
 from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.explain.meaning import (
@@ -33,58 +26,10 @@ from captum_superpixel.explain.meaning import (
 from captum_superpixel.explain.outlines import draw_outline
 from captum_superpixel.visualization import visualize_superpixels, visualize_top_regions
 
-__all__ = ["draw", "save_figure"]
+__all__ = ["draw"]
 
 _TITLE = 100
 """Letters that a line of a picture's title has room for."""
-_DPI = 120
-_MARGIN = 0.1
-"""Inches around what is drawn."""
-_FAST = 1
-"""Of the levels of compression: a third of the time of the usual one, for files that are hardly larger."""
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, cut to what is drawn, whole or not at all.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    with replacing(path) as temporary:
-        _render(figure).save(temporary, format="png", dpi=(_DPI, _DPI), compress_level=_FAST)
-
-
-def _render(figure: Figure) -> Image.Image:
-    """Draw a figure, which is laid out then and keeps its layout.
-
-    ``Figure.savefig`` would draw everything once more to see where it comes to lie, and would compress a channel in
-    which nothing shines through.
-    """
-    # Names may have letters that matplotlib's font has not; boxes stand for them.
-    with ignored_warnings(UserWarning):
-        canvas: Any = FigureCanvasAgg(figure)
-        figure.set_dpi(_DPI)
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            engine.execute(figure)
-            figure.set_layout_engine("none")
-        drawn = figure.get_tightbbox(canvas.get_renderer())
-        width, height = canvas.get_width_height()
-        if drawn.x0 < 0 or drawn.y0 < 0 or drawn.x1 * _DPI > width or drawn.y1 * _DPI > height:
-            # Something reaches beyond the figure, such as a title of wide letters.
-            return _widened(figure)
-        canvas.draw()
-    (left, bottom), (right, top) = np.round(drawn.padded(_MARGIN).get_points() * _DPI).astype(int).tolist()
-    cut_out = Image.new("RGB", (right - left, top - bottom), "white")
-    cut_out.paste(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), (-left, top - height))
-    return cut_out
-
-
-def _widened(figure: Figure) -> Image.Image:
-    """Draw a figure with all that reaches beyond it."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=_MARGIN)
-    return Image.open(content).convert("RGB")
 
 
 def draw(explanation: Explanation, top: int) -> Figure:
@@ -100,15 +45,9 @@ def draw(explanation: Explanation, top: int) -> Figure:
     table, evidence, magnitudes = explanation.table, holds_evidence(explanation), holds_magnitudes(explanation)
     quantity = "evidence" if evidence else METHODS[explanation.method].quantity
     height, width = explanation.picture.shape[1:]
-    # Below the map its scores are listed in three columns, one of them of those against, and lines say what they are.
-    listed = min(top, len(table))
-    titles = _titles(explanation)
-    lines = math.ceil(listed / 3) if magnitudes or evidence else 1 + math.ceil(listed / 2)
-    lines += any(math.isnan(region.score) for region in table) + 2 * any(region.tied for region in table)
-    lines += table.k is not None
-    rest = 1.65 + 0.19 * lines + 0.2 * (len(titles) - 2)
     side = 4.2 * min(2.0, height / width)
-    figure = Figure(figsize=(15, side + rest), layout=ConstrainedLayoutEngine(wspace=0.06, compress=True))
+    # What is drawn is fitted to panels of about this size, and the panels to what was drawn.
+    figure = Figure(figsize=(15, side + 3))
     axes = figure.subplots(1, 3)
     picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     # What speaks against a class is in the page, which has both.
@@ -138,7 +77,11 @@ def draw(explanation: Explanation, top: int) -> Figure:
     headings = (cut(readable(explanation.photograph.name), 2 * letters), second, axes[2].get_title())
     for axis, title in zip(axes, headings, strict=True):
         axis.set_title("\n".join(fold(line, letters, 4) for line in title.split("\n")), fontsize=11, parse_math=False)
-    figure.suptitle("\n".join(titles), parse_math=False)
+    heading = figure.suptitle("\n".join(_titles(explanation)), parse_math=False)
+    (bar,) = (axis for axis in figure.axes if axis not in axes)
+    # Names may have letters that matplotlib's font has not; boxes stand for them.
+    with ignored_warnings(UserWarning):
+        arrange(figure, axes, (None, bar, None), heading)
     return figure
 
 

@@ -6,6 +6,16 @@ import textwrap
 
 from captum_superpixel._checks import listed
 from captum_superpixel._texts import joined
+from captum_superpixel.explain.choices import (
+    CANCELLING,
+    COUNTED_MASKS,
+    NEGATIVE_WEIGHT,
+    OTHER_MASKS,
+    STAYS_TOP,
+    STEPS,
+    TAKERS,
+    TOP,
+)
 
 __all__ = ["DEMO", "DEMO_EXAMPLES", "EXPLAIN", "EXPLAIN_EXAMPLES", "explain_details"]
 
@@ -97,17 +107,11 @@ transformers keeps what it downloads."""
 
 
 def explain_details() -> dict[str, str]:
-    """What stands in the help of ``explain`` for the names in braces, from the tables of methods and mask generators.
-
-    These tables hold what makes the methods, and so take PyTorch and Captum to be imported.
-    """
-    from captum_superpixel.attr.methods import METHODS, MethodSettings
-    from captum_superpixel.explain.rules import NEGATIVE_WEIGHT
-
+    """What stands in the help of ``explain`` for the names in braces."""
     return {
-        "cancelling": joined([name for name, method in METHODS.items() if method.reduction == "abs_mean"]),
+        "cancelling": joined(CANCELLING),
         "negative_weight": f"{NEGATIVE_WEIGHT:g}",
-        "steps": str(MethodSettings.n_steps),
+        "steps": str(STEPS),
         "masks": _masks(),
         "settings": _settings(),
         "baselines": _baselines(),
@@ -119,12 +123,9 @@ def explain_details() -> dict[str, str]:
 
 def _masks() -> str:
     """Say which superpixels there are to choose from."""
-    from captum_superpixel.masks import GENERATORS, is_counted
-
-    counted = [f"{name}:N" for name in GENERATORS if is_counted(name)]
-    others = [name for name in GENERATORS if not is_counted(name)]
+    counted = [f"{name}:N" for name in COUNTED_MASKS]
     return _fill(
-        f"{listed(counted)} make about N segments (100 by default); {joined(others)} take no "
+        f"{listed(counted)} make about N segments (100 by default); {joined(OTHER_MASKS)} take no "
         "number. multiscale averages the map over several segmentations; the regions that are listed and drawn are "
         "those in which the averaged map has about one value. With @P, as in slic:50@16 or multiscale@14, segments are "
         "made of whole patches of P x P pixels, as the tokens of a vision transformer are. FILE.npy holds ids (H, W), "
@@ -157,17 +158,14 @@ def _evidence() -> str:
 
 def _confidence() -> str:
     """Say what confidence is, and for what it is calibrated."""
-    from captum_superpixel.explain.confidence import TOP
-    from captum_superpixel.regions.confidence import describe_stays_top
-
-    meaning = describe_stays_top(TOP)
     return _fill(
         "--confidence explains 12 networks too whose parameters are multiplied by random factors, each on a photograph "
         "that is shifted a little or mirrored. How much the scores of the regions differ between them predicts how "
         "much they differ between networks that are trained independently, without training one. It adds to tables "
-        f"the column stays top {TOP}: {meaning}. Pages and arrays also hold 95 % intervals of the scores; in pictures "
-        "and pages sure regions are outlined firmly, unsure ones faintly. It is for methods whose maps of pixels are "
-        "pooled, and for magnitudes: Saliency and SmoothGrad as they are, others with --reduction abs_mean. --strength "
+        f"the column stays top {TOP}: {STAYS_TOP}. Pages and arrays also hold 95 % intervals of the scores; in "
+        "pictures and pages sure regions are outlined firmly, unsure ones faintly. It is for methods whose maps of "
+        "pixels are pooled, and for magnitudes: Saliency and SmoothGrad as they are, others with --reduction abs_mean. "
+        "--strength "
         "S sets the standard deviation of the factors; found on a single photograph, it depends on that one."
     )
 
@@ -209,9 +207,9 @@ def _baselines() -> str:
 
 def _settings() -> str:
     """Say which methods take which setting."""
-    from captum_superpixel.explain.methods import SETTINGS, takers
-
-    return "\n".join(_fill(f"--{option} is for {', '.join(takers(option))}.", hanging="  ") for option in SETTINGS)
+    return "\n".join(
+        _fill(f"--{option} is for {', '.join(takers)}.", hanging="  ") for option, takers in TAKERS.items()
+    )
 
 
 def _fill(text: str, hanging: str = "") -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captum_superpixel._checks import InputError, one_line
 from captum_superpixel.attr.grouping import GroupReduction
-from captum_superpixel.explain.confidence import TOP
+from captum_superpixel.explain.choices import TOP
 from captum_superpixel.pooling import reduce_channels
 from captum_superpixel.regions import RegionTable, region_table
 

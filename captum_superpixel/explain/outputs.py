@@ -11,7 +11,7 @@ import numpy as np
 from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
 from captum_superpixel.explain.explanation import Explanation
-from captum_superpixel.explain.figure import draw, save_figure
+from captum_superpixel.explain.figure import draw
 from captum_superpixel.explain.meaning import (
     class_of,
     describe_methods,
@@ -21,6 +21,7 @@ from captum_superpixel.explain.meaning import (
     write_chance,
     write_name,
 )
+from captum_superpixel.explain.rendering import save_figure
 from captum_superpixel.visualization import save_html
 
 __all__ = ["save"]
@@ -40,7 +41,7 @@ def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.lower()
     if kind == ".png":
-        save_figure(draw(explanations[0], top), path)
+        save_figure(draw(explanations[0], top), path, cut=False)
     elif kind == ".html":
         _save_page(explanations, path)
     else:

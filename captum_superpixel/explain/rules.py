@@ -14,11 +14,9 @@ from captum_superpixel.attr.grouping import GroupReduction
 from captum_superpixel.attr.methods import COALITIONS_OF, METHODS
 from captum_superpixel.attr.recipes import Recipe, find_recipe
 from captum_superpixel.attr.view_tunnel import count_views
+from captum_superpixel.explain.choices import NEGATIVE_WEIGHT
 
-__all__ = ["NEGATIVE_WEIGHT", "Rule", "check_rule_options", "choose_rule"]
-
-NEGATIVE_WEIGHT = Recipe.negative_weight
-"""What speaks against counts so much in evidence, unless the user says otherwise."""
+__all__ = ["Rule", "check_rule_options", "choose_rule"]
 
 
 @dataclass(frozen=True)

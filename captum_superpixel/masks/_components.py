@@ -16,6 +16,7 @@ __all__ = [
     "LARGE",
     "Graph",
     "add_up",
+    "find_components",
     "has_specks",
     "label_components",
     "least_area",
@@ -112,12 +113,18 @@ def label_components(labels: Tensor) -> Tensor:
         >>> label_components(torch.tensor([[5, 0, 5], [5, 0, 5]])).tolist()
         [[0, 1, 2], [0, 1, 2]]
     """
+    return find_components(labels)[0]
+
+
+def find_components(labels: Tensor) -> tuple[Tensor, int | None]:
+    """Do what :func:`label_components` does, and say how many there are where the host knows it without waiting."""
     if labels.device.type in _PARALLEL:
-        return _label_in_parallel(labels)
+        return _label_in_parallel(labels), None
     # scikit-image numbers in another order where the last axis has length one.
     longer = labels.reshape([length for length in labels.shape if length > 1] or [1])
-    components = label(longer.cpu().numpy(), connectivity=1, background=-1)
-    return torch.from_numpy(np.asarray(components, dtype=np.int64)).to(labels.device).sub_(1).view(labels.shape)
+    components, count = label(longer.cpu().numpy(), connectivity=1, background=-1, return_num=True)
+    numbered = torch.from_numpy(np.asarray(components, dtype=np.int64)).to(labels.device).sub_(1)
+    return numbered.view(labels.shape), int(count)
 
 
 def number_by_first(labels: Tensor) -> Tensor:
@@ -205,11 +212,18 @@ def unite(partners: Tensor, *, by_lowest: bool = False) -> tuple[Tensor, Tensor]
     itself = numbers_of(partners)
     # Nearest neighbors with ties to the lowest number form no cycle longer than two, of which the lower is the root.
     mutual = partners.index_select(0, partners) == itself
-    name = _follow(torch.where(mutual & (itself < partners), itself, partners))
+    leads_to = torch.where(mutual & (itself < partners), itself, partners)
+    name, count = (_follow(leads_to), None) if partners.device.type == "cpu" else _follow_and_count(leads_to, itself)
     if by_lowest:
         name = _least(itself, name, len(name)).index_select(0, name)
     is_name = name == itself
-    return (is_name.cumsum(0) - 1).index_select(0, name), places_of(is_name)
+    number = is_name.cumsum(0) - 1
+    if count is None:
+        names = places_of(is_name)
+    else:
+        # As places_of, for which the host would wait once more. What is no name goes behind the last.
+        names = itself.new_empty(count + 1).scatter_(0, torch.where(is_name, number, count), itself)[:count]
+    return number.index_select(0, name), names
 
 
 def nearest_neighbors(means: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -244,6 +258,8 @@ def touching_pairs(components: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
     """List pairs of components ``(N, *spatial)`` that touch, of which the first is loose, some more than once."""
     flat = components.flatten()
     places = places_of(loose.index_select(0, flat))
+    if not len(places):
+        return places, places
     own = flat.index_select(0, places)
     sides = (flat.index_select(0, around) for around in _around(places, components.shape))
     if components.device.type != "cpu":
@@ -304,6 +320,16 @@ def _follow(parent: Tensor) -> Tensor:
             before, parent = parent, parent.index_select(0, parent)
         if torch.equal(before, parent):
             return parent
+
+
+def _follow_and_count(parent: Tensor, itself: Tensor) -> tuple[Tensor, int]:
+    """Do what :func:`_follow` does, and count the roots in the same wait of the host."""
+    while True:
+        for _ in range(_STEPS_AT_ONCE):
+            before, parent = parent, parent.index_select(0, parent)
+        count, moved = torch.stack([parent == itself, before != parent]).sum(dim=1).tolist()
+        if not moved:
+            return parent, count
 
 
 def select(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:

@@ -1,5 +1,6 @@
 """How alike two maps of the same image are: what the explanations of two networks, or of two runs, have in common."""
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -25,6 +26,9 @@ __all__ = [
 
 Similarity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From two batches of maps ``(N, C, *spatial)`` of the same images to one number per image, ``(N,)``, at most 1."""
+
+_PIXELS_AT_ONCE = 2**18
+"""Pixels of the maps that are scaled and compared together by ``ssim``: five maps of 224 x 224."""
 
 
 def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: float = 1.5) -> Tensor:
@@ -90,8 +94,16 @@ def ssim(maps_a: Tensor, maps_b: Tensor, *, percentile: float = 99.0, sigma: flo
             f"the maps are {size} pixels, smaller than the window of {needed} that sigma={sigma} needs: pass larger "
             "maps or a smaller sigma"
         )
-    scaled_a, scaled_b = (scaled_magnitudes(maps, percentile) for maps in (first, second))
-    return to_device(structural_similarities(scaled_a, scaled_b, sigma), first)
+    # On a CPU a few images at a time, which takes no longer, and no more memory for many of them; from another device
+    # all come in one copy.
+    at_once = max(1, _PIXELS_AT_ONCE // math.prod(sides)) if first.device.type == "cpu" else len(first)
+    parts = torch.split(first, at_once)
+    pairs = zip(parts, torch.split(second, len(parts[0])), strict=True)
+    values = [
+        structural_similarities(scaled_magnitudes(a, percentile), scaled_magnitudes(b, percentile), sigma)
+        for a, b in pairs
+    ]
+    return to_device(np.concatenate(values), first)
 
 
 def top_k_intersection(maps_a: Tensor, maps_b: Tensor, k: float = 0.1) -> Tensor:

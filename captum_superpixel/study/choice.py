@@ -7,10 +7,7 @@ from typing import NamedTuple
 from captum_superpixel.attr.recipes import RECIPES, SMALL, Kind, Size
 from captum_superpixel.study.rows import MapSign
 
-__all__ = ["FORMER", "N_VIEWS", "Choice", "Recommended", "choice_for"]
-
-N_VIEWS = 8
-"""Views of each image that maps are averaged over, unless the study says otherwise."""
+__all__ = ["FORMER", "Choice", "Recommended", "choice_for"]
 
 FORMER = ((8, 16, 32, 64), (5.0, 15.0))
 """Segments and compactness of the ensemble that was recommended until now, by magnitudes and with one view."""

@@ -8,19 +8,16 @@ from typing import Any
 
 from captum_superpixel._checks import InputError
 from captum_superpixel._options import SUMMARIES, add_preprocessing_options
-from captum_superpixel._store import StoreError
 from captum_superpixel._texts import joined
-from captum_superpixel.study.context import Reporter
-from captum_superpixel.study.run import run_study
 from captum_superpixel.study.settings import (
     DATASETS,
     METHOD_NAMES,
     MOSAIC_LAYOUTS,
+    NETWORKS,
     POSSIBLE_METHODS,
     StudySettings,
     describe_default,
 )
-from captum_superpixel.study.training import RECIPES
 
 __all__ = ["add_study"]
 
@@ -100,7 +97,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_networks(parser: argparse.ArgumentParser) -> None:
     networks = parser.add_argument_group("networks")
     networks.add_argument("--models", type=int, metavar="K", help=f"networks to train ({describe_default('models')})")
-    networks.add_argument("--network", help=f"what is trained: {', '.join(RECIPES)} ({describe_default('network')})")
+    networks.add_argument("--network", help=f"what is trained: {', '.join(NETWORKS)} ({describe_default('network')})")
     networks.add_argument(
         "--epochs", type=int, metavar="N", help=f"passes over the training images ({describe_default('epochs')})"
     )
@@ -251,8 +248,12 @@ def _study(options: argparse.Namespace) -> None:
             f"{len(options.weights)} --weights for {len(options.checkpoints)} --checkpoint: one for each, "
             "in the same order."
         )
+    # Imported when a study runs, so that what is wrong with options is said without waiting for PyTorch.
+    from captum_superpixel._store import StoreError
+    from captum_superpixel.study.run import run_study
+
     # Lines are to be seen while the work goes on, through a pipe too.
-    report: Reporter = partial(print, flush=True)
+    report = partial(print, flush=True)
     # What the caller can mend comes as a ValueError, with a message that says how.
     try:
         run_study(_settings(options), options.out, device=options.device, report=report)

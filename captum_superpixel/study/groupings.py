@@ -11,8 +11,9 @@ from captum_superpixel.attr.pixel_maps import PixelMaps
 from captum_superpixel.attr.recipes import SMALL
 from captum_superpixel.masks import Felzenszwalb, Grid, Slic, multiscale
 from captum_superpixel.masks.base import ImageMaskGenerator, Statistic
-from captum_superpixel.study.choice import FORMER, N_VIEWS, Choice, choice_for
+from captum_superpixel.study.choice import FORMER, Choice, choice_for
 from captum_superpixel.study.rows import PIXELS, SIGNS, MapSign, Row
+from captum_superpixel.study.settings import N_VIEWS
 from captum_superpixel.study.smoothing import (
     AnotherImage,
     Blur,

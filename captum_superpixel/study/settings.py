@@ -1,17 +1,20 @@
-"""Everything that decides the figures of a study, checked before any work is done."""
+"""Everything that decides the figures of a study, checked before any work is done, and without PyTorch.
+
+The networks themselves are in ``study.training``; a test holds their names here to them.
+"""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from captum_superpixel._checks import checked_choice, checked_integer, checked_number
-from captum_superpixel.study.choice import N_VIEWS
-from captum_superpixel.study.training import RECIPES
 
 __all__ = [
     "DATASETS",
     "METHOD_NAMES",
     "MOSAIC_LAYOUTS",
+    "NETWORKS",
+    "N_VIEWS",
     "POSSIBLE_METHODS",
     "TOPS",
     "StudySettings",
@@ -27,6 +30,11 @@ Dataset = Literal["digits", "cifar10", "imagefolder"]
 DATASETS: tuple[Dataset, ...] = ("digits", "cifar10", "imagefolder")
 
 MOSAIC_LAYOUTS = ("full", "scaled")
+
+NETWORKS = ("small_cnn", "resnet20", "resnet32", "resnet44", "resnet56", "resnet18", "squeezenet1_0")
+"""What is trained, of ``study.training.RECIPES``."""
+N_VIEWS = 8
+"""Views of each image that maps are averaged over, unless the study says otherwise."""
 
 TOPS = (3, 5)
 """How many regions are on top where it is asked how sure a region is: of a single one the probability is overconfident,
@@ -191,7 +199,7 @@ class StudySettings:
         checked_choice("mosaic_layout", self.mosaic_layout, MOSAIC_LAYOUTS)
         checked_number("noise", self.noise, exclusive=True)
         if self.network is not None:
-            checked_choice("network", self.network, list(RECIPES))
+            checked_choice("network", self.network, NETWORKS)
         if self.methods is not None:
             _check_methods(self.methods)
         if self.dataset == "digits":

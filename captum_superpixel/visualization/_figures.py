@@ -18,7 +18,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from captum_superpixel._texts import fold
-from captum_superpixel._untyped import binary_dilation, find_boundaries
 from captum_superpixel.visualization._color_scale import ColorScale
 from captum_superpixel.visualization.images import FloatArray
 
@@ -56,6 +55,14 @@ _LETTER = 0.09
 _END_WIDTH, _END_LINES = 16, 3
 """Letters per line, and lines, of what is written at the ends of a color bar."""
 _LABEL_WIDTH, _LABEL_LINES = 24, 6
+_ALL, _BEFORE, _AFTER = slice(None), slice(-1), slice(1, None)
+_NEIGHBORS = (
+    ((_ALL, _AFTER), (_ALL, _BEFORE)),
+    ((_ALL, _BEFORE), (_ALL, _AFTER)),
+    ((_AFTER, _ALL), (_BEFORE, _ALL)),
+    ((_BEFORE, _ALL), (_AFTER, _ALL)),
+)
+"""Pixels that have a neighbor at their left, right, above and below, and these neighbors."""
 _TRIANGLE = 0.05
 """Length of the triangle at an end of a color bar, as a share of the bar's length."""
 
@@ -123,13 +130,32 @@ def draw_map(axis: Axes, values: FloatArray, scale: ColorScale, cmap: Colormap) 
 
 def draw_borders(axis: Axes, mask: npt.NDArray[np.integer], color: Any, *, edge: bool = False) -> None:
     """Draw the borders between segments ``(H, W)``; a dark edge sets them off from a picture of any color."""
-    large = enlarge(mask)
-    line = find_boundaries(large, mode="thick")
-    layer = np.zeros((*large.shape, 4), dtype=np.uint8)
+    line = _borders(enlarge(mask))
+    layer = np.zeros((*line.shape, 4), dtype=np.uint8)
     if edge:
-        layer[binary_dilation(line)] = (0, 0, 0, 255)
+        layer[_beside(line)] = (0, 0, 0, 255)
     layer[line] = np.round(255 * np.array(to_rgba(color)))
     overlay(axis, layer, mask.shape)
+
+
+def _borders(mask: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Mark the pixels of a mask ``(H, W)`` that differ from one beside, above or below them.
+
+    It is ``find_boundaries(mask, mode="thick")`` of scikit-image, in a tenth of its time, which was more than it takes
+    to draw what is found.
+    """
+    line = np.zeros(mask.shape, dtype=bool)
+    for here, there in _NEIGHBORS:
+        line[here] |= mask[here] != mask[there]
+    return line
+
+
+def _beside(line: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Mark the pixels ``(H, W)`` that are marked, and those beside, above or below them, as a dilation by a cross."""
+    wider = line.copy()
+    for here, there in _NEIGHBORS:
+        wider[here] |= line[there]
+    return wider
 
 
 def draw_note(axis: Axes, text: str) -> None:

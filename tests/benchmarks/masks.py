@@ -245,7 +245,7 @@ def profile_rows(rounds: int) -> Iterable[list[object]]:
         "_segment_parts": "all",
         "_assign": "assigning every pixel once",
         "keep_largest": "making segments connected",
-        "label_components": "- of which labeling the components",
+        "find_components": "- of which labeling the components",
         "_move_centers": "moving the centers",
         "scale_pixels": "scaling",
         "colors": "blurring, and converting to CIELAB",

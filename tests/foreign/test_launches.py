@@ -42,6 +42,23 @@ def test_more_images_are_no_more_launches_of_colors() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(
+    "call", [Slic(30), lambda images: segment_images(multiscale(), images)], ids=["Slic", "multiscale"]
+)
+def test_copies_of_images_ask_for_nothing_more(call: Callable[[torch.Tensor], object]) -> None:
+    """Nothing is done image by image, also where specks grow and where segments are missing."""
+    noise = torch.rand(IMAGES.shape, generator=torch.Generator().manual_seed(1))
+    mixed = torch.cat([IMAGES[:3], (0.7 * IMAGES + 0.3 * noise)[:3], IMAGES[:2].round()])
+    counts = []
+    for times in (1, 4):
+        images = foreign(mixed.repeat(times, 1, 1, 1))
+        call(images)
+        with counted() as count:
+            call(images)
+        counts.append(count)
+    assert counts[0] == counts[1]
+
+
 def test_views_and_allocations_are_not_counted() -> None:
     values = foreign(torch.arange(6.0))
     with counted() as count:

@@ -108,6 +108,15 @@ def test_masks_where_components_are_labeled_on_the_device(
     check(CASES[name])
 
 
+@pytest.mark.parametrize("by_lowest", [False, True])
+def test_groups_are_the_same_however_long_the_way_to_their_root(by_lowest: bool, check: Check) -> None:
+    chain = torch.arange(-1, 99).clamp(min=0)
+    alone = torch.arange(100, 103)
+    backwards = torch.arange(104, 154).clamp(max=152)
+    partners = torch.cat([chain, alone, backwards])
+    check(lambda on: _components.unite(on(partners), by_lowest=by_lowest))
+
+
 def test_a_stored_mask_serves_both(tmp_path: Path) -> None:
     expected = Slic(10)(photographs())
     Cached(Slic(10), tmp_path)(foreign(photographs()))

@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 
@@ -203,6 +204,19 @@ def test_ssim_of_many_pairs_is_that_of_each() -> None:
     a, b = noise(20, 1, 32, 32), noise(20, 1, 32, 32, seed=1)
     b = 0.5 * a + b
     assert torch.equal(ssim(a, b), torch.cat([ssim(a[i : i + 1], b[i : i + 1]) for i in range(20)]))
+
+
+def test_ssim_of_many_pairs_takes_no_more_memory_than_that_of_few() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(24, 1, 256, 256, generator=generator) for _ in range(2))
+    peaks = []
+    for count in (4, 24):
+        tracemalloc.start()
+        ssim(first[:count], second[:count])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # What is between the maps and their similarities is of NumPy, which says what it takes.
+    assert peaks[1] < 1.3 * peaks[0]
 
 
 def test_ssim_in_one_window_by_the_published_formula() -> None:

@@ -14,10 +14,9 @@ import pytest
 from captum_superpixel._store import Store
 from captum_superpixel.cli import main
 from captum_superpixel.datasets import DigitsOnPhotographs
-from captum_superpixel.study import acquiring, command, data, run
-from captum_superpixel.study.choice import N_VIEWS
+from captum_superpixel.study import acquiring, data, run
 from captum_superpixel.study.command import add_study
-from captum_superpixel.study.settings import METHOD_NAMES, StudySettings
+from captum_superpixel.study.settings import METHOD_NAMES, N_VIEWS, StudySettings
 from captum_superpixel.study.training import RECIPES
 
 MODULE = """
@@ -184,7 +183,7 @@ def test_an_unreadable_photograph_of_cifar10(folder: Path, capsys: pytest.Captur
 def test_every_option_reaches_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[StudySettings, Path, str | None]] = []
     monkeypatch.setattr(
-        command, "run_study", lambda settings, out, *, device, report: calls.append((settings, out, device))
+        run, "run_study", lambda settings, out, *, device, report: calls.append((settings, out, device))
     )
     assert main(["study"]) == 0
     assert calls.pop() == (StudySettings(), Path("study"), None)

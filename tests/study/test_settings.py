@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from captum_superpixel.study.settings import DATASETS, METHOD_NAMES, StudySettings
+from captum_superpixel.study.settings import DATASETS, METHOD_NAMES, NETWORKS, StudySettings
 from captum_superpixel.study.training import RECIPES
 
 FILES = {"dataset": "imagefolder", "root": "images"}
@@ -73,6 +73,10 @@ FILES = {"dataset": "imagefolder", "root": "images"}
 def test_what_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         StudySettings(**options)
+
+
+def test_the_networks_are_those_that_can_be_trained() -> None:
+    assert list(RECIPES) == list(NETWORKS)
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -13,7 +13,7 @@ from captum_superpixel.masks._components import (
     LARGE,
     Graph,
     add_up,
-    label_components,
+    find_components,
     merge_round,
     number_by_first,
     numbers_of,
@@ -138,7 +138,8 @@ class _Components(NamedTuple):
 
     def graph(self, loose: Tensor) -> Graph:
         """Make a graph of them, of which some are loose, ``(M,)`` bool."""
-        if not loose.any():
+        # Elsewhere the host would wait for this, and learns it in time from what it waits for anyway.
+        if loose.device.type == "cpu" and not loose.any():
             none = self.sizes.new_empty(0)
             return Graph(self.sizes, self.colors * self.sizes[:, None], loose, none, none)
         first, second = touching_pairs(self.labels, loose)
@@ -155,10 +156,14 @@ def _find_components(
     images = torch.arange(count, dtype=torch.int32, device=clusters.device)
     # One tall image, in which clusters of different images differ: components come out numbered image by image.
     distinct = (clusters + (images * per_image).view(-1, *[1] * (clusters.ndim - 1))).flatten(0, 1)
-    labels = (number_by_first(distinct) if connected else label_components(distinct)).view(clusters.shape)
+    labels, number = (number_by_first(distinct), None) if connected else find_components(distinct)
+    labels = labels.view(clusters.shape)
     flat = labels.flatten()
-    # The host learns their number from this.
-    sizes = torch.bincount(flat)
+    if number is None or flat.device.type == "cpu":
+        # The host learns their number from this.
+        sizes = torch.bincount(flat)
+    else:
+        sizes = flat.new_zeros(number).scatter_add_(0, flat, flat.new_ones(()).expand_as(flat))
     cluster_of = distinct.new_empty(len(sizes)).scatter_(0, flat, distinct.flatten()).long()
     del distinct
     image_of = cluster_of.div(per_image, rounding_mode="floor")

@@ -147,8 +147,15 @@ def _segment(
     wanted, least = torch.tensor([asked, smallest], device=device).unbind()
 
     def shades(rows: Tensor) -> Tensor:
-        chosen = [(*compared[row // count], row % count) for row in rows.tolist()]
-        return torch.stack([(values[image] * units).round_() for values, units, image in chosen])
+        # All images of a setting together: on other devices operations take their time however little there is to do.
+        of_settings = [0] * len(rows) if len(compared) == 1 else [row // count for row in rows.tolist()]
+        runs = [(setting, len(list(run))) for setting, run in groupby(of_settings)]
+        parts = torch.split(rows, [length for _, length in runs])
+        colored = [
+            compared[setting][0].index_select(0, part - setting * count).mul_(compared[setting][1]).round_()
+            for (setting, _), part in zip(runs, parts, strict=True)
+        ]
+        return torch.cat(colored) if len(colored) > 1 else colored[0]
 
     joined = torch.cat(clusters) if len(clusters) > 1 else clusters[0]
     segments, counts = keep_largest(joined, colors, wanted, least=least, areas=areas, valid=valid, shades=shades)
@@ -191,7 +198,8 @@ def _without_smaller(segments: Tensor, shades: Shades, areas: Tensor | None, val
     most = int(flat.max()) + 1
     sizes = flat.new_zeros(len(flat), most).scatter_add_(1, flat, weights.expand_as(flat))
     counts = (sizes > 0).sum(dim=1)
-    least = counts.new_tensor([least_area(int(weights.sum()), count) for count in counts.tolist()])
+    total = int(weights.sum())
+    least = counts.new_tensor([least_area(total, count) for count in counts.tolist()])
     if valid is None and not ((sizes > 0) & (sizes < least[:, None])).any():
         # What is left is the order of the numbers, that of first pixels.
         before = counts.cumsum(0) - counts
