@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import platform
+import re
+import time
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from captum_superpixel._checks import InputError
@@ -15,18 +19,65 @@ from captum_superpixel._checks import InputError
 __all__ = ["check_output_file", "check_output_folder", "read_signed", "replacing", "write_signed"]
 
 _DIGEST = hashlib.sha256().digest_size
+_TEMPORARY = re.compile(r"\.(?:([0-9a-f]{8})-([0-9]{1,9})-)?[0-9a-f]{32}\.part")
+"""The machine and the process that write it, where processes of the machine can be told from others, and a number."""
+_ABANDONED = 24 * 3600.0
+"""Seconds after which nobody writes to a file any more, more than clocks of machines that share a folder differ by."""
+_looked_through: set[Path] = set()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to, which takes its place if all goes well and vanishes if not."""
+    """A file beside ``path`` to write to, which takes its place if all goes well and vanishes if not.
+
+    What processes that were killed have left in the folder is removed, when this process first writes into it.
+    """
+    folder = path.parent.absolute()
+    if folder not in _looked_through:
+        _looked_through.add(folder)
+        _remove_abandoned(folder)
     # Neither threads nor machines that share a folder draw the same name, and no name is too long for the system.
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    writer = f"{_machine()}-{os.getpid()}-" if _machine() else ""
+    temporary = path.with_name(f".{writer}{uuid.uuid4().hex}.part")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove temporary files whose process is dead, and those of a day ago, whatever machine they are of."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            name = _TEMPORARY.fullmatch(entry.name)
+            if name is None:
+                continue
+            # Another may remove it, too, or it is not ours to remove.
+            with suppress(OSError):
+                dead = bool(name[1]) and name[1] == _machine() and not _is_alive(int(name[2]))
+                if dead or entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED:
+                    Path(entry.path).unlink()
+
+
+@functools.cache
+def _machine() -> str:
+    """Name the processes that see one another: of one system since it started, in one container; empty if unknown."""
+    try:
+        started, seen = Path("/proc/sys/kernel/random/boot_id").read_text(), Path("/proc/self/ns/pid").readlink()
+    except OSError:  # not Linux, where signal 0, by which a process is asked, may end it
+        return ""
+    return hashlib.sha256(f"{platform.node()} {started} {seen}".encode()).hexdigest()[:8]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def write_signed(path: Path, content: bytes) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import captum_superpixel
 from captum_superpixel._checks import InputError, readable
@@ -24,6 +27,10 @@ _ADDERS = {
 _KEPT = "; what was finished is kept, nothing is half-written."
 
 
+class _Terminated(KeyboardInterrupt):
+    """A scheduler or ``kill`` asks this process to end: all that Ctrl-C cleans up is cleaned up."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -33,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0; 1 where some photographs could not be explained, or a file could not be read or written
         (a full disk); 2 where an argument cannot be used; 130 where the user interrupted; 141 where nobody reads the
-        output any more.
+        output any more; 143 where the process was asked to end (SIGTERM).
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser(arguments)
@@ -42,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return int(options.run(options) or 0)
+        with _asked_to_end():
+            return int(options.run(options) or 0)
     except InputError as error:
         return _fail(str(error), 2)
     except ImportError as error:
@@ -54,8 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:
         return _fail(f"{readable(error)}{_KEPT}", 1)
+    except _Terminated:
+        return _fail(f"terminated{_KEPT}", 143)
     except KeyboardInterrupt:
         return _fail(f"interrupted{_KEPT}", 130)
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Raise an exception at SIGTERM, unless whoever calls :func:`main` from a program of their own deals with it."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise _Terminated
 
 
 def _parser(arguments: Sequence[str]) -> CommandParser:

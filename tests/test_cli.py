@@ -3,9 +3,12 @@
 import argparse
 import errno
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 import captum_superpixel
 from captum_superpixel import cli
 from captum_superpixel._checks import InputError
+from captum_superpixel._files import replacing
 from captum_superpixel.cli import main
 
 Run = Callable[[argparse.Namespace], Any]
@@ -82,6 +86,41 @@ def test_errors_of_the_user_are_one_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == f"captum-superpixel: error: {said}\n"
+
+
+def test_a_process_that_is_asked_to_end_leaves_nothing_half_written(
+    running: Callable[[Run], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(options: argparse.Namespace) -> None:
+        with replacing(tmp_path / "map.npz") as temporary:
+            temporary.write_text("half of a map")
+            signal.raise_signal(signal.SIGTERM)
+
+    running(run)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["work"]) == 143
+    assert signal.getsignal(signal.SIGTERM) == before == signal.SIG_DFL
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == (
+        "captum-superpixel: error: terminated; what was finished is kept, nothing is half-written.\n"
+    )
+
+
+def test_a_program_that_deals_with_sigterm_keeps_its_handler(running: Callable[[Run], None]) -> None:
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    try:
+        running(lambda options: signal.raise_signal(signal.SIGTERM))
+        assert main(["work"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert asked == [signal.SIGTERM]
+
+
+def test_threads_run_commands_too(running: Callable[[Run], None]) -> None:
+    running(lambda options: None)  # only the main thread may say what a signal does
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ["work"]).result() == 0
 
 
 def test_a_full_disk_is_one_line(running: Callable[[Run], None], capsys: pytest.CaptureFixture[str]) -> None:

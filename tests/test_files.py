@@ -1,11 +1,18 @@
 """Files that are written whole or not at all, kept with a checksum, and checked before the work."""
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
+from captum_superpixel import _files
 from captum_superpixel._checks import InputError
 from captum_superpixel._files import check_output_file, check_output_folder, read_signed, replacing, write_signed
 
@@ -64,6 +71,111 @@ def test_a_name_as_long_as_the_system_takes(tmp_path: Path) -> None:
     with replacing(path) as temporary:
         temporary.write_text("all")
     assert path.read_text() == "all"
+
+
+class TestAbandoned:
+    """Temporary files of processes that were killed, and of those that were not."""
+
+    HOUR = 3600.0
+
+    @pytest.fixture
+    def begin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+        """Write a file but for its end, as a process of a machine, so many hours ago."""
+        open_files: list[AbstractContextManager[Path]] = []
+
+        def begin(process: int, machine: str = "0123abcd", hours: float = 0.0) -> Path:
+            with monkeypatch.context() as there:
+                there.setattr(os, "getpid", lambda: process)
+                there.setattr(_files, "_machine", lambda: machine)
+                writing = replacing(tmp_path / "old")
+                temporary = writing.__enter__()
+            open_files.append(writing)  # whose end nothing of it would survive
+            temporary.write_text("half of")
+            then = time.time() - hours * self.HOUR
+            os.utime(temporary, (then, then))
+            return temporary
+
+        return begin
+
+    @pytest.fixture
+    def dead(self) -> int:
+        with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as process:
+            pass
+        return process.pid
+
+    @staticmethod
+    def write(folder: Path, monkeypatch: pytest.MonkeyPatch, machine: str = "0123abcd") -> None:
+        """Write a file as a process does that has written nothing there yet."""
+        monkeypatch.setattr(_files, "_looked_through", set())
+        monkeypatch.setattr(_files, "_machine", lambda: machine)
+        with replacing(folder / "new") as temporary:
+            temporary.write_text("all")
+        assert (folder / "new").read_text() == "all"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be asked whether they are there")
+    def test_those_of_dead_processes_go_and_those_of_others_stay(
+        self, begin: Callable[..., Path], dead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left, ours = begin(dead), begin(os.getpid())
+        # A process of this number is dead here, and may be alive elsewhere.
+        elsewhere, unknown = begin(dead, "4567cdef", hours=23), begin(dead, "", hours=23)
+        self.write(tmp_path, monkeypatch)
+        assert not left.exists()
+        assert all(path.exists() for path in (ours, elsewhere, unknown))
+
+    def test_on_systems_that_cannot_tell_age_decides(
+        self, begin: Callable[..., Path], dead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "kill", None)  # on Windows it would end what it asks for
+        files = {(machine, hours): begin(dead, machine, hours) for machine in ("0123abcd", "") for hours in (23, 25)}
+        self.write(tmp_path, monkeypatch, machine="")
+        assert {key for key, path in files.items() if path.exists()} == {("0123abcd", 23), ("", 23)}
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be asked whether they are there")
+    def test_another_users_process_is_alive(
+        self, begin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def deny(process: int, number: int) -> None:
+            raise PermissionError(process, number)
+
+        theirs = begin(123)
+        monkeypatch.setattr(os, "kill", deny)
+        self.write(tmp_path, monkeypatch)
+        assert theirs.exists()
+
+    def test_nothing_else_goes_however_old(
+        self, begin: Callable[..., Path], dead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hexes = "0" * 32
+        names = ["film.part", ".film.part", f"{hexes}.part", f".{hexes}.parts", f".{hexes}0.part", f".x-1-{hexes}.part"]
+        for name in names:
+            (tmp_path / name).touch()
+            os.utime(tmp_path / name, (0, 0))
+        stubborn = tmp_path / f".{hexes}.part"  # one that cannot be removed stops nobody
+        stubborn.mkdir()
+        os.utime(stubborn, (0, 0))
+        removed = begin(dead, hours=25)
+        self.write(tmp_path, monkeypatch)
+        assert {path.name for path in tmp_path.iterdir()} == {*names, stubborn.name, "new"}
+        assert not removed.exists()
+
+    def test_a_folder_is_looked_through_once(
+        self, begin: Callable[..., Path], dead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.write(tmp_path, monkeypatch)
+        left = begin(dead, hours=25)
+        with replacing(tmp_path / "newer") as temporary:
+            temporary.touch()
+        assert left.exists()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes of a machine are not told from others")
+    def test_this_machine_has_a_name_of_its_own(self) -> None:
+        _files._machine.cache_clear()
+        name = _files._machine()
+        assert len(name) == 8
+        with replacing(Path("file").absolute()) as temporary:
+            assert temporary.name.startswith(f".{name}-{os.getpid()}-")
+            temporary.touch()
 
 
 class TestSigned:

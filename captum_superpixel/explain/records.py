@@ -88,6 +88,8 @@ class Records:
         self._settings = {"settings": fingerprint(settings)}
         kept = self._folder / _FOLDER / self._settings["settings"]
         self._done, self._failed = Store(kept), Store(kept / "failed")
+        others = [other for other in kept.parent.iterdir() if other != kept] if kept.parent.is_dir() else []
+        self._of_others = [Store(folder) for other in others for folder in (other, other / "failed")]
         self._names = {path: self._name(outputs) for path, outputs in plan.files.items()}
 
     def _name(self, outputs: Sequence[Output]) -> str:
@@ -95,12 +97,15 @@ class Records:
         return hashlib.sha256(place).hexdigest()[:32]
 
     def save(self, photograph: Path, record: Record) -> None:
-        """Keep what became of a photograph.
+        """Keep what became of a photograph, and forget what was kept of files that were written over.
 
         Raises:
             OSError: If it cannot be written.
         """
         name = self._names[photograph]
+        if record.card:
+            for store in self._of_others:
+                store.path(name).unlink(missing_ok=True)
         for store, wanted in ((self._done, bool(record.card)), (self._failed, bool(record.failures))):
             if wanted:
                 store.save(name, self._settings, vars(record))

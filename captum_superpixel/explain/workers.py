@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
@@ -150,8 +150,17 @@ def _interrupts_held() -> Iterator[None]:
 def _begin() -> None:
     """Prepare a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+class _Stopped(SystemExit):
+    """This worker is asked to end."""
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise _Stopped(128 + number)
 
 
 def _end_with_parent() -> None:
@@ -181,4 +190,8 @@ def pack(value: object) -> bytes:
 
 def _run(payload: bytes) -> bytes:
     function, arguments = pickle.loads(payload)
-    return pack(function(*arguments))
+    try:
+        return pack(function(*arguments))
+    except _Stopped:
+        # The pool would take it for a failure of the work, and go on; what was half-written is removed by now.
+        os._exit(128 + signal.SIGTERM)

@@ -103,6 +103,30 @@ def test_other_settings_are_other_explanations(run: Run) -> None:
     assert run() == ["a", "b", "c"]
 
 
+def test_records_of_files_that_were_written_over_are_forgotten(run: Run) -> None:
+    """Those of other files, and of photographs of which nothing was written since, are not."""
+
+    def records() -> list[int]:
+        return sorted(
+            len(list(settings.glob("*.pt"))) + len(list(settings.glob("failed/*.pt")))
+            for settings in Path("out/.explained").iterdir()
+        )
+
+    good = Path("photos/b.png").read_bytes()
+    Path("photos/b.png").write_text("no picture")
+    run(status=1)
+    assert records() == [3]
+    run("--masks", "grid:9", kind="html", status=1)
+    assert records() == [3, 3]
+    run("--masks", "grid:9", status=1)  # the arrays of before are written over
+    assert records() == [1, 3, 3]
+    Path("photos/b.png").write_bytes(good)
+    assert run("--masks", "grid:9") == ["b"]
+    assert records() == [0, 3, 3]
+    assert run("--masks", "grid:9", kind="html") == ["b"]
+    assert run("--masks", "grid:9") == []
+
+
 UNSEEN = """
 import torch
 from explain_net import Net, load

@@ -1,5 +1,6 @@
 """Worker processes: the same files as without, failures that name their photograph, and an end however it comes."""
 
+import importlib
 import operator
 import os
 import pickle
@@ -81,6 +82,23 @@ def test_what_is_sent_of_a_batch_is_one_photograph() -> None:
     sent = pickle.loads(packed)
     assert torch.equal(sent["map"], batch[3])
     assert torch.equal(sent["turned"], batch[:2].T)
+
+
+def test_one_that_is_asked_to_end_leaves_nothing_half_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import signal; from pathlib import Path; from captum_superpixel._files import replacing\n"
+        "def write_half():\n"
+        "    with replacing(Path('out/map.npz').absolute()) as temporary:\n"
+        "        temporary.touch()\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+    )
+    Path("half.py").write_text(program)
+    Path("out").mkdir()
+    monkeypatch.syspath_prepend(Path.cwd())
+    write_half = importlib.import_module("half").write_half
+    with Workers(1) as workers, pytest.raises(OSError, match=r"a worker process has ended at a\.png"):
+        workers.submit(Path("a.png"), write_half).result()
+    assert list(Path("out").iterdir()) == []
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are listed by /proc")
