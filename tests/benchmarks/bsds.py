@@ -180,7 +180,11 @@ def print_differences(results: Results, first: str, second: str) -> None:
         differences = np.array([a[key] - b[key] for a, b in zip(results[first], results[second], strict=True)])
         interval = bootstrap((differences,), np.mean, method="percentile", rng=np.random.default_rng(0))
         low, high = interval.confidence_interval
-        print(f"- {title} {differences.mean():+.2g} ({low:+.2g} to {high:+.2g})")
+        mean, least, most = (
+            np.format_float_positional(value, 2, fractional=False, trim="-", sign=True)
+            for value in (differences.mean(), low, high)
+        )
+        print(f"- {title} {mean} ({least} to {most})")
 
 
 def draw_curves(folder: Path, engines: Sequence[str], counts: Sequence[int], path: Path) -> None:
