@@ -12,7 +12,7 @@ from types import ModuleType
 import captum_superpixel
 
 project = "captum_superpixel"
-author = "The captum_superpixel authors"
+author = project_copyright = "The captum_superpixel authors"
 version = release = captum_superpixel.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
@@ -22,6 +22,7 @@ html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_domain_indices = False
 html_show_sphinx = False
 
 nb_execution_mode = "off"

@@ -62,7 +62,7 @@ def first_tensor(output: object) -> Tensor | None:
         return output
     if type(output) not in (tuple, list) or not output or not isinstance(output[0], Tensor):  # type: ignore[index]  # tuples and lists have members
         return None
-    return None if any(isinstance(other, Tensor) for other in output[1:]) else output[0]  # type: ignore[index]
+    return None if any(isinstance(other, Tensor) for other in output[1:]) else output[0]  # type: ignore[index]  # as above
 
 
 def reading_first_tensor(method: Attribution) -> Attribution:

@@ -48,6 +48,8 @@ GENERATORS: dict[str, Callable[..., Any]] = {
 """What makes masks of images alone, by its name in snake case, as options of a command name it.
 
 Each takes ``denormalize`` and ``channel_order``, and those of :func:`is_counted` the number of segments first.
+
+:meta hide-value:
 """
 
 
