@@ -249,7 +249,8 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
     """The reference of one input, of a shape that expands to it.
 
     Raises:
-        TypeError: If a callable does not return a tensor, or an input of integers is to be blurred.
+        TypeError: If a callable does not return a tensor, a reference is complex, or an input of integers is to be
+            blurred.
         ValueError: If the reference does not fit the input.
     """
     if isinstance(reference, str):
@@ -277,6 +278,8 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
             raise ValueError(
                 f"reference={reference:g} is beyond what inputs of {inputs.dtype} can hold: pass one in their range"
             ) from None
+    if reference.is_complex() and not inputs.is_complex():
+        raise TypeError(f"reference is {reference.dtype}, but the inputs are {inputs.dtype}: pass reference.real")
     tensor = reference.to(inputs)
     count = tensor.shape[0] if tensor.dim() == inputs.dim() else 1
     if 1 < count < len(inputs) and len(inputs) % count == 0:

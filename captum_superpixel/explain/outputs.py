@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,11 @@ def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
     elif kind == ".html":
         _save_page(explanations, path)
     else:
-        arrays = _arrays(explanations[0])
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        # Where the disk is full, NumPy 1 leaves an archive open, which complains when it is collected.
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **_arrays(explanations[0]))
+        with replacing(path) as temporary:
+            temporary.write_bytes(packed.getbuffer())
 
 
 def _save_page(explanations: Sequence[Explanation], path: Path) -> None:

@@ -48,7 +48,10 @@ def write_masks(file: IO[bytes], masks: Sequence[NDArray[np.integer]], places: M
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(_describe(name, array.dtype, array.shape) + array.tobytes())
-    np.savez_compressed(file, checksum=np.array(digest.hexdigest()), **arrays)
+    # Where the disk is full, NumPy 1 leaves an archive open, which complains when it is collected.
+    packed = io.BytesIO()
+    np.savez_compressed(packed, checksum=np.array(digest.hexdigest()), **arrays)
+    file.write(packed.getbuffer())
 
 
 def unpack_masks(content: bytes) -> tuple[list[NDArray[np.integer]], dict[str, int]]:

@@ -195,8 +195,9 @@ def top_regions(
     areas = segment_scores(ones, scored.labels[:, None], "sum")[:, 0].nan_to_num(0).expand(count, -1)
     if k is not None:
         present = (areas > 0).sum(dim=1)
-        if (present < limit).any():
-            few = int((present < limit).nonzero()[0])
+        short = present < min(limit, areas.shape[1] + 1)  # tensors hold no larger integers than theirs
+        if short.any():
+            few = int(short.nonzero()[0])
             raise ValueError(
                 f"k={limit}, but image {few} has only {int(present[few])} regions: ask for at most as many"
             )

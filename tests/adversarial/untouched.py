@@ -48,7 +48,7 @@ def _snapshot(tensors: Sequence[Any], network: nn.Module | None, chance: bool) -
         state["Python's random state"] = random.getstate()
         state["torch's random state"] = _bytes(torch.get_rng_state())
         numpys = np.random.get_state(legacy=False)  # noqa: NPY002  # the global one is what must not change
-        state["NumPy's random state"] = (numpys["state"]["key"].tobytes(), numpys["state"]["pos"])  # type: ignore[index,call-overload]
+        state["NumPy's random state"] = (numpys["state"]["key"].tobytes(), numpys["state"]["pos"])
     for number, tensor in enumerate(tensors):
         if isinstance(tensor, Tensor):
             state |= {f"{part} of tensor {number}": value for part, value in _of_tensor(tensor).items()}

@@ -22,7 +22,6 @@ from captum_superpixel import SuperpixelGrouped, pool_segments, recommended
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting .*hooks.*:UserWarning"),
     pytest.mark.filterwarnings("ignore:You are providing multiple inputs for Lime:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You are attempting to compute Shapley Values:UserWarning"),
 ]
 
 TABLE = Path(__file__).parents[2] / "tutorials" / "captum-methods.md"

@@ -276,3 +276,10 @@ def test_a_reference_beyond_the_dtype_of_the_inputs() -> None:
     with pytest.raises(ValueError, match=r"reference=-1e\+159 is beyond what inputs of torch.float32 can hold"):
         method.attribute(images, target=0)
     assert method.attribute(images.detach().double().requires_grad_(), target=0).isfinite().all()
+
+
+def test_complex_references_are_refused() -> None:
+    images = torch.rand(1, 3, 8, 8)
+    method = Contributions(Saliency(nn.Flatten()), torch.zeros(3, 8, 8, dtype=torch.complex64))
+    with pytest.raises(TypeError, match=r"reference is torch.complex64, .* torch.float32: pass reference.real"):
+        method.attribute(images, target=0)

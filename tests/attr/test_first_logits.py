@@ -46,7 +46,7 @@ from captum_superpixel.attr.xrai import XRAI
 from captum_superpixel.masks import Grid
 from captum_superpixel.metrics import deletion_auc, deletion_curve, insertion_auc, road
 
-pytestmark = pytest.mark.filterwarnings("ignore:Setting", "ignore:Minimum element in feature mask", "ignore:You are")
+pytestmark = pytest.mark.filterwarnings("ignore:Setting")
 
 
 class Output(NamedTuple):

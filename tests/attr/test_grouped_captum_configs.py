@@ -23,6 +23,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Multiple layers provided:UserWarning"),
     pytest.mark.filterwarnings("ignore:You are providing multiple inputs for Lime:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*too few to tell them apart:UserWarning"),
+    # scikit-learn before 1.8, of a fit that leaves nothing.
+    pytest.mark.filterwarnings("ignore:Objective did not converge.*gap. 0.000e.00, tolerance. 0.000e.00:UserWarning"),
 ]
 
 

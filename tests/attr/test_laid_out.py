@@ -350,7 +350,6 @@ class Positions(nn.Module):
     ],
 )
 @pytest.mark.parametrize("wrap", [LayerGradCam, GuidedGradCam])
-@pytest.mark.filterwarnings("ignore:Setting backward hooks:UserWarning")
 def test_layers_without_one_reading(layer: str, message: str, wrap: Any) -> None:
     torch.manual_seed(0)
     network = Positions().eval()

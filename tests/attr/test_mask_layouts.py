@@ -66,7 +66,6 @@ def test_one_mask_a_channel_as_captum_broadcasts_it(net, images) -> None:
     torch.testing.assert_close(pool_segments(maps_of(images), mask), pool_segments(maps_of(images), mask[None]))
 
 
-@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
 def test_a_tunnel_around_repeats_a_mask_each_but_not_a_bare_one(net, images, masks, shared_mask) -> None:
     tunnel = NoiseTunnel(SuperpixelGrouped(Saliency(net), None))
     options = {"target": 1, "stdevs": 0.0, "nt_samples": 2}

@@ -17,10 +17,6 @@ from torch import Tensor, nn
 from captum_superpixel import SuperpixelGrouped
 from captum_superpixel.masks import Grid
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:You are attempting to compute Shapley Values with at least 10:UserWarning"
-)
-
 BY_SEGMENT = [FeatureAblation, ShapleyValueSampling, Lime, KernelShap]
 
 

@@ -99,7 +99,7 @@ def test_crop_takes_the_middle_and_stretch_everything() -> None:
 def test_the_right_size_keeps_its_pixels(pixels: Tensor) -> None:
     photograph = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
     for resize in ("crop", "stretch"):
-        preprocessing = Preprocessing((7, 9), mean=0, std=1, resize=resize)  # type: ignore[arg-type]
+        preprocessing = Preprocessing((7, 9), mean=0, std=1, resize=resize)
         assert torch.equal(preprocessing.fit(photograph), pixels[0])
         assert torch.equal(preprocessing(photograph), pixels[0] * torch.tensor(1 / 255))
 

@@ -98,13 +98,13 @@ def function():
 
 def script():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         return torch.jit.script(body(3, 3).eval())
 
 
 def trace():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         return torch.jit.trace(body(3, 3).eval(), torch.rand(1, 3, 16, 16))
 
 

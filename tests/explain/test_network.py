@@ -271,7 +271,7 @@ def test_programs_show_no_layers(network: str, layer: list[str], fails, module: 
 def test_programs_in_files(name: str, explain: Callable[..., int], module: str, capsys: Captured) -> None:
     network = load_model(f"{module}:plain")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         if name == "net.pt":
             torch.jit.script(__import__(module).plain().eval()).save(name)
         else:

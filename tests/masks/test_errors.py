@@ -21,7 +21,8 @@ COUNTED = [Slic, SkimageSlic, Watershed, Grid]
         (-3, ValueError, "n_segments must be at least 1, but -3 was passed"),
         (50.0, TypeError, "n_segments must be an integer, but 50.0 (float) was passed"),
         (True, TypeError, "n_segments must be an integer, but True (bool) was passed"),
-        (np.True_, TypeError, "n_segments must be an integer, but np.True_ (bool) was passed"),
+        # Which NumPy 1 shows as True (bool_).
+        (np.True_, TypeError, f"must be an integer, but {np.True_!r} ({type(np.True_).__name__}) was passed"),
         ("9", TypeError, "n_segments must be an integer, but '9' (str) was passed"),
         (None, TypeError, "n_segments must be an integer, but None (NoneType) was passed"),
     ],

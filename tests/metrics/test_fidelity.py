@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 from torch import Tensor, nn
 
 from captum_superpixel.masks import Slic
@@ -74,7 +75,7 @@ def test_the_area_is_the_trapezoid_rule(net: nn.Module, images: Tensor, masks: T
     for curve_of, area_of in ((deletion_curve, deletion_auc), (insertion_curve, insertion_auc)):
         for given in ({}, options, {"softmax": False, "n_steps": None}):
             curve = curve_of(net, images, maps, [0, 4, 2, 1], **given)
-            expected = np.trapezoid(curve.scores.numpy(), curve.fractions.numpy(), axis=1)
+            expected = trapezoid(curve.scores.numpy(), curve.fractions.numpy(), axis=1)
             np.testing.assert_allclose(curve.area.numpy(), expected)
             assert torch.equal(area_of(net, images, maps, [0, 4, 2, 1], **given), curve.area)
 
@@ -148,7 +149,7 @@ def test_against_a_loop_in_numpy(net: nn.Module, images: Tensor, masks: Tensor, 
             soft[n, total:], fractions[n, total:] = soft[n, total], 1
     used = {"feature_mask": masks} if regions else {}
     curve = deletion_curve(net, images, maps, labels, baselines="mean", n_steps=steps, batch_size=3, **used)
-    expected = [np.trapezoid(soft[n], fractions[n]) for n in range(4)]
+    expected = [trapezoid(soft[n], fractions[n]) for n in range(4)]
     area = deletion_auc(net, images, maps, torch.tensor(labels), baselines="mean", n_steps=steps, **used)
     np.testing.assert_allclose(area.numpy(), expected, atol=1e-6)
     if not regions:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 from torch import Tensor, nn
 
 from captum_superpixel.metrics._removal import background
@@ -23,7 +24,7 @@ def published(predict, image: np.ndarray, segments: np.ndarray, explanation: np.
         changed = np.where(segments == i, color, changed)
         curve.append(predict(changed)[label] / predict(image)[label])
     removed = np.linspace(0, 1, len(importance) + 1)
-    return float(np.trapezoid(1 - np.array(curve), removed))
+    return float(trapezoid(1 - np.array(curve), removed))
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_outputs_are_what_they_are(network: nn.Module, expected: tuple[str, str]
 def test_programs_say_how_they_end(end: nn.Module, expected: tuple[str, str]) -> None:
     network = nn.Sequential(body(3, bias=0.5, scale=0.01), end).eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         programs = [
             torch.jit.script(network),
             torch.jit.trace(network, PROBES[:1]),

@@ -54,13 +54,13 @@ class Answers(nn.Module):
 
 def scripted(net: nn.Module) -> object:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         return torch.jit.script(net)
 
 
 def traced(net: nn.Module) -> object:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         return torch.jit.trace(net, EXAMPLE, strict=False)
 
 
@@ -157,7 +157,7 @@ def test_what_is_a_program() -> None:
 def test_files(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
         if name.endswith("pt2"):
             torch.export.save(exported(network()), path)
         else:

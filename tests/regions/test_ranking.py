@@ -370,6 +370,7 @@ def test_regions_of_several_maps_are_those_of_their_mean() -> None:
         ({"k": 1, "mass": 0.5}, "k=1 and mass=0.5 was given"),
         ({"k": 0}, "k must be at least 1, but 0"),
         ({"k": 4}, "k=4, but image 0 has only 3 regions"),
+        ({"k": 2**64}, f"k={2**64}, but image 0 has only 3 regions"),
         ({"fraction": -0.1}, "fraction must be finite and at least 0, but -0.1"),
         ({"fraction": 20}, "fraction is a share from 0 to 1, but 20 was"),
         ({"mass": 1.1}, "mass is a share from 0 to 1, but 1.1 was"),

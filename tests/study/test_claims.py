@@ -137,7 +137,7 @@ def test_what_of_the_metrics_is_claimed() -> None:
         for metric, described in METRICS.items()
         for kind in (("value", "permutation", "random_network") if described.has_nulls else ("value",))
     }
-    claims = [Claim(BEST, PIXELS, what) for what in ("raw", "corrected", "fidelity", "raw")]  # type: ignore[arg-type]
+    claims = [Claim(BEST, PIXELS, what) for what in ("raw", "corrected", "fidelity", "raw")]
     found = [(record["metric"], record["quantity"]) for record in judged(values, *claims)]
     claimed = {name: metric for name, metric in METRICS.items() if metric.claimed}
     similarities = [name for name, metric in claimed.items() if metric.has_nulls]

@@ -99,7 +99,7 @@ def test_what_is_compared() -> None:
 def test_what_is_claimed() -> None:
     claims = claims_about(STANDARD, dict.fromkeys(METHOD_NAMES, BEST))
     of_paper = [
-        Claim(Row("Slic", sign), Row(rival, sign), "raw")  # type: ignore[arg-type]
+        Claim(Row("Slic", sign), Row(rival, sign), "raw")
         for sign in ("signed", "magnitude")
         for rival in (PIXELS, "cells")
     ]

@@ -52,7 +52,7 @@ def test_one_step_by_hand() -> None:
     """A cycle starts at a 25th of its peak rate and momentum .95, so Nesterov's first step is 1.95 gradients long."""
     data, model, lr, decay = bright_or_dark(), linear(), 0.2, 0.01
     images, labels = data.tensors
-    weight = model[2].weight.detach().clone().double()  # type: ignore[index,union-attr,operator]
+    weight = model[2].weight.detach().clone().double()  # type: ignore[index]
     x = images.flatten(1).double()
     probabilities = torch.softmax(x @ weight.T, dim=1)
     wanted = nn.functional.one_hot(labels, 2) * 0.9 + 0.05
@@ -70,7 +70,7 @@ def test_one_step_by_hand() -> None:
         progress=False,
     )
     assert losses == [pytest.approx(loss.item(), rel=1e-5)]
-    updated = model[2].weight.detach().double()  # type: ignore[index,union-attr,operator]
+    updated = model[2].weight.detach().double()  # type: ignore[index]
     assert torch.allclose(updated, weight - lr / 25 * 1.95 * gradient, atol=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_defaults_are_the_recipe_of_the_small_network() -> None:
 
 def test_learns_what_can_be_learned() -> None:
     data, model = bright_or_dark(), linear()
-    model[2].weight.data.neg_()  # type: ignore[index,union-attr,operator]
+    model[2].weight.data.neg_()  # type: ignore[index]
     assert accuracy(model, data) < 0.9
     losses = train(model, data, epochs=20, batch_size=10, lr=0.1, label_smoothing=0, generator=seeded(), progress=False)
     assert len(losses) == 20
@@ -148,7 +148,7 @@ def test_generator_decides_everything_and_is_left_alone_by_the_rest() -> None:
         assert torch.equal(torch.get_rng_state(), before)
         torch.rand(3)
         before = torch.get_rng_state()
-    first, again, other = (model[2].weight for model in models)  # type: ignore[index,operator]
+    first, again, other = (model[2].weight for model in models)  # type: ignore[index]
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -160,7 +160,7 @@ def test_without_generator_the_global_one_is_used() -> None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             train(model, bright_or_dark(), epochs=1, batch_size=10, progress=False)
-        results.append(model[2].weight.detach())  # type: ignore[index,union-attr,operator]
+        results.append(model[2].weight.detach())  # type: ignore[index]
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 

@@ -160,14 +160,18 @@ def test_transformers_outputs_at_a_quarter_of_the_resolution() -> None:
     images = torch.randn(2, 3, 32, 48)
     output = network(images)
     assert output.logits.shape == (2, 4, 8, 12)
-    processor = transformers.models.segformer.image_processing_pil_segformer.SegformerImageProcessorPil()
-    expected = processor.post_process_semantic_segmentation(output, target_sizes=[(32, 48)] * 2)
-    assert torch.equal(predict_categories(network, images), torch.stack(expected))
-    category = int(expected[0][0, 0])
+    found = predict_categories(network, images)
+    category = int(found[0, 0, 0])
     target = SegmentationTarget(network, category, predicted_region(network, images[:1], category)[0])
     attributions = SuperpixelGrouped(IntegratedGradients(target)).attribute(images[:1], n_steps=3)
     assert attributions.shape == (1, 3, 32, 48)
     assert attributions.abs().max() > 0
+    try:
+        processor = transformers.models.segformer.image_processing_pil_segformer.SegformerImageProcessorPil()
+    except ImportError:
+        pytest.skip("this version of transformers post-processes by torchvision alone")
+    expected = processor.post_process_semantic_segmentation(output, target_sizes=[(32, 48)] * 2)
+    assert torch.equal(found, torch.stack(expected))
 
 
 @pytest.mark.parametrize("side", [80, 264])
