@@ -35,9 +35,9 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     explained: list[str] = []
     original = Explainer._look
 
-    def look(self: Explainer, opened: list[Opened]) -> object:
+    def look(self: Explainer, batch: int, opened: list[Opened]) -> object:
         explained.extend(each.path.stem for each in opened)
-        return original(self, opened)
+        return original(self, batch, opened)
 
     monkeypatch.setattr(Explainer, "_look", look)
 
@@ -191,10 +191,10 @@ def test_what_was_explained_before_an_interrupt_is_kept(run: Run, monkeypatch: p
     """While workers draw the first two photographs, the user interrupts at the third."""
     original = Explainer._look
 
-    def look(self: Explainer, opened: list[Opened]) -> object:
+    def look(self: Explainer, batch: int, opened: list[Opened]) -> object:
         if opened[0].path.stem == "c":
             raise KeyboardInterrupt
-        return original(self, opened)
+        return original(self, batch, opened)
 
     with monkeypatch.context() as patched:
         patched.setattr(Explainer, "_look", look)
