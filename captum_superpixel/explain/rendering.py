@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +77,10 @@ def _render(figure: Figure, cut: bool) -> Image.Image:
 
 
 def _drawn(figure: Figure, canvas: Any) -> Image.Image:
-    for axis in figure.axes:
-        _flatten(axis)
-    canvas.draw()
+    with ExitStack() as restored:
+        for axis in figure.axes:
+            restored.enter_context(_flattened(axis))
+        canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
@@ -106,23 +109,32 @@ class _Picture(Artist):
         renderer.draw_image(renderer.new_gc(), self._left, self._bottom, self._pixels[::-1])
 
 
-def _flatten(axis: Axes) -> None:
-    """Replace the pictures that fill an axis by one of the size that they are drawn in.
+@contextmanager
+def _flattened(axis: Axes) -> Iterator[None]:
+    """Show, instead of the pictures that fill an axis, one of the size that they are drawn in.
 
     Matplotlib resamples each in float64, which took half of the time of drawing.
     """
     frame = axis.get_window_extent()
     left, bottom, right, top = (round(edge) for edge in frame.extents)
-    images = sorted(axis.images, key=Artist.get_zorder)
+    images = sorted((image for image in axis.images if image.get_visible()), key=Artist.get_zorder)
     if not images or right <= left or top <= bottom or not all(_fills(image, axis) for image in images):
+        yield
         return
     layers = [_resized(image, (right - left, top - bottom)) for image in images]
     whole = layers[0]
     for layer in layers[1:]:
         whole.alpha_composite(layer)
+    picture = axis.add_artist(_Picture(np.asarray(whole), left, bottom))
+    picture.set_zorder(images[0].get_zorder())
     for image in images:
-        image.remove()
-    axis.add_artist(_Picture(np.asarray(whole), left, bottom)).set_zorder(images[0].get_zorder())
+        image.set_visible(False)
+    try:
+        yield
+    finally:
+        picture.remove()
+        for image in images:
+            image.set_visible(True)
 
 
 def _fills(image: AxesImage, axis: Axes) -> bool:

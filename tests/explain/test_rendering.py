@@ -89,6 +89,22 @@ def test_pictures_lie_as_matplotlib_lays_them(tmp_path: Path) -> None:
     assert np.quantile(differences, 0.95) <= 3
 
 
+def test_the_figure_stays_as_it_was(tmp_path: Path) -> None:
+    figure = make()
+    save_figure(figure, tmp_path / "first.png")
+    assert [len(axis.images) for axis in figure.axes[:2]] == [1, 1]
+    assert all(image.get_visible() for axis in figure.axes for image in axis.images)
+    assert len(figure.axes[0].artists) == 0
+    figure.axes[0].images[0].set_visible(False)
+    save_figure(figure, tmp_path / "second.png")
+    first, second = (pixels(tmp_path / f"{name}.png") for name in ("first", "second"))
+    width = first.shape[1] // 2
+    assert second[:, : width // 2].mean() > first[:, : width // 2].mean() + 10
+    figure.axes[0].images[0].set_visible(True)
+    save_figure(figure, tmp_path / "third.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "third.png"), first)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"extent": (0.5, 2.5, 2.5, 0.5)}, {"alpha": 0.5}, {"origin": "lower"}],

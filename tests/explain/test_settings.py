@@ -57,13 +57,16 @@ def test_the_network_sees_a_photograph_once_for_several_methods(monkeypatch: pyt
     from captum_superpixel.explain import explainer
 
     batches: list[int] = []
-    original = explainer.classify
 
-    def count(model: torch.nn.Module, inputs: torch.Tensor, **options: object) -> torch.Tensor:
-        batches.append(len(inputs))
-        return original(model, inputs, **options)  # type: ignore[arg-type]
+    def counting(original: Callable[..., object]) -> Callable[..., object]:
+        def count(model: torch.nn.Module, inputs: torch.Tensor, *others: object, **options: object) -> object:
+            batches.append(len(inputs))
+            return original(model, inputs, *others, **options)
 
-    monkeypatch.setattr(explainer, "classify", count)
+        return count
+
+    for name in ("classify", "classify_once"):
+        monkeypatch.setattr(explainer, name, counting(getattr(explainer, name)))
     methods = ["--method", "Saliency", "--method", "InputXGradient", "--method", "Occlusion"]
     assert main(["explain", "cat.png", *NETWORK, *methods, "--out", "out.html"]) == 0
     assert batches == [1]
