@@ -111,6 +111,7 @@ def _flatten(axis: Axes) -> None:
 
     Matplotlib resamples each in float64, which took half of the time of drawing.
     """
+    axis.apply_aspect()
     frame = axis.get_window_extent()
     left, bottom, right, top = (round(edge) for edge in frame.extents)
     images = sorted(axis.images, key=Artist.get_zorder)
