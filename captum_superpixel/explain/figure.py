@@ -47,7 +47,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     height, width = explanation.picture.shape[1:]
     side = 4.2 * min(2.0, height / width)
     # What is drawn is fitted to panels of about this size, and the panels to what was drawn.
-    figure = Figure(figsize=(15, side + 3), layout="none")
+    figure = Figure(figsize=(15, side + 3), layout="none")  # type: ignore[arg-type]  # missing in its annotations
     axes = figure.subplots(1, 3)
     picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     # What speaks against a class is in the page, which has both.
