@@ -52,6 +52,8 @@ def arrange(figure: Figure, panels: Sequence[Axes], bars: Sequence[Axes | None],
     width = max(1, round(DPI * min(_WIDEST, _TALLEST / ratio)))
     height = max(1, round(width * ratio))
     for panel, bar in zip(panels, bars, strict=True):
+        # Whole pixels are of nearly the picture's shape; a panel of exactly that would not fill them.
+        panel.set_aspect("auto")
         _place(figure, panel, bar, (0, 0, width, height))
     around = [_measure(figure, panel, bar) for panel, bar in zip(panels, bars, strict=True)]
     above = heading.get_window_extent()

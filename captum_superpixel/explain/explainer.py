@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from captum_superpixel._checks import InputError, one_line
 from captum_superpixel._networks import guarded
+from captum_superpixel._seeds import seeded
 from captum_superpixel._threads import available_cores, call_each
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.attributing import Attributed, ChosenMethod
@@ -176,7 +177,8 @@ class Explainer:
         if len(opened) == batch and self._takes_kept_pass:
             logits, kept = classify_once(self.model, inputs, self.seed)
         else:
-            logits, kept = classify(self.model, inputs, differentiable=False), None
+            with seeded(self.seed):
+                logits, kept = classify(self.model, inputs, differentiable=False), None
         remarks: list[list[str]] = [list(each.remarks) for each in opened]
         sizes, reports = [each.size for each in opened], [each.append for each in remarks]
         segmenters = {method.segmenter.text: method.segmenter for method in self.methods}

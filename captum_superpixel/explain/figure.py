@@ -47,13 +47,13 @@ def draw(explanation: Explanation, top: int) -> Figure:
     height, width = explanation.picture.shape[1:]
     side = 4.2 * min(2.0, height / width)
     # What is drawn is fitted to panels of about this size, and the panels to what was drawn.
-    figure = Figure(figsize=(15, side + 3))
+    figure = Figure(figsize=(15, side + 3), layout="none")  # type: ignore[arg-type]  # missing in its annotations
     axes = figure.subplots(1, 3)
     picture, shown, mask = explanation.picture, explanation.shown, explanation.mask
     # What speaks against a class is in the page, which has both.
     shown = shown.clamp(min=0) if evidence else shown
     sure = table if table.k is not None else None
-    axes[0].imshow(picture.permute(1, 2, 0).numpy())
+    axes[0].imshow(picture.permute(1, 2, 0).numpy(), origin="upper")
     axes[0].set(xticks=[], yticks=[])
     visualize_superpixels(
         picture,
@@ -72,7 +72,7 @@ def draw(explanation: Explanation, top: int) -> Figure:
     visualize_top_regions(picture, shown, mask, **enough, confidence=sure, plt_fig_axis=(figure, axes[2]))
     draw_outline(axes[:2], explanation.region)
     # A letter takes about a twelfth of an inch.
-    letters = int(12 * min(4.2, side * width / height))
+    letters = max(1, int(12 * min(4.2, side * width / height)))
     second = f"evidence for {class_of(explanation)}, and regions" if evidence else "map and regions"
     headings = (cut(readable(explanation.photograph.name), 2 * letters), second, axes[2].get_title())
     for axis, title in zip(axes, headings, strict=True):

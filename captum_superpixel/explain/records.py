@@ -88,7 +88,7 @@ class Records:
         self._settings = {"settings": fingerprint(settings)}
         kept = self._folder / _FOLDER / self._settings["settings"]
         self._done, self._failed = Store(kept), Store(kept / "failed")
-        others = [other for other in kept.parent.iterdir() if other != kept] if kept.parent.is_dir() else []
+        others = [other for other in kept.parent.glob("*/") if other != kept]
         self._of_others = [Store(folder) for other in others for folder in (other, other / "failed")]
         self._names = {path: self._name(outputs) for path, outputs in plan.files.items()}
 

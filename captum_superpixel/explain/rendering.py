@@ -115,6 +115,7 @@ def _flattened(axis: Axes) -> Iterator[None]:
 
     Matplotlib resamples each in float64, which took half of the time of drawing.
     """
+    axis.apply_aspect()
     frame = axis.get_window_extent()
     left, bottom, right, top = (round(edge) for edge in frame.extents)
     images = sorted((image for image in axis.images if image.get_visible()), key=Artist.get_zorder)

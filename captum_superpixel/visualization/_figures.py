@@ -104,7 +104,7 @@ def draw_image(axis: Axes, image: FloatArray, faint: bool = False) -> AxesImage:
     if faint:
         luminance = image @ np.array([0.299, 0.587, 0.114])
         image = np.repeat((0.2 + 0.65 * luminance)[..., None], 3, axis=-1)
-    drawn = axis.imshow(image, interpolation="antialiased")
+    drawn = axis.imshow(image, origin="upper", interpolation="antialiased")
     axis.set(xticks=[], yticks=[])
     return drawn
 
@@ -114,7 +114,7 @@ def draw_map(axis: Axes, values: FloatArray, scale: ColorScale, cmap: Colormap) 
     holes = np.isnan(values)
     low = -1 if scale.diverging else 0
     shown = np.ma.masked_array(scale.apply(np.where(holes, 0, values)), holes)
-    drawn = axis.imshow(shown, cmap=cmap, vmin=low, vmax=1, interpolation="antialiased")
+    drawn = axis.imshow(shown, cmap=cmap, vmin=low, vmax=1, origin="upper", interpolation="antialiased")
     if holes.any():
         factor = _enlargement(values.shape)
         large = holes.repeat(factor, 0).repeat(factor, 1)
@@ -284,4 +284,5 @@ def _enlargement(shape: tuple[int, ...]) -> int:
 def overlay(axis: Axes, layer: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> None:
     """Lay an enlarged picture over the one of ``shape`` (H, W), in the coordinates of the latter."""
     height, width = shape[0], shape[1]
-    axis.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="antialiased")
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    axis.imshow(layer, extent=extent, origin="upper", interpolation="antialiased")

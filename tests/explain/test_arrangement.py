@@ -81,3 +81,12 @@ def test_color_bars_stand_beside_their_panel_and_are_as_high() -> None:
     assert (beside.y0, beside.y1) == pytest.approx((frame.y0, frame.y1), abs=1)
     assert 0 < beside.x0 - frame.x1 < 20
     assert beside.height / beside.width == pytest.approx(20, rel=0.05)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 2000), (2000, 8), (1, 64)])
+def test_frames_keep_their_place_when_they_are_drawn(height: int, width: int) -> None:
+    """Though no whole pixels have exactly the shape of a picture that is so narrow."""
+    figure = make(height, width)
+    before = places(figure)
+    figure.draw_without_rendering()
+    np.testing.assert_allclose(places(figure), before, atol=1e-6)

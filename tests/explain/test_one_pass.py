@@ -1,6 +1,7 @@
 """One pass for prediction and gradient: as many as are needed, and the same maps as by a pass of the method's own."""
 
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,6 +72,24 @@ def test_networks_without_gradient_are_run_without_it() -> None:
     assert torch.equal(logits, INPUTS.mean(dim=(2, 3)))
 
 
+def test_nothing_of_a_pass_that_failed_is_held_during_the_next() -> None:
+    """Such as what it took all memory for."""
+    held: list[weakref.ref[Tensor]] = []
+
+    class Greedy(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            if torch.is_grad_enabled():
+                intermediate = inputs * 2
+                held.append(weakref.ref(intermediate))
+                raise MemoryError
+            assert [reference() for reference in held] == [None]
+            return inputs.mean(dim=(2, 3))
+
+    logits, kept = classify_once(Greedy(), INPUTS, 0)
+    assert kept is None
+    assert torch.equal(logits, INPUTS.mean(dim=(2, 3)))
+
+
 def test_methods_that_need_another_pass_are_known() -> None:
     network = Counting()
     assert takes_kept_pass(Saliency(network))
@@ -136,3 +155,16 @@ def test_what_is_drawn_at_random_is_drawn_from_the_seed(
     assert torch.equal(explained(photographs[0])[0].grouped, first.grouped)
     monkeypatch.setattr(Explainer, "_takes_kept_pass", False)
     assert torch.equal(explained(photographs[0])[0].grouped, first.grouped)
+
+
+@pytest.mark.parametrize("method", ["Saliency", "GuidedBackprop"])
+def test_what_is_predicted_at_random_depends_on_the_seed_alone(
+    method: str, photographs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on how many photographs are worked on together, nor on what was drawn before."""
+    predicted = []
+    for size in ("1", "2", "3"):
+        torch.rand(3)
+        explained = explainer(monkeypatch, Counting(random=True), "--method", method, "--batch-size", size)
+        predicted.append([outcome.explanations[0].predictions for outcome in explained.explain(photographs)])
+    assert predicted[0] == predicted[1] == predicted[2]

@@ -105,6 +105,19 @@ def test_the_figure_stays_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(tmp_path / "third.png"), first)
 
 
+@pytest.mark.parametrize("size", [(4, 60), (60, 4)], ids=["wide", "tall"])
+def test_pictures_lie_within_the_frame_of_their_axis(size: tuple[int, int], tmp_path: Path) -> None:
+    """Which is narrower than the place that the axis was given, as it has the shape of the picture."""
+    figure = Figure(figsize=(2, 2))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(np.zeros((*size, 3)))
+    axis.axis("off")
+    save_figure(figure, tmp_path / "ours.png", cut=False)
+    dark = (pixels(tmp_path / "ours.png") == 0).all(axis=-1)
+    found = (dark.any(axis=1).sum(), dark.any(axis=0).sum())
+    assert found == pytest.approx((4 * size[0], 4 * size[1]), abs=1)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"extent": (0.5, 2.5, 2.5, 0.5)}, {"alpha": 0.5}, {"origin": "lower"}],

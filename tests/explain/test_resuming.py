@@ -282,3 +282,12 @@ def test_the_index_grows_and_forgets(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert shown == list(range(1, 11))
     assert max(alive) <= 2
     assert held == [1, 2, 3, 0, 1, 2, 3, 0, 1, 0]
+
+
+def test_files_of_others_among_the_records_are_left_alone(run: Run) -> None:
+    """File managers leave some in every folder that they show."""
+    run()
+    foreign = Path("out/.explained/.DS_Store")
+    foreign.write_text("of a file manager")
+    assert run("--seed", "1") == ["a", "b", "c"]
+    assert foreign.read_text() == "of a file manager"

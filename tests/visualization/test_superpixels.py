@@ -423,3 +423,14 @@ def test_errors(arguments, error, message):
     call = {"image": IMAGE, "attributions": VALUES, "feature_mask": MASK, **arguments}
     with pytest.raises(error, match=message):
         visualize_superpixels(**call)
+
+
+def test_pictures_stand_upright_whatever_the_user_has_set():
+    """The origin of matplotlib's images may be set to the lower left."""
+    figure, axis = visualize_superpixels(IMAGE, VALUES, MASK, k=2)
+    with mpl.rc_context({"image.origin": "lower"}):
+        other, same = visualize_superpixels(IMAGE, VALUES, MASK, k=2)
+    for drawn in (figure, other):
+        drawn.draw_without_rendering()
+    assert [image.origin for image in same.images] == [image.origin for image in axis.images] == ["upper"] * 3
+    assert same.get_ylim() == axis.get_ylim()
