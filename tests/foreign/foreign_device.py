@@ -1,4 +1,4 @@
-"""A device of its own kind, simulated: its tensors hold tensors of the CPU, and refuse what those of a GPU refuse.
+"""A device beside the CPU: a simulated one, whose tensors hold tensors of the CPU, and refuse what a GPU's refuse.
 
 As on CUDA and MPS
 
@@ -9,11 +9,15 @@ As on CUDA and MPS
 
 What is computed is what the CPU computes, so results can be compared bit for bit. ``counted()`` tells how many
 operations a GPU would have been asked for, and how often the host would have waited for it.
+
+The environment's ``FOREIGN_DEVICE`` names a real one instead, such as ``cuda``. There ``drawn_on_the_cpu()`` gives it the
+random numbers of the CPU, and results agree up to rounding.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,9 +26,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import backend_registration
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-NAME = "foreign"
+SIMULATED = os.environ.get("FOREIGN_DEVICE", "1") == "1"
+"""Whether the device is the simulated one."""
+
+NAME = "foreign" if SIMULATED else os.environ["FOREIGN_DEVICE"]
+"""What torch calls the device."""
 
 Move = Callable[[Any], Any]
 """Brings a tensor or a network to a device."""
@@ -290,4 +299,24 @@ def _register() -> torch.library.Library:
     return library
 
 
-_LIBRARY = _register()
+class drawn_on_the_cpu(TorchDispatchMode):  # noqa: N801  # used like a function, as the other context managers are
+    """Let what a real device draws be drawn on the CPU, whose random numbers are others for the same seed."""
+
+    def __torch_dispatch__(self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        target = kwargs.get("device")
+        given, options = tree_map(lambda leaf: leaf.cpu() if isinstance(leaf, Tensor) else leaf, (args, kwargs))
+        if target is not None:
+            options["device"] = torch.device("cpu")
+        drawn = func(*given, **options)
+        if func.name().partition(".")[0].endswith("_"):
+            return args[0].copy_(drawn)
+        devices = [leaf.device for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        device = target or (devices[0] if devices else torch.device("cpu"))
+        return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, drawn)
+
+
+if SIMULATED:
+    _LIBRARY = _register()

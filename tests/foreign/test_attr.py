@@ -1,4 +1,4 @@
-"""Attributions on the simulated device: the maps of the CPU, on the device of the images."""
+"""Attributions on another device: the maps of the CPU, on the device of the images."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Mask generators on the simulated device: the masks of the CPU, on the device of the images."""
+"""Mask generators on another device: the masks of the CPU, on the device of the images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from foreign_device import Case, foreign
+from foreign_device import NAME, Case, foreign
 from skimage import data
 from torch import Tensor
 
@@ -104,7 +104,7 @@ def test_masks(case: Case, check: Check) -> None:
 def test_masks_where_components_are_labeled_on_the_device(
     name: str, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_components, "_PARALLEL", {"foreign"})
+    monkeypatch.setattr(_components, "_PARALLEL", {NAME})
     check(CASES[name])
 
 

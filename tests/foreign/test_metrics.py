@@ -1,4 +1,4 @@
-"""Metrics on the simulated device, in float32 where it has no float64."""
+"""Metrics on another device, in float32 where it has no float64."""
 
 from collections.abc import Callable
 

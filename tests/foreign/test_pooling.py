@@ -1,4 +1,4 @@
-"""Pooling and masks as tensors on the simulated device."""
+"""Pooling and masks as tensors on another device."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Region tables, regions of ensembles and pictures from tensors on the simulated device."""
+"""Region tables, regions of ensembles and pictures from tensors on another device."""
 
 from collections.abc import Callable
 from pathlib import Path
