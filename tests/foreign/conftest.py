@@ -23,12 +23,12 @@ if "FOREIGN_DEVICE" not in os.environ:
     # the accelerator: tests/test_foreign_device.py runs the tests here in a process of their own.
     collect_ignore_glob = ["*.py"]
 elif os.environ["FOREIGN_DEVICE"] != "1":
-    from foreign_device import NAME, SIMULATED, Case, drawn_on_the_cpu, foreign, without_float64
+    from foreign_device import NAME, SIMULATED, Case, DrawnOnTheCpu, foreign, without_float64
 
     # Counted is what the simulated device is asked for.
     collect_ignore = ["foreign_device.py", "test_launches.py"]
 elif hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
-    from foreign_device import NAME, SIMULATED, Case, drawn_on_the_cpu, foreign, without_float64
+    from foreign_device import NAME, SIMULATED, Case, DrawnOnTheCpu, foreign, without_float64
 
     # It makes itself known to torch, which takes that once: not to be imported anew for its doctests.
     collect_ignore = ["foreign_device.py"]
@@ -59,7 +59,7 @@ def check(has_float64: bool) -> Callable[..., None]:
             seed_everything()
             expected = list(numbers_in(case(copy.deepcopy)))
             seed_everything()
-            with contextlib.nullcontext() if SIMULATED else drawn_on_the_cpu():
+            with contextlib.nullcontext() if SIMULATED else DrawnOnTheCpu():
                 found = list(numbers_in(case(moved)))
         assert expected
         assert len(found) == len(expected)

@@ -10,7 +10,7 @@ As on CUDA and MPS
 What is computed is what the CPU computes, so results can be compared bit for bit. ``counted()`` tells how many
 operations a GPU would have been asked for, and how often the host would have waited for it.
 
-The environment's ``FOREIGN_DEVICE`` names a real one instead, such as ``cuda``. There ``drawn_on_the_cpu()`` gives it the
+The environment's ``FOREIGN_DEVICE`` names a real one instead, such as ``cuda``. There ``DrawnOnTheCpu`` gives it the
 random numbers of the CPU, and results agree up to rounding.
 """
 
@@ -299,7 +299,7 @@ def _register() -> torch.library.Library:
     return library
 
 
-class drawn_on_the_cpu(TorchDispatchMode):  # noqa: N801  # used like a function, as the other context managers are
+class DrawnOnTheCpu(TorchDispatchMode):
     """Let what a real device draws be drawn on the CPU, whose random numbers are others for the same seed."""
 
     def __torch_dispatch__(self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
