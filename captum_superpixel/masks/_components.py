@@ -296,7 +296,8 @@ def _label_in_parallel(labels: Tensor) -> Tensor:
     index = torch.arange(labels.numel(), device=labels.device).view(labels.shape)
     starts = torch.ones_like(labels, dtype=torch.bool)
     starts[..., 1:] = labels[..., 1:] != labels[..., :-1]
-    parent = torch.where(starts, index, 0).flatten().cummax(0).values
+    # Row by row: of one long row a GPU computes one maximum after the other.
+    parent = torch.where(starts, index, 0).cummax(-1).values.flatten()
     firsts, seconds = [], []
     for axis in range(labels.ndim - 1):
         last = labels.shape[axis] - 1

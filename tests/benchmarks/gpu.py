@@ -2,7 +2,8 @@
 
 Run it as ``python tests/benchmarks/gpu.py`` where there is one. It prints Markdown tables of wall time, each call until
 the GPU is done, medians in turns within one process. With few images the host decides, which asks for every operation;
-``launches.py`` counts them without a GPU.
+``launches.py`` counts them without a GPU. Where the CPU has machine code (``captum-superpixel compile``), it segments
+what is worth copying; ``CAPTUM_SUPERPIXEL_ENGINE=torch`` leaves all to the GPU.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from captum_superpixel import SuperpixelGrouped, pool_segments
 from captum_superpixel.attr import segment_images
-from captum_superpixel.masks import Slic, multiscale
+from captum_superpixel.masks import Slic, describe_engine, multiscale
 from captum_superpixel.models.networks import resnet18
 
 
@@ -46,9 +47,9 @@ def batch_of(size: int, count: int, device: torch.device) -> Tensor:
     return torch.stack(shifts).to(device)
 
 
-def speed_rows(device: torch.device, rounds: int) -> Iterator[list[object]]:
-    """Time both for sizes and batches, on the GPU and on one thread of the CPU beside it."""
-    for size in (32, 224, 512):
+def speed_rows(sizes: list[int], device: torch.device, rounds: int) -> Iterator[list[object]]:
+    """Time both for sizes and batches, on the GPU and on the CPU beside it."""
+    for size in sizes:
         for count in (1, 8, 64):
             images = batch_of(size, count, device)
             calls = {"Slic": lambda: Slic()(images), "list": lambda: segment_images(multiscale(), images)}  # noqa: B023
@@ -89,7 +90,7 @@ def share_rows(device: torch.device, rounds: int) -> Iterator[list[object]]:
     network.to(device)
     saliency = Saliency(network)
     for count in (1, 8, 64):
-        images = batch_of(224, count, device)
+        images = batch_of(224, count, device).requires_grad_()
         maps, mask = saliency.attribute(images, target=0), Slic()(images)
         taken = in_turns(
             {
@@ -110,10 +111,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU, which tells the GPU what to do")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[32, 224, 512])
     options = parser.parse_args()
     device = torch.device(options.device)
-    torch.set_num_threads(1)
-    print(f"{processor(device)}; torch {torch.__version__}, Python {platform.python_version()}; photographs\n")
+    torch.set_num_threads(options.threads)
+    print(f"{processor(device)}, {options.threads} threads of {processor(torch.device('cpu'))}; photographs")
+    print(f"torch {torch.__version__}, Python {platform.python_version()}; engine of the CPU {describe_engine()}\n")
     print_table(
         [
             "pixels",
@@ -122,11 +126,11 @@ def main() -> None:
             "images per s",
             "`multiscale()`, ms",
             "images per s",
-            "one thread of the CPU / GPU",
+            "CPU / GPU",
             "labels as on the CPU, %",
             "MB",
         ],
-        speed_rows(device, options.rounds),
+        speed_rows(options.sizes, device, options.rounds),
     )
     print("In per cent of a Saliency pass at 224 pixels\n")
     print_table(

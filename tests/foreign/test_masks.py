@@ -1,6 +1,6 @@
 """Mask generators on another device: the masks of the CPU, on the device of the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,11 @@ from captum_superpixel.masks import (
     multiscale,
     segment_trees,
 )
+from captum_superpixel.masks.slic import compiled
+from captum_superpixel.masks.slic import slic as slic_module
+from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels
+from captum_superpixel.masks.slic._shared_pixels import SharedPixels
+from captum_superpixel.masks.slic.compiled import segmenting
 
 Check = Callable[..., None]
 
@@ -122,3 +127,42 @@ def test_a_stored_mask_serves_both(tmp_path: Path) -> None:
     Cached(Slic(10), tmp_path)(foreign(photographs()))
     again = Cached(Slic(10), tmp_path)(photographs())
     assert np.array_equal(again, expected)
+
+
+@pytest.fixture
+def machine_code(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Machine code for the CPU that writes down where the images are that it gets, and leaves them to torch."""
+    devices = []
+
+    def segment_inputs(library: object, setting: object, scaling: object, inputs: Tensor, threads: int) -> None:
+        devices.append(inputs.device.type)
+
+    def segment_images(library: object, settings: Sequence[Setting], images: Tensor) -> list[Tensor]:
+        devices.append(images.device.type)
+        return segment_pixels(settings, SharedPixels(images), AtOnce(10**5, 10**5))
+
+    monkeypatch.setattr(compiled, "find_library", object)
+    monkeypatch.setattr(compiled, "segment_inputs", segment_inputs)
+    monkeypatch.setattr(compiled, "segment_images", segment_images)
+    monkeypatch.setattr(slic_module, "_COPIED", {NAME})
+    monkeypatch.setattr(segmenting, "_PLAIN", (Tensor, type(foreign(photographs()))))
+    return devices
+
+
+@pytest.mark.parametrize("name", ["Slic", "Slic, other settings", "Slic, half", "Slic, volumes", "multiscale"])
+def test_few_pixels_are_segmented_by_the_machine_code_of_the_cpu(
+    name: str, check: Check, machine_code: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(CASES[name])
+    by_code = [] if name in ("Slic, other settings", "Slic, volumes") else ["cpu"]
+    assert set(machine_code) == set(by_code)
+    machine_code.clear()
+    monkeypatch.setattr(slic_module, "_PIXELS_WORTH_COPYING", 0)
+    CASES[name](foreign)
+    assert not machine_code
+
+
+def test_what_is_no_image_is_refused_as_everywhere(machine_code: list[str]) -> None:
+    images = foreign(photographs().index_fill(3, torch.tensor([4]), torch.nan))
+    with pytest.raises(ValueError, match="nan_to_num"):
+        Slic(20)(images)

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel.masks.slic._copying import on_cpu
+
 __all__ = ["grow"]
 
 _SHARE = 4
@@ -42,12 +44,12 @@ def grow(
         [[3, 4], [0, 0]]
     """
     # A few hundred elements at a time, for which the operations of NumPy take a third of the time of those of torch.
-    values = shades.cpu().numpy()
+    values = on_cpu(shades).numpy()
     # In one copy, because the host waits for each.
     of_parts = torch.cat([colors.long(), least.long()[:, None]], dim=1).cpu().numpy()
     middle, needed = of_parts[:, :-1], of_parts[:, -1]
     # The frame cannot be taken: no element then lacks neighbors.
-    framed = _frame(seeds.cpu().numpy(), -2)
+    framed = _frame(on_cpu(seeds).numpy(), -2)
     owner = framed.reshape(-1)
     weights = None if areas is None else np.broadcast_to(_frame(areas[None].cpu().numpy(), 0), framed.shape).reshape(-1)
     steps = [math.prod(framed.shape[axis + 1 :]) for axis in range(1, framed.ndim)]
@@ -61,7 +63,9 @@ def grow(
         taken, whose = taken[growing], whose[growing]
         around, by = (taken[:, None] + offsets).ravel(), whose.repeat(len(offsets))
         free = owner[around] == -1
-        around, by = around[free], by[free]
+        # What has nothing free around it never will.
+        at_edge = free.reshape(-1, len(offsets)).any(axis=1)
+        taken, whose, around, by = taken[at_edge], whose[at_edge], around[free], by[free]
         if not len(around):
             break
         order = np.lexsort((by, around))

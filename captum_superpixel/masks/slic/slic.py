@@ -17,6 +17,7 @@ from captum_superpixel.masks._components import label_components
 from captum_superpixel.masks._valid import ValidMask
 from captum_superpixel.masks.base import CountedMaskGenerator
 from captum_superpixel.masks.slic import compiled
+from captum_superpixel.masks.slic._copying import on_cpu
 from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pixels, segment_valid_pixels
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 
@@ -25,6 +26,12 @@ _PIXELS_AT_ONCE = {"cpu": AtOnce(assigned=110_000, segmented=220_000)}
 
 _MANY_PIXELS_AT_ONCE = AtOnce(assigned=4_000_000, segmented=10_000_000)
 """How many on other devices, where every operation is a launch, and memory is the bound: some 100 bytes per pixel."""
+
+_COPIED = {"cuda"}
+"""Types of devices from which images are copied to the CPU where its machine code is the quicker."""
+
+_PIXELS_WORTH_COPYING = 2_500_000
+"""Up to how many pixels, for each thread: of fewer, a GPU waits for the host most of the time."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,6 +129,8 @@ class Slic(CountedMaskGenerator):
         """
         if mask is not None:
             return self._segment_valid(inputs, mask)
+        if isinstance(inputs, Tensor) and _are_worth_copying([self], inputs):
+            return self(on_cpu(inputs.detach())).to(inputs.device)
         if (found := self._segment_compiled(inputs)) is not None:
             return found
         with _cores(inputs) as threads:
@@ -151,6 +160,9 @@ class Slic(CountedMaskGenerator):
     @torch.no_grad()
     def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
         """Segment scaled images ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)`` each; see the base."""
+        if _are_worth_copying(generators, images):
+            found = cls.segment_together(generators, on_cpu(images), flat.cpu())
+            return [mask.to(images.device) for mask in found]
         with _cores(images) as threads:
             return _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
 
@@ -214,6 +226,20 @@ def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, f
         found = segment_pixels(settings, SharedPixels(images[uneven]), _pixels_at_once(images.device))
     for (_, mask), segments in zip(asked, found, strict=True):
         mask[uneven] = segments.view(-1, *shape[2:])
+
+
+def _are_worth_copying(generators: Sequence[Slic], images: Tensor) -> bool:
+    """Say whether images of another device are segmented sooner by the machine code for the CPU, copies included."""
+    if images.device.type not in _COPIED or images.ndim != 4 or 1 in images.shape[2:]:
+        return False
+    pixels = len(images) * math.prod(images.shape[2:])
+    settings = [one._setting((0, 1)) for one in generators if one.spacing is None or len(one.spacing) == 2]
+    return (
+        0 < pixels <= _PIXELS_WORTH_COPYING * torch.get_num_threads()
+        and len(settings) == len(generators)
+        and compiled.would_apply(settings, images)
+        and compiled.find_library() is not None
+    )
 
 
 def _long_axes(spatial: Sequence[int]) -> list[int]:

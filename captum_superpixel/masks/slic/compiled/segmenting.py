@@ -27,7 +27,10 @@ from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND,
 from captum_superpixel.masks.slic.compiled.loading import Library
 from captum_superpixel.masks.slic.compiled.tables import Lengths, Memory, Plan, make_plan, scaling_lengths
 
-__all__ = ["Scaling", "applies", "segment_images", "segment_inputs"]
+__all__ = ["Scaling", "applies", "segment_images", "segment_inputs", "would_apply"]
+
+_PLAIN: tuple[type[Tensor], ...] = (Tensor,)
+"""What machine code can read: other kinds of tensors may hold something else than they seem to."""
 
 _MOST_PIXELS = 2**27
 """How many pixels an image has at most, for their places and pairs to be counted in 32 bits."""
@@ -58,13 +61,15 @@ def applies(settings: Sequence[Setting], images: Tensor) -> bool:
     They have to be plain tensors in the memory of the CPU, ``(N, C, H, W)``, whose pixels are as far apart along both
     axes. Volumes and other spacings remain with torch.
     """
-    on_cpu = type(images) is Tensor and images.device.type == "cpu" and images.layout == torch.strided
+    return images.device.type == "cpu" and would_apply(settings, images)
+
+
+def would_apply(settings: Sequence[Setting], images: Tensor) -> bool:
+    """Say whether it could segment these if they were copied to the CPU."""
+    plain = type(images) in _PLAIN and images.layout == torch.strided
     flat = images.ndim == 4 and math.prod(images.shape[2:]) <= _MOST_PIXELS
     return (
-        on_cpu
-        and flat
-        and images.dtype != torch.float64
-        and all(len(set(setting.spacing)) == 1 for setting in settings)
+        plain and flat and images.dtype != torch.float64 and all(len(set(setting.spacing)) == 1 for setting in settings)
     )
 
 
