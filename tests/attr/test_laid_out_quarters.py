@@ -125,6 +125,8 @@ class OneQuarter(nn.Module):
     def __init__(self, family: Family, quarter: int) -> None:
         super().__init__()
         self.backbone = family.make()
+        # Its first weights, which are replaced, take other random numbers from version to version.
+        torch.manual_seed(0)
         self.family, self.quarter = family, quarter
         channels = self.backbone(torch.zeros(1, 3, *family.size)).last_hidden_state.shape
         self.head = nn.Linear(channels[2] if len(channels) == 3 else channels[1], 3, bias=False)
@@ -188,7 +190,6 @@ METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
 @pytest.mark.filterwarnings("ignore:Setting (backward|forward)|GuidedGradCam finds no:UserWarning")
 def test_all_evidence_lies_in_the_quarter(name: str, method: str) -> None:
     """A layer that is laid out by other rows, columns or tokens would show it elsewhere."""
-    torch.manual_seed(0)
     family, quarter = FAMILIES[name], 2 if list(FAMILIES).index(name) % 2 else 1
     network = OneQuarter(family, quarter).eval()
     make, options = METHODS[method]
