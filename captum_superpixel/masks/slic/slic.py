@@ -31,7 +31,7 @@ _COPIED = {"cuda"}
 """Types of devices from which images are copied to the CPU where its machine code is the quicker."""
 
 _PIXELS_WORTH_COPYING = 1_000_000
-"""Up to how many pixels, of all masks together and for each thread: of fewer, a GPU waits for the host most of the time.
+"""Up to how many pixels, of all masks and for each thread: of fewer, a GPU waits for the host most of the time.
 Measured on an H100."""
 
 
