@@ -57,6 +57,6 @@ TOP = 3
 STAYS_TOP = (
     "80 % means that about 8 of 10 such regions were again among the top 3 in an independently trained network; "
     "it says nothing about faithfulness (expected calibration error for the top 3, by mean magnitudes: .03 to .08 on "
-    "CIFAR-10, and .04 to .13 on ImageNet, where more regions stayed than was said)"
+    "CIFAR-10, and .03 to .13 on ImageNet, where more regions stayed than was said)"
 )
 """What ``--confidence`` adds means, and what it does not."""

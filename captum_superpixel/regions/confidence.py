@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 CALIBRATION = (
-    "expected calibration error for the top 3, by mean magnitudes: .03 to .08 on CIFAR-10, and .04 to .13 on ImageNet, "
+    "expected calibration error for the top 3, by mean magnitudes: .03 to .08 on CIFAR-10, and .03 to .13 on ImageNet, "
     "where more regions stayed than was said"
 )
 """How far the probabilities were from the frequencies, and where that was measured."""
-COVERAGE = "intervals that say 95 % held 92 to 94 % of these scores on CIFAR-10, and 91 to 95 % on ImageNet"
+COVERAGE = "intervals that say 95 % held 92 to 95 % of these scores on CIFAR-10, and 91 to 95 % on ImageNet"
 """How often the intervals held what they say, and where that was measured."""
 FEWEST_DRAWS = 8
 """With fewer draws the probabilities rank regions less well than was measured."""
