@@ -21,6 +21,7 @@ from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic._segmenting import Setting
 from captum_superpixel.masks.slic.compiled.kernels.batches import OUTCOMES, TOO_FEW
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
+from captum_superpixel.masks.slic.compiled.kernels.growing import PLACE_BITS
 from captum_superpixel.masks.slic.compiled.kernels.looking import NOT_FINITE, PREPARED
 from captum_superpixel.masks.slic.compiled.kernels.scaling import NORMALIZED, REVERSED, SCALED
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE
@@ -32,7 +33,7 @@ __all__ = ["Scaling", "applies", "segment_images", "segment_inputs", "would_appl
 _PLAIN: tuple[type[Tensor], ...] = (Tensor,)
 """What machine code can read: other kinds of tensors may hold something else than they seem to."""
 
-_MOST_PIXELS = 2**27
+_MOST_PIXELS = 2**PLACE_BITS
 """How many pixels an image has at most, for their places and pairs to be counted in 32 bits."""
 
 _KEPT_BYTES = 2**26

@@ -8,36 +8,15 @@ from captum_superpixel.masks.slic import _growing
 from captum_superpixel.masks.slic.compiled.kernels.clusters import quantize
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, Longs, kernel
 
-__all__ = ["grow"]
+__all__ = ["PLACE_BITS", "grow"]
 
 _SHARE = _growing._SHARE
 _FREE = -1
 
+PLACE_BITS = 27
+"""As many bits as the places of pixels have. Larger images are segmented by torch."""
 
-@kernel
-def _sort(keys: Longs, places: Ints, count: int) -> None:
-    """Sort pairs of a key and a place in ascending order, by heaps."""
-    start, end = count // 2, count
-    while end > 1:
-        if start > 0:
-            start -= 1
-        else:
-            end -= 1
-            keys[0], keys[end] = keys[end], keys[0]
-            places[0], places[end] = places[end], places[0]
-        parent = start
-        child = 2 * parent + 1
-        while child < end:
-            if child + 1 < end and (
-                keys[child] < keys[child + 1] or (keys[child] == keys[child + 1] and places[child] < places[child + 1])
-            ):
-                child += 1
-            if keys[parent] > keys[child] or (keys[parent] == keys[child] and places[parent] > places[child]):
-                break
-            keys[parent], keys[child] = keys[child], keys[parent]
-            places[parent], places[child] = places[child], places[parent]
-            parent = child
-            child = 2 * parent + 1
+_PLACE = 2**PLACE_BITS - 1
 
 
 @kernel
@@ -69,6 +48,8 @@ def grow(
     marks: Ints,
     taken: Ints,
     places: Ints,
+    starts: Ints,
+    weights: Ints,
     keys: Longs,
     missing: Longs,
 ) -> None:
@@ -92,76 +73,158 @@ def grow(
         marks: Memory for a number for each pixel.
         taken: Likewise.
         places: Likewise.
+        starts: Memory for a number for each segment.
+        weights: Memory for a number for each pixel.
         keys: Likewise.
         missing: Memory for a number for each segment.
     """
     size = height * width
     for segment in range(count):
         missing[segment] = least - sizes[segment]
-    n_taken = 0
+    at_edge = 0
     for run in range(runs):
         if sizes[labels[run_starts[run]]] < least:
             for place in range(run_starts[run], run_starts[run + 1]):
-                taken[n_taken] = place
-                n_taken += 1
+                taken[at_edge] = place
+                at_edge += 1
+    new = 0
     while True:
-        growing = 0
-        # Pixels that have no free ones around them will never have any, and are forgotten. What is around the others
-        # is marked as free, and this is all that is read of marks: an image has few specks.
+        # What can be taken is marked as free around the pixels of specks, and this is all that is read of marks: an
+        # image has few specks.
+        for index in range(new, at_edge):
+            for side in range(4):
+                marks[_next_to(taken[index], side, width, size)] = _FREE
+        n_taken, at_edge, found = at_edge, 0, 0
         for index in range(n_taken):
-            place, free = taken[index], 0
-            if missing[labels[place]] > 0:
+            place = taken[index]
+            owner, free = labels[place], 0
+            if missing[owner] > 0:
                 for side in range(4):
                     around = _next_to(place, side, width, size)
                     # Those of specks cannot be taken.
                     if sizes[labels[around]] >= least:
-                        marks[around] = _FREE
                         free = 1
-            taken[growing] = place
-            growing += free
-        n_taken, found = growing, 0
-        for index in range(n_taken):
-            place = taken[index]
-            owner = labels[place]
-            for side in range(4):
-                around = _next_to(place, side, width, size)
-                if sizes[labels[around]] >= least:
-                    if marks[around] == _FREE:
-                        places[found] = around
-                        found += 1
-                        marks[around] = owner
-                    elif owner < marks[around]:
-                        marks[around] = owner
+                        if marks[around] == _FREE:
+                            places[found] = around
+                            found += 1
+                            marks[around] = owner
+                        elif owner < marks[around]:
+                            marks[around] = owner
+            # Pixels that have no free ones around them will never have any, and are forgotten.
+            taken[at_edge] = place
+            at_edge += free
         if found == 0:
             break
-        for index in range(found):
-            pixel = places[index]
-            owner = marks[pixel]
-            distance = 0
-            for channel in range(channels):
-                shade = np.int64(quantize(colors[channel * size + pixel], units))
-                difference = shade - means[owner * channels + channel]
-                distance += difference * difference
-            # Squares of distances are below 2**25; see ``make_cells``.
-            keys[index] = (np.int64(owner) << 32) + distance
-        _sort(keys, places, found)
-        first = 0
-        while first < found:
-            owner = keys[first] >> 32
-            last, offered = first, 0
-            while last < found and keys[last] >> 32 == owner:
-                y, x = places[last] // width, places[last] % width
-                offered += (column_areas[x + 1] - column_areas[x]) * row_areas[y]
-                last += 1
-            limit = min(missing[owner], (offered + _SHARE - 1) // _SHARE)
-            before = 0
-            while first < last and before < limit:
-                place = places[first]
-                y, x = place // width, place % width
-                before += (column_areas[x + 1] - column_areas[x]) * row_areas[y]
-                labels[place] = owner
-                taken[n_taken] = place
-                n_taken += 1
-                first += 1
-            missing[owner] -= before
+        _list_offers(
+            places,
+            found,
+            marks,
+            count,
+            width,
+            means,
+            channels,
+            colors,
+            size,
+            units,
+            row_areas,
+            column_areas,
+            starts,
+            keys,
+            weights,
+        )
+        new, first = at_edge, 0
+        for owner in range(count):
+            last, offered = starts[owner], 0
+            for index in range(first, last):
+                offered += weights[index]
+            if last > first:
+                limit = min(missing[owner], (offered + _SHARE - 1) // _SHARE)
+                bound = _find_bound(keys, weights, first, last, limit)
+                for index in range(first, last):
+                    if keys[index] <= bound:
+                        place = keys[index] & _PLACE
+                        missing[owner] -= weights[index]
+                        labels[place] = owner
+                        taken[at_edge] = place
+                        at_edge += 1
             first = last
+        for index in range(found):
+            marks[places[index]] = _FREE
+
+
+@kernel
+def _list_offers(
+    places: Ints,
+    found: int,
+    owners: Ints,
+    count: int,
+    width: int,
+    means: Longs,
+    channels: int,
+    colors: Floats,
+    size: int,
+    units: np.float32,
+    row_areas: Ints,
+    column_areas: Ints,
+    ends: Ints,
+    keys: Longs,
+    weights: Ints,
+) -> None:
+    """List the pixels that each speck touches, one speck after the other.
+
+    Args:
+        places: The pixels.
+        found: How many there are.
+        owners: Which speck each pixel of the image goes to, read at these places.
+        count: As for ``grow``; likewise the others that stand there.
+        width: See there.
+        means: See there.
+        channels: See there.
+        colors: See there.
+        size: H * W.
+        units: See there.
+        row_areas: See there.
+        column_areas: See there.
+        ends: Where the list of each segment ends, and that of the next begins, ``(count,)``, overwritten.
+        keys: Numbers in the order in which a speck takes pixels: the distance of the color, above ``_PLACE`` the place.
+            Overwritten.
+        weights: How much each of the pixels counts, overwritten.
+    """
+    for owner in range(count):
+        ends[owner] = 0
+    for index in range(found):
+        ends[owners[places[index]]] += 1
+    total = 0
+    for owner in range(count):
+        total += ends[owner]
+        ends[owner] = total - ends[owner]
+    for index in range(found):
+        place = places[index]
+        owner = owners[place]
+        distance = 0
+        for channel in range(channels):
+            shade = np.int64(quantize(colors[channel * size + place], units))
+            difference = shade - means[owner * channels + channel]
+            distance += difference * difference
+        to, y, x = ends[owner], place // width, place % width
+        # Squares of distances are below 2**25; see ``make_cells``.
+        keys[to] = (np.int64(distance) << PLACE_BITS) + place
+        weights[to] = (column_areas[x + 1] - column_areas[x]) * row_areas[y]
+        ends[owner] += 1
+
+
+@kernel
+def _find_bound(keys: Longs, weights: Ints, first: int, last: int, limit: int) -> int:
+    """Find the largest of keys before which there is less than a limit, by bisection."""
+    low = high = keys[first]
+    for index in range(first, last):
+        low, high = min(low, keys[index]), max(high, keys[index])
+    while low < high:
+        middle, before = (low + high + 1) >> 1, np.int64(0)
+        for index in range(first, last):
+            before += weights[index] if keys[index] < middle else np.int32(0)
+        if before < limit:
+            low = middle
+        else:
+            high = middle - 1
+    return int(low)

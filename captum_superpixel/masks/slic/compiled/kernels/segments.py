@@ -260,8 +260,10 @@ def _keep_largest(
             ints[4],
             ints[5],
             ints[6],
-            longs[2],
+            ints[7],
+            ints[8],
             longs[4],
+            longs[2],
         )
         for place in range(count * channels):
             cluster_colors[place] = means[place]
