@@ -220,11 +220,15 @@ def _find_bound(keys: Longs, weights: Ints, first: int, last: int, limit: int) -
     for index in range(first, last):
         low, high = min(low, keys[index]), max(high, keys[index])
     while low < high:
-        middle, before = (low + high + 1) >> 1, np.int64(0)
+        middle, before, below, above = (low + high + 1) >> 1, np.int64(0), low, high
         for index in range(first, last):
-            before += weights[index] if keys[index] < middle else np.int32(0)
+            key = keys[index]
+            before += weights[index] if key < middle else np.int32(0)
+            below = max(below, key if key < middle else low)
+            above = min(above, key if key >= middle else high)
+        # Both bounds are keys, so that a few steps are enough, however far apart these are.
         if before < limit:
-            low = middle
+            low = above
         else:
-            high = middle - 1
+            high = below
     return int(low)
