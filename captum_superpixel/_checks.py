@@ -79,12 +79,12 @@ def checked_choice(name: str, value: object, choices: Sequence[_Choice]) -> _Cho
     raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(map(repr, choices))}")
 
 
-def checked_integer(name: str, value: object, *, minimum: int = 1, maximum: int | None = None) -> int:
+def checked_integer(name: str, value: object, *, minimum: int = 1, maximum: int = 2**63 - 1) -> int:
     """Return ``value`` as an int.
 
     Raises:
         TypeError: If it is not an integer, or a bool.
-        ValueError: If it is below ``minimum`` or above ``maximum``.
+        ValueError: If it is below ``minimum`` or above ``maximum``, by default the largest that int64 holds.
     """
     try:
         if isinstance(value, (bool, np.bool_)):
@@ -94,7 +94,7 @@ def checked_integer(name: str, value: object, *, minimum: int = 1, maximum: int 
         raise TypeError(f"{name} must be an integer, but {value!r} ({type(value).__name__}) was passed") from None
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, but {number} was passed")
-    if maximum is not None and number > maximum:
+    if number > maximum:
         raise ValueError(f"{name} must be at most {maximum}, but {number} was passed")
     return number
 
@@ -108,7 +108,11 @@ def checked_number(name: str, value: object, *, minimum: float = 0.0, exclusive:
     """
     if isinstance(value, bool) or not isinstance(value, (Real, np.number)):
         raise TypeError(f"{name} must be a number, but {value!r} ({type(value).__name__}) was passed")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        message = f"{name} must be a number that a float holds, up to 1.8e308, but a larger one was passed"
+        raise ValueError(message) from None
     if not math.isfinite(number) or number < minimum or (exclusive and number == minimum):
         bound = f"above {minimum:g}" if exclusive else f"at least {minimum:g}"
         raise ValueError(f"{name} must be finite and {bound}, but {number} was passed")

@@ -274,7 +274,7 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
     if not isinstance(reference, Tensor):
         try:
             return torch.full_like(inputs[:1], reference)
-        except RuntimeError:
+        except (RuntimeError, OverflowError):
             raise ValueError(
                 f"reference={reference:g} is beyond what inputs of {inputs.dtype} can hold: pass one in their range"
             ) from None

@@ -181,6 +181,11 @@ def test_bad_references_are_refused(net, images) -> None:
         Contributions(Saliency(net), "mean")
     with pytest.raises(ValueError, match="reference must be finite"):
         Contributions(Saliency(net), float("nan"))
+    with pytest.raises(ValueError, match=r"a number that a float holds, up to 1\.8e308"):
+        Contributions(Saliency(net), 10**400)
+    for beyond in (2**64, 1e300):
+        with pytest.raises(ValueError, match=r"is beyond what inputs of torch\.float16 can hold"):
+            Contributions(Saliency(net), beyond).attribute(images.half(), target=1)
     with pytest.raises(ValueError, match="holds NaN"):
         Contributions(Saliency(net), torch.tensor([float("inf")]))
     with pytest.raises(TypeError, match=r"reference must be a number, but \[\]"):
