@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _Choice = TypeVar("_Choice")
 
+_LONGEST = 1024
+"""Bits of a number from which on messages leave it out."""
 _MOST_UNEVEN = 1e9
 """By how much distances along two axes may differ at most: with far larger ratios, numbers overflow."""
 
@@ -92,10 +94,12 @@ def checked_integer(name: str, value: object, *, minimum: int = 1, maximum: int 
         number = operator.index(value)  # type: ignore[arg-type]  # TypeError is the answer
     except TypeError:
         raise TypeError(f"{name} must be an integer, but {value!r} ({type(value).__name__}) was passed") from None
+    # Python writes no number of more than some thousand digits.
+    shown = number if number.bit_length() < _LONGEST else f"one of {number.bit_length()} bits"
     if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, but {number} was passed")
+        raise ValueError(f"{name} must be at least {minimum}, but {shown} was passed")
     if number > maximum:
-        raise ValueError(f"{name} must be at most {maximum}, but {number} was passed")
+        raise ValueError(f"{name} must be at most {maximum}, but {shown} was passed")
     return number
 
 
@@ -108,15 +112,19 @@ def checked_number(name: str, value: object, *, minimum: float = 0.0, exclusive:
     """
     if isinstance(value, bool) or not isinstance(value, (Real, np.number)):
         raise TypeError(f"{name} must be a number, but {value!r} ({type(value).__name__}) was passed")
-    try:
-        number = float(value)
-    except OverflowError:
-        message = f"{name} must be a number that a float holds, up to 1.8e308, but a larger one was passed"
-        raise ValueError(message) from None
+    number = _as_float(name, value)
     if not math.isfinite(number) or number < minimum or (exclusive and number == minimum):
         bound = f"above {minimum:g}" if exclusive else f"at least {minimum:g}"
         raise ValueError(f"{name} must be finite and {bound}, but {number} was passed")
     return number
+
+
+def _as_float(name: str, value: Real | np.number[Any]) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        message = f"{name} must be a number that a float holds, up to 1.8e308, but a larger one was passed"
+        raise ValueError(message) from None
 
 
 def checked_share(name: str, value: object, *, exclusive: bool = False) -> float:
@@ -230,7 +238,7 @@ def _floats(name: str, value: object) -> tuple[float, ...]:
         isinstance(member, (Real, np.number)) and not isinstance(member, bool) for member in members
     ):
         raise TypeError(f"the {name} of denormalize must be a number or a sequence of numbers, but is {value!r}")
-    numbers = tuple(map(float, members))
+    numbers = tuple(_as_float(f"the {name} of denormalize", member) for member in members)
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"the {name} of denormalize must be finite, but {list(numbers)} was passed")
     return numbers

@@ -273,7 +273,7 @@ def _refer(reference: Reference, inputs: Tensor) -> Tensor:
         reference = made
     if not isinstance(reference, Tensor):
         try:
-            return torch.full_like(inputs[:1], reference)
+            return torch.full_like(inputs[:1], float(reference) if inputs.is_floating_point() else reference)
         except (RuntimeError, OverflowError):
             raise ValueError(
                 f"reference={reference:g} is beyond what inputs of {inputs.dtype} can hold: pass one in their range"

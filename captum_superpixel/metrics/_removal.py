@@ -119,7 +119,12 @@ def background(baselines: object, inputs: Tensor) -> Tensor:
     if isinstance(baselines, Tensor):
         values = baselines.detach().to(inputs)
     elif isinstance(baselines, int | float) and not isinstance(baselines, bool):
-        values = inputs.new_tensor(float(baselines))
+        try:
+            values = inputs.new_tensor(float(baselines))
+        except OverflowError:
+            raise ValueError(
+                "baselines are a number that no float holds: pass one in the range of the inputs"
+            ) from None
     else:
         raise TypeError(f"baselines must be a name, a number or a tensor, but a {type(baselines).__name__} was passed")
     if not is_finite(values):

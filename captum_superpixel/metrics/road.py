@@ -121,6 +121,8 @@ def road(
     scores = check_scores(attributions, inputs).flatten(1)
     try:
         fractions = tuple(float(fraction) for fraction in fractions)
+    except OverflowError:
+        raise ValueError("fractions must be above 0 and below 1, but a number that no float holds was passed") from None
     except (TypeError, ValueError):
         raise TypeError(
             f"fractions must be a sequence of numbers, but {fractions!r} was passed: write (0.1, 0.5)"

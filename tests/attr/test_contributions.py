@@ -183,6 +183,7 @@ def test_bad_references_are_refused(net, images) -> None:
         Contributions(Saliency(net), float("nan"))
     with pytest.raises(ValueError, match=r"a number that a float holds, up to 1\.8e308"):
         Contributions(Saliency(net), 10**400)
+    assert Contributions(Saliency(net), 2**70).attribute(images, target=1).isfinite().all()
     for beyond in (2**64, 1e300):
         with pytest.raises(ValueError, match=r"is beyond what inputs of torch\.float16 can hold"):
             Contributions(Saliency(net), beyond).attribute(images.half(), target=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from foreign_device import NAME, SIMULATED, DrawnOnTheCpu
+from foreign_device import NAME, SIMULATED, DrawnOnTheCpu, counted
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -34,8 +34,9 @@ def explained(folder: Path, device: str, options: list[str]) -> dict[str, NDArra
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_explanations(options: list[str], tmp_path: Path) -> None:
     expected = explained(tmp_path, "cpu", options)
-    with contextlib.nullcontext() if SIMULATED else DrawnOnTheCpu():
+    with contextlib.nullcontext() if SIMULATED else DrawnOnTheCpu(), counted() as count:
         found = explained(tmp_path, NAME, options)
+    assert count.launches or not SIMULATED
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         if array.dtype.kind == "f":

@@ -154,12 +154,33 @@ def test_few_pixels_are_segmented_by_the_machine_code_of_the_cpu(
     name: str, check: Check, machine_code: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check(CASES[name])
+    machine_code.clear()
+    CASES[name](foreign)
     by_code = [] if name in ("Slic, other settings", "Slic, volumes") else ["cpu"]
     assert set(machine_code) == set(by_code)
     machine_code.clear()
     monkeypatch.setattr(slic_module, "_PIXELS_WORTH_COPYING", 0)
     CASES[name](foreign)
     assert not machine_code
+
+
+def test_what_a_subclass_does_is_done_once(machine_code: list[str]) -> None:
+    calls = []
+
+    class Noted(Slic):
+        def __call__(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+            calls.append(inputs.device.type)
+            return super().__call__(inputs, mask)
+
+    class Scaled(Slic):
+        def scale_pixels(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+            calls.append(inputs.device.type)
+            return super().scale_pixels(inputs)
+
+    for generator in (Noted(20), Scaled(20)):
+        calls.clear()
+        generator(foreign(photographs()))
+        assert calls == [NAME]
 
 
 def test_what_is_no_image_is_refused_as_everywhere(machine_code: list[str]) -> None:

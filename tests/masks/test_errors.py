@@ -43,6 +43,12 @@ def test_more_segments_than_pixels(cls: type) -> None:
     ("build", "error", "message"),
     [
         (lambda: Slic(compactness=0), ValueError, "compactness must be finite and above 0, but 0.0"),
+        (lambda: Slic(compactness=10**400), ValueError, "compactness must be a number that a float holds"),
+        (
+            lambda: Slic(denormalize=(10**400, 1)),
+            ValueError,
+            "the mean of denormalize must be a number that a float",
+        ),
         (lambda: Slic(compactness="10"), TypeError, "compactness must be a number, but '10' (str)"),
         (lambda: Slic(max_num_iter=0), ValueError, "max_num_iter must be at least 1, but 0"),
         (lambda: SkimageSlic(compactness=0), ValueError, "compactness must be finite and above 0, but 0.0"),

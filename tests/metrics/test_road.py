@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from captum_superpixel.metrics.fidelity import deletion_curve
 from captum_superpixel.metrics.road import noisy_linear_imputation, road
 
 Draw = Callable[..., Tensor]
@@ -237,6 +238,13 @@ def test_one_pixel_always_stays(height: int, width: int) -> None:
 def test_fractions_that_are_no_numbers(net: nn.Module, images: Tensor, fractions: Any) -> None:
     with pytest.raises(TypeError, match=rf"sequence of numbers, but {re.escape(repr(fractions))} was passed"):
         road(net, images, images, 1, fractions=fractions)
+
+
+def test_numbers_that_no_float_holds(net: nn.Module, images: Tensor) -> None:
+    with pytest.raises(ValueError, match="fractions must be above 0 and below 1, but a number that no float holds"):
+        road(net, images, images, 1, fractions=[10**400])
+    with pytest.raises(ValueError, match="baselines are a number that no float holds"):
+        deletion_curve(net, images, images, 1, baselines=10**400)
 
 
 @pytest.mark.parametrize("fractions", [(), (0.0, 0.5), (0.5, 1.0), (-0.1,), (float("nan"),)])

@@ -147,6 +147,10 @@ def test_equal_scores_have_no_interval() -> None:
         (draw(12, 5), 1, ValueError, "k=1: the probability that a single region stays the first is overconfident"),
         (draw(12, 5), 0, ValueError, "k must be at least 1, but 0 was passed"),
         (draw(12, 5), 2.5, TypeError, "k must be an integer, but 2.5"),
+        pytest.param(
+            *(draw(12, 5), 10**5000, ValueError, f"k must be at most {2**63 - 1}, but one of 16610 bits was passed"),
+            id="more digits than Python writes",
+        ),
         (draw(12, 5), 2**64, ValueError, f"k must be at most {2**63 - 1}, but {2**64} was passed"),
         (draw(1, 5), 2, ValueError, "1 draws have no spread"),
         (draw(12), 2, ValueError, "but have shape (12,)"),

@@ -31,7 +31,8 @@ _COPIED = {"cuda"}
 """Types of devices from which images are copied to the CPU where its machine code is the quicker."""
 
 _PIXELS_WORTH_COPYING = 1_000_000
-"""Up to how many pixels, of all masks and for each thread: of fewer, a GPU waits for the host most of the time.
+"""Up to how many pixels of three channels, of all masks and for each thread: of fewer, a GPU waits for the host most of
+the time.
 Measured on an H100."""
 
 
@@ -130,8 +131,8 @@ class Slic(CountedMaskGenerator):
         """
         if mask is not None:
             return self._segment_valid(inputs, mask)
-        if isinstance(inputs, Tensor) and _are_worth_copying([self], inputs):
-            return self(on_cpu(inputs.detach())).to(inputs.device)
+        if isinstance(inputs, Tensor) and _are_worth_copying([self], inputs) and self._scales_as_is():
+            return Slic.__call__(self, on_cpu(inputs.detach())).to(inputs.device)
         if (found := self._segment_compiled(inputs)) is not None:
             return found
         with _cores(inputs) as threads:
@@ -147,8 +148,7 @@ class Slic(CountedMaskGenerator):
             return None
         if not compiled.applies([setting := self._setting((0, 1))], inputs):
             return None
-        # What a subclass scales in its own way, machine code would not.
-        library = compiled.find_library() if type(self).scale_pixels is Slic.scale_pixels else None
+        library = compiled.find_library() if self._scales_as_is() else None
         if library is None:
             return None
         statistics = checked_denormalize(self.denormalize)
@@ -157,15 +157,20 @@ class Slic(CountedMaskGenerator):
             scaling = compiled.Scaling(statistics, reversed_order, self.scale_pixels)
             return compiled.segment_inputs(library, setting, scaling, inputs, threads)
 
+    def _scales_as_is(self) -> bool:
+        """Say whether no subclass scales in its own way, as machine code would not."""
+        return type(self).scale_pixels is Slic.scale_pixels
+
     @classmethod
     @torch.no_grad()
     def segment_together(cls, generators: Sequence[Self], images: Tensor, flat: Tensor) -> list[Tensor]:
         """Segment scaled images ``(N, C, *spatial)`` into a feature mask ``(N, 1, *spatial)`` each; see the base."""
+        device = images.device
         if _are_worth_copying(generators, images):
-            found = cls.segment_together(generators, on_cpu(images), flat.cpu())
-            return [mask.to(images.device) for mask in found]
+            images, flat = on_cpu(images), flat.cpu()
         with _cores(images) as threads:
-            return _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
+            masks = _segment_parts(generators, images, lambda part: (images[part], flat[part]), threads)
+        return [mask.to(device) for mask in masks]
 
     def _label_valid(self, image: Tensor, valid: Tensor) -> Tensor:
         if self.n_segments == 1:
@@ -233,7 +238,7 @@ def _are_worth_copying(generators: Sequence[Slic], images: Tensor) -> bool:
     """Say whether images of another device are segmented sooner by the machine code for the CPU, copies included."""
     if images.device.type not in _COPIED or images.ndim != 4 or 1 in images.shape[2:]:
         return False
-    pixels = len(generators) * len(images) * math.prod(images.shape[2:])
+    pixels = len(generators) * len(images) * math.prod(images.shape[2:]) * max(1, images.shape[1] / 3)
     settings = [one._setting((0, 1)) for one in generators if one.spacing is None or len(one.spacing) == 2]
     return (
         0 < pixels <= _PIXELS_WORTH_COPYING * torch.get_num_threads()
