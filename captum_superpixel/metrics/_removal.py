@@ -117,6 +117,8 @@ def background(baselines: object, inputs: Tensor) -> Tensor:
             return inputs.new_zeros(()).expand(inputs.shape)
         raise ValueError(f"baselines={baselines!r} is unknown: choose 'blur', 'mean', 'zero', a number or a tensor")
     if isinstance(baselines, Tensor):
+        if baselines.is_complex():
+            raise TypeError(f"baselines have dtype {baselines.dtype}: pass real pixels, for example baselines.real")
         values = baselines.detach().to(inputs)
     elif isinstance(baselines, int | float) and not isinstance(baselines, bool):
         try:

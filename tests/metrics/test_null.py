@@ -132,6 +132,13 @@ class TestPermutePixels:
         assert not torch.equal(permuted[:, :1], first)
         assert torch.equal(permuted[:, 0].flatten(1).sort().values, first.flatten(1).sort().values)
 
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.bool])
+    def test_integers_of_any_kind_are_permuted_alike(self, dtype: torch.dtype) -> None:
+        numbers = torch.randint(2, (2, 3, 4, 5), generator=seeded(0))
+        permuted = permute_pixels(numbers.to(dtype), seeded(1))
+        assert permuted.dtype == dtype
+        assert torch.equal(permuted.long(), permute_pixels(numbers, seeded(1)))
+
     def test_each_map_has_a_permutation_of_its_own(self) -> None:
         permuted = permute_pixels(noise(1, 0).expand(6, -1, -1, -1), seeded(1))
         assert len({tuple(pixels) for pixels in permuted.flatten(1).tolist()}) == 6

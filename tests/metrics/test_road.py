@@ -243,6 +243,8 @@ def test_fractions_that_are_no_numbers(net: nn.Module, images: Tensor, fractions
 def test_numbers_that_no_float_holds(net: nn.Module, images: Tensor) -> None:
     with pytest.raises(ValueError, match="fractions must be above 0 and below 1, but a number that no float holds"):
         road(net, images, images, 1, fractions=[10**400])
+    with pytest.raises(TypeError, match=r"baselines have dtype torch\.complex64: pass real pixels"):
+        deletion_curve(net, images, images, 1, baselines=torch.zeros(1, dtype=torch.complex64))
     with pytest.raises(ValueError, match="baselines are a number that no float holds"):
         deletion_curve(net, images, images, 1, baselines=10**400)
 
