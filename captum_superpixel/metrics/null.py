@@ -34,8 +34,8 @@ from captum_superpixel.metrics.stability import Similarity
 
 __all__ = ["NullCorrected", "against_null", "excess", "null_corrected", "paired_difference", "permute_pixels"]
 
-_UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
-_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+"""The types in which integers are moved that ``gather`` does not take."""
 
 # Similarities computed in float32 miss their maximum of 1 by about 1e-7, on either side.
 _ROUNDING = 1e-6
@@ -325,6 +325,5 @@ def _permute(maps: Tensor, generator: torch.Generator) -> Tensor:
     pixels = maps[0, 0].numel()
     orders = [torch.randperm(pixels, generator=generator, device=generator.device) for _ in maps]
     index = torch.stack(orders).to(maps.device)[:, None].expand(-1, maps.shape[1], -1)
-    # Integers without a sign are moved as the same bits with one: gather does not take all of them.
-    moved = maps.view(_OF_SIZE[maps.itemsize]) if maps.dtype in _UNSIGNED else maps
+    moved = maps.view(_SIGNED.get(maps.dtype, maps.dtype))
     return moved.flatten(2).gather(2, index).view(maps.shape).view(maps.dtype)

@@ -32,8 +32,7 @@ _COPIED = {"cuda"}
 
 _PIXELS_WORTH_COPYING = 1_000_000
 """Up to how many pixels of three channels, of all masks and for each thread: of fewer, a GPU waits for the host most of
-the time.
-Measured on an H100."""
+the time, as measured on an H100."""
 
 
 @dataclass(frozen=True, repr=False)
