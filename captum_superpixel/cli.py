@@ -113,8 +113,6 @@ def add_compile(commands: Any) -> None:
 def _compile(options: Any) -> int:
     from captum_superpixel.masks import compile_engine, describe_engine
 
-    # Where Numba is not loaded yet, it then leaves all optimization to the end, which takes two thirds of the time.
-    os.environ.setdefault("NUMBA_OPT", "0")
     before = describe_engine()
     kept = compile_engine(force=options.force)
     if kept is None:

@@ -19,8 +19,6 @@ def nothing_found_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(engine._Engine, "looked_for", False)
     monkeypatch.setattr(engine._Engine, "library", None)
     monkeypatch.delenv("CAPTUM_SUPERPIXEL_ENGINE", raising=False)
-    # The command changes it where it is not set.
-    monkeypatch.setenv("NUMBA_OPT", "3")
     folder = str(tmp_path / "cache")
     monkeypatch.setitem(sys.modules, "platformdirs", SimpleNamespace(user_cache_dir=lambda _: folder))
 

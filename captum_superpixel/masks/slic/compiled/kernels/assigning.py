@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from captum_superpixel.masks.slic.compiled.kernels.clusters import FAR, lay_out, quantize
-from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, fused, kernel
+from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, fused, inlined, kernel
 
 __all__ = ["assign"]
 
 _SIDE = 8
-"""So many pixels are treated side by side: with more, more of the last in a row of a cell would be in vain."""
+"""So many pixels are treated side by side at the end of a row of a cell, and twice as many before: with more, more of
+the last would be in vain.
+"""
 
 
 @kernel
@@ -36,8 +38,8 @@ def assign(
 ) -> None:
     """Write the nearest cluster of each pixel, of several the first, into ``labels`` ``(H, W)``.
 
-    The pixels of a cell are treated in steps of ``_SIDE``, the last of which reaches beyond its end. What that writes
-    is overwritten when it is the turn of the pixels there, and past the end of the image there is memory to spare.
+    The pixels of a cell are treated in steps, the last of which reaches beyond its end. What that writes is overwritten
+    when it is the turn of the pixels there, and past the end of the image there is memory to spare.
 
     Args:
         colors: Shape ``(K, H, W)``, and memory for ``LANES`` more.
@@ -66,25 +68,11 @@ def assign(
             y_units = row_units[y - row_starts[row]]
             for column in range(n_columns):
                 own = (row - 1) * n_columns + column - 1
-                for first in range(column_starts[column], column_starts[column + 1], _SIDE):
+                first, last = column_starts[column], column_starts[column + 1]
+                while first < last:
                     at = y * width + first
-                    if planes == 3:
-                        _assign_colors(
-                            colors,
-                            size,
-                            at,
-                            units,
-                            y_units,
-                            column_units,
-                            first,
-                            factors,
-                            column,
-                            stride,
-                            own,
-                            n_columns,
-                            labels,
-                        )
-                    else:
+                    count = 2 * _SIDE if planes == 3 and last - first > _SIDE else _SIDE
+                    if planes != 3:
                         _assign_any(
                             colors,
                             planes,
@@ -102,13 +90,50 @@ def assign(
                             scores,
                             labels,
                         )
+                    elif count > _SIDE:
+                        _assign_colors(
+                            colors,
+                            size,
+                            at,
+                            2 * _SIDE,
+                            units,
+                            y_units,
+                            column_units,
+                            first,
+                            factors,
+                            column,
+                            stride,
+                            own,
+                            n_columns,
+                            labels,
+                        )
+                    else:
+                        _assign_colors(
+                            colors,
+                            size,
+                            at,
+                            _SIDE,
+                            units,
+                            y_units,
+                            column_units,
+                            first,
+                            factors,
+                            column,
+                            stride,
+                            own,
+                            n_columns,
+                            labels,
+                        )
+                    first += count
 
 
+@inlined
 @fused
 def _assign_colors(
     colors: Floats,
     size: int,
     at: int,
+    count: int,
     units: np.float32,
     y_units: np.float32,
     column_units: Floats,
@@ -120,8 +145,8 @@ def _assign_colors(
     n_columns: int,
     labels: Ints,
 ) -> None:
-    """Assign some pixels of three planes, from place ``at`` on, whose row in the image begins ``first`` before that."""
-    for lane in range(_SIDE):
+    """Assign ``count`` pixels of three planes, from ``at`` on, whose row in the image begins ``first`` before that."""
+    for lane in range(count):
         red, green = quantize(colors[at + lane], units), quantize(colors[size + at + lane], units)
         blue, x_units = quantize(colors[2 * size + at + lane], units), column_units[first + lane]
         least, nearest = FAR, np.int32(own)

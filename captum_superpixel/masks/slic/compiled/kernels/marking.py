@@ -8,7 +8,20 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FUSED", "KERNEL", "Floats", "Ints", "Longs", "bits_of", "divide", "float_of", "fused", "kernel"]
+__all__ = [
+    "FUSED",
+    "INLINED",
+    "KERNEL",
+    "Floats",
+    "Ints",
+    "Longs",
+    "bits_of",
+    "divide",
+    "float_of",
+    "fused",
+    "inlined",
+    "kernel",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]
@@ -18,6 +31,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 KERNEL = "__captum_superpixel_kernel__"
 FUSED = "__captum_superpixel_fused__"
+INLINED = "__captum_superpixel_inlined__"
 
 
 def kernel(function: Function) -> Function:
@@ -38,6 +52,12 @@ def fused(function: Function) -> Function:
     return kernel(function)
 
 
+def inlined(function: Function) -> Function:
+    """Say of a marked function that it is to be a part of what calls it, however large: where it does little work."""
+    setattr(function, INLINED, True)
+    return function
+
+
 @kernel
 def bits_of(value: np.float32) -> np.int32:
     """Read the bits of a float as an integer."""
@@ -54,7 +74,7 @@ def float_of(bits: np.int32) -> np.float32:
 def divide(value: np.float32, divisor: np.float32, inverse: np.float32) -> np.float32:
     """Divide by a number whose inverse is known, ``1 / divisor`` rounded, to the nearest float.
 
-    Machine code of processors that multiply and add in one step does it in three of these (see ``building``), which
+    Machine code of processors that multiply and add in one step does it in three of these (see ``translating``), which
     take a third of the time of a division. Both, and the quotient, must be far from the least and the largest floats.
     """
     return value / divisor
