@@ -59,12 +59,13 @@ def _extremes_of_one(floats: Floats, most: int) -> int:
     return min(int(floats[0]), most)
 
 
-def _compiled(function: Any) -> Any:
+def _compiled(function: Any, *, fused: bool | None = None) -> Any:
     """Compile a function for this computer, which then takes the addresses of arrays; the engine must be kept."""
     translating: Any = importlib.import_module("captum_superpixel.masks.slic.compiled.translating")
     llvm: Any = importlib.import_module("llvmlite.binding")
     machine, _ = describe_machine()
-    translator = translating.Translator(fused=bool(llvm.get_host_cpu_features().get("fma")))
+    has_fused = bool(llvm.get_host_cpu_features().get("fma"))
+    translator = translating.Translator(fused=has_fused if fused is None else fused)
     translator.translate_all([function])
     module = llvm.parse_assembly(f'target triple = "{machine.triple}"')
     for code in translator.codes:
@@ -95,8 +96,10 @@ def test_least_largest_and_int_are_those_of_python(ints: tuple[int, int], floats
     assert expected[:4].tolist() == [min(ints), max(ints[0], 7), int(max(floats)), int(min(floats))]
 
 
-def test_bits_are_read_and_quotients_round_to_the_nearest() -> None:
-    call = _compiled(_bits)
+@pytest.mark.parametrize("fused", [False, None])
+def test_bits_are_read_and_quotients_round_to_the_nearest(fused: bool | None) -> None:
+    """None is whatever this processor has."""
+    call = _compiled(_bits, fused=fused)
     for value, divisor in np.random.default_rng(0).uniform(0.01, 3, (200, 2)).astype(np.float32):
         ints, out = np.array([0, 0x3FC00000], np.int32), np.zeros(2, np.float32)
         call(np.array([value, divisor]), ints, out)
