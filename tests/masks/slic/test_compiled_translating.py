@@ -47,6 +47,15 @@ def _twice(value: np.float32) -> np.float32:
     return value + value
 
 
+_NUMBER = 3
+
+
+@kernel
+def _number(out: Longs) -> int:
+    out[0] = _NUMBER
+    return _NUMBER + 1
+
+
 @kernel
 def _calls(floats: Floats) -> int:
     """Call one function twice, and one that calls others."""
@@ -59,13 +68,13 @@ def _extremes_of_one(floats: Floats, most: int) -> int:
     return min(int(floats[0]), most)
 
 
-def _compiled(function: Any, *, fused: bool | None = None) -> Any:
+def _compiled(function: Any, *, fused: bool | None = None, **constants: int) -> Any:
     """Compile a function for this computer, which then takes the addresses of arrays; the engine must be kept."""
     translating: Any = importlib.import_module("captum_superpixel.masks.slic.compiled.translating")
     llvm: Any = importlib.import_module("llvmlite.binding")
     machine, _ = describe_machine()
     has_fused = bool(llvm.get_host_cpu_features().get("fma"))
-    translator = translating.Translator(fused=has_fused if fused is None else fused)
+    translator = translating.Translator(fused=has_fused if fused is None else fused, constants=constants)
     translator.translate_all([function])
     module = llvm.parse_assembly(f'target triple = "{machine.triple}"')
     for code in translator.codes:
@@ -112,6 +121,15 @@ def test_functions_call_others_whose_code_is_elsewhere() -> None:
 
     assert _compiled(_calls)(floats) == 2
     assert floats[1] == 10
+
+
+def test_numbers_of_a_module_can_differ_by_processor() -> None:
+    found = np.zeros(1, np.int64)
+
+    assert _compiled(_number)(found) == 4
+    assert found == 3
+    assert _compiled(_number, _NUMBER=16)(found) == 17
+    assert found == 16
 
 
 def test_garbage_is_collected_again_and_settings_are_as_before() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from captum_superpixel.masks.slic.compiled.kernels import assigning
 from captum_superpixel.masks.slic.compiled.kernels.batches import segment_all
 from captum_superpixel.masks.slic.compiled.kernels.marking import INLINED
 from captum_superpixel.masks.slic.compiled.kernels.scaling import halve, scale
@@ -30,8 +31,10 @@ def build(machine: Any) -> bytes:
         ImportError: If Numba is not installed.
     """
     llvm: Any = importlib.import_module("llvmlite.binding")
-    others = not machine.triple.startswith(("x86_64", "i"))
-    translator = Translator(fused=bool(others or llvm.get_host_cpu_features().get("fma")))
+    features = llvm.get_host_cpu_features()
+    fused = not machine.triple.startswith(("x86_64", "i")) or bool(features.get("fma"))
+    wide = {"WIDE": 2 * assigning.WIDE} if features.get("avx512f") else {}
+    translator = Translator(fused=fused, constants=wide)
     translator.translate_all(ENTRIES.values())
     module = llvm.parse_assembly(f'target triple = "{machine.triple}"')
     for code in translator.codes:

@@ -6,7 +6,7 @@ import gc
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -59,6 +59,7 @@ class Translator:
     Args:
         fused: Whether the processor multiplies and adds in one step. Where it does not, what stands in ``divide`` is
             faster than what replaces it.
+        constants: Names of the kernels' modules that have another value for this processor.
 
     Attributes:
         codes: The code of each function, in LLVM's language.
@@ -68,7 +69,7 @@ class Translator:
         ImportError: If Numba is not installed.
     """
 
-    def __init__(self, *, fused: bool) -> None:
+    def __init__(self, *, fused: bool, constants: Mapping[str, int]) -> None:
         self._numba: Any = importlib.import_module("numba")
         core = {name: importlib.import_module(f"numba.core.{name}") for name in (*_PASSES, *_OTHERS)}
         self._compiler: Any = core["compiler"]
@@ -78,7 +79,8 @@ class Translator:
         self.codes: list[str] = []
         self.symbols: dict[Any, str] = {}
         # What Numba has of its own for these are more functions to be translated.
-        self._builtins = {
+        self._names = {
+            **constants,
             "int": self._converted(),
             "min": self._extreme("<"),
             "max": self._extreme(">"),
@@ -137,7 +139,7 @@ class Translator:
 
     def _with_others(self, function: Any) -> FunctionType:
         """Let a function find what stands for those that it calls."""
-        names = {**function.__globals__, **self._builtins}
+        names = {**function.__globals__, **self._names}
         for name in function.__code__.co_names:
             if hasattr(names.get(name), KERNEL):
                 names[name] = self._translate(names[name])

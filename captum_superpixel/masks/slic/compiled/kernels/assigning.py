@@ -7,11 +7,14 @@ import numpy as np
 from captum_superpixel.masks.slic.compiled.kernels.clusters import FAR, lay_out, quantize
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, fused, inlined, kernel
 
-__all__ = ["assign"]
+__all__ = ["WIDE", "assign"]
 
 _SIDE = 8
-"""So many pixels are treated side by side at the end of a row of a cell, and twice as many before: with more, more of
-the last would be in vain.
+"""So many pixels are treated side by side: with more, more of the last in a row of a cell would be in vain."""
+
+WIDE = _SIDE
+"""So many are where the rest of the row is longer than ``_SIDE``; twice as many where registers hold them (see
+``building``).
 """
 
 
@@ -71,7 +74,7 @@ def assign(
                 first, last = column_starts[column], column_starts[column + 1]
                 while first < last:
                     at = y * width + first
-                    count = 2 * _SIDE if planes == 3 and last - first > _SIDE else _SIDE
+                    count = WIDE if planes == 3 and last - first > _SIDE else _SIDE
                     if planes != 3:
                         _assign_any(
                             colors,
@@ -95,7 +98,7 @@ def assign(
                             colors,
                             size,
                             at,
-                            2 * _SIDE,
+                            WIDE,
                             units,
                             y_units,
                             column_units,
