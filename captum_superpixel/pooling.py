@@ -145,6 +145,8 @@ def _accumulator(values: Tensor) -> torch.dtype:
 
 def reduce_channels(values: Tensor, reduction: Reduction) -> Tensor:
     """Reduce ``(N, C, L)`` to ``(N, 1, L)``; followed by the same reduction over pixels, one over both."""
+    # Where channels are side by side in memory, torch adds them in another order, and rounds otherwise.
+    values = values.contiguous()
     if reduction == "sum":
         return values.sum(dim=1, keepdim=True)
     if reduction == "max":

@@ -143,6 +143,18 @@ def test_a_batch_gives_what_its_images_give_bit_for_bit(reduction: Reduction, ga
     torch.testing.assert_close(pool_segments(attributions, mask, reduction), torch.cat(single), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("channels", [3, 7, 40])
+def test_how_channels_lie_in_memory_changes_no_bit(reduction: Reduction, channels: int) -> None:
+    attributions = torch.randn(2, channels, 9, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = (torch.arange(45) % 4).view(1, 1, 9, 5)
+    side_by_side = attributions.to(memory_format=torch.channels_last)
+
+    found = pool_segments(side_by_side, mask, reduction, pool_channels=True)
+
+    assert torch.equal(found, pool_segments(attributions, mask, reduction, pool_channels=True))
+
+
 def test_ids_apart_between_the_images_cost_no_memory() -> None:
     # Distinct ids over the whole batch: scores of all of them for every image would take 64 x 409600 doubles.
     mask = torch.arange(64 * 80 * 80).reshape(64, 1, 80, 80) * 2**40

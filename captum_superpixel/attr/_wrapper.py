@@ -90,7 +90,7 @@ def as_tensors(values: object, method: Attribution | None = None) -> tuple[Tenso
 
     Raises:
         TypeError: If they are not tensors.
-        ValueError: If there are none, or one holds no example.
+        ValueError: If there are none, or one holds no example or no number.
     """
     tensors = values if isinstance(values, tuple) else (values,)
     what = "inputs" if method is None else f"the maps of {type(method).__name__}"
@@ -101,6 +101,8 @@ def as_tensors(values: object, method: Attribution | None = None) -> tuple[Tenso
             raise TypeError(f"{what} must be a tensor or a tuple of tensors, but hold a {type(tensor).__name__}")
         if tensor.dim() == 0 or tensor.shape[0] == 0:
             raise ValueError(f"{what} of shape {tuple(tensor.shape)} hold no example: pass (N, C, *spatial) with N > 0")
+        if tensor.numel() == 0:
+            raise ValueError(f"{what} of shape {tuple(tensor.shape)} hold no number: none of the lengths may be 0")
     return tensors
 
 

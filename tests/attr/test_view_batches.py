@@ -165,6 +165,8 @@ def test_other_inputs_than_images_are_refused(net, images) -> None:
     tunnel = ViewTunnel(Saliency(net))
     with pytest.raises(TypeError, match="inputs must be a tensor or a tuple of tensors, but hold a list"):
         tunnel.attribute([images], target=1)
+    with pytest.raises(ValueError, match=r"inputs of shape \(4, 0, 16, 12\) hold no number: none of the lengths"):
+        tunnel.attribute(images[:, :0], target=0)
     with pytest.raises(ValueError, match=r"inputs of shape \(0, 3, 16, 12\) hold no example"):
         tunnel.attribute(images[:0], target=1)
     with pytest.raises(
