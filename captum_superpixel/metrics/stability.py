@@ -12,6 +12,7 @@ from captum_superpixel._checks import checked_integer, checked_number
 from captum_superpixel._float64 import widen, widest_float
 from captum_superpixel._untyped import Floats, rankdata
 from captum_superpixel.metrics._maps import check_alike, descending_ranks, magnitudes
+from captum_superpixel.metrics._percentiles import percentile_of_rows
 from captum_superpixel.metrics._structural_similarity import TRUNCATE, structural_similarities
 
 __all__ = [
@@ -299,8 +300,7 @@ def scaled_magnitudes(maps: Tensor, percentile: float) -> Floats:
     scores = magnitudes(maps).cpu().numpy().astype(np.float64, copy=False)
     spatial = tuple(range(1, scores.ndim))
     low = scores.min(axis=spatial, keepdims=True)
-    # Not torch.quantile, which refuses more than 16 million elements and is several times slower.
-    high = np.percentile(scores, percentile, axis=spatial, keepdims=True)
+    high = percentile_of_rows(scores.reshape(len(scores), -1), percentile).reshape(low.shape)
     span = high - low
     scaled: Floats = np.minimum(scores, high)
     scaled -= low
