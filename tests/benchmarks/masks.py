@@ -106,7 +106,7 @@ def print_table(header: list[str], rows: Iterable[list[object]]) -> None:
     """Print a Markdown table, each row when it is there."""
     print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
     for row in rows:
-        texts = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row]
+        texts = [f"{float(f'{cell:.3g}'):,g}" if isinstance(cell, float) else str(cell) for cell in row]
         print("| " + " | ".join(texts) + " |", flush=True)
     print()
 

@@ -61,7 +61,7 @@ def main() -> None:
             header = ["call", "by", "ms at first", "1st", "2nd", "3rd", "4th"]
             print_table(header, module.rows(options.quick, options.rounds))
             continue
-        header = ["task", "by", "ms", "ours, ms", "theirs / ours", "MB", "ours, MB"]
+        header = ["task", "by", "theirs, ms", "ours, ms", "theirs / ours", "theirs, MB", "ours, MB"]
         memory = not options.quick
         print_table(
             header, (row for case in module.cases(options.quick) for row in measure(case, options.rounds, memory))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
-from engines import batch_of, least_times
+from engines import batch_of, by_torch, least_times
 from torch import Tensor
 
 from captum_superpixel import pool_segments
 from captum_superpixel.masks import Grid, Slic
+from captum_superpixel.masks.slic import compiled
 from captum_superpixel.metrics import ssim
 from captum_superpixel.regions import RegionTable, region_table
 
@@ -35,6 +36,10 @@ def _pool_sparse(count: int, side: int, segments: int) -> Callable[[], object]:
 
 def _slic(count: int, side: int, segments: int) -> Callable[[], object]:
     return partial(Slic(segments), batch_of(side, count))
+
+
+def _slic_by_torch(count: int, side: int, segments: int) -> Callable[[], object]:
+    return partial(by_torch, _slic(count, side, segments))
 
 
 def _ssim(count: int, side: int, _: int) -> Callable[[], object]:
@@ -67,6 +72,7 @@ def rows(quick: bool, rounds: int) -> Iterator[list[object]]:
         "pool_segments": _pool,
         "pool_segments, ids up to 2**40 times as large": _pool_sparse,
         "Slic": _slic,
+        **({} if compiled.find_library() is None else {"Slic, by torch": _slic_by_torch}),
         "ssim": _ssim,
         "region_table": _table,
     }

@@ -35,8 +35,11 @@ def networks(quick: bool) -> Iterator[tuple[str, nn.Module, int, int]]:
     if quick:
         return
     yield "no network", NoNetwork().eval(), 224, 8
+    yield "ResNet-18", resnet18().eval(), 224, 4
     lite = find_lite()
-    yield ("ResNet-18", resnet18().eval(), 224, 4) if lite is None else ("EfficientNet-Lite0", lite, 224, 4)
+    if lite is not None:
+        yield "EfficientNet-Lite0", lite, 224, 4
+        yield "EfficientNet-Lite0", lite, 224, 16
 
 
 def make_inputs(count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,7 +75,7 @@ def cases(quick: bool) -> Iterator[Case]:
             calls["Quantus"] = partial(by_quantus, flipping, network, images, maps, targets)
         if grad_cam is not None:
             calls["pytorch-grad-cam"] = partial(_by_grad_cam, network, images, maps, targets, evaluations)
-        yield Case(f"{name}, {count} of {side} x {side}", calls, once=name != "no network")
+        yield Case(f"{name}, {count} of {side} x {side}", calls)
 
 
 def elements_at_once(side: int) -> int:

@@ -42,7 +42,7 @@ def cases(quick: bool) -> Iterator[Case]:
             calls["SHAP"] = partial(_by_shap, shap, network, image, mask)
         if lime is not None:
             calls["LIME"] = partial(_by_lime, lime, network, image, mask)
-        yield Case(f"KernelShap, {name}, {side} x {side}", calls, once=name != "no network")
+        yield Case(f"KernelShap, {name}, {side} x {side}", calls)
     large = [] if quick else [("ResNet-18", resnet18().eval()), ("EfficientNet-Lite0", find_lite())]
     for name, known in large:
         if known is None:

@@ -1,4 +1,4 @@
-"""Superpixels beside scikit-image's, OpenCV's SEEDS and SLICO, and SimpleITK's, which take one image at a time."""
+"""Superpixels, compiled and by torch, beside scikit-image's, OpenCV's SEEDS and SLICO, and SimpleITK's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from engines import batch_of
+from engines import batch_of, by_torch
 from other_engines import OPTIONAL, OneImage, scikit_image
 from peers_timing import OURS, Call, Case, find_peer
 
 from captum_superpixel.masks import Slic
+from captum_superpixel.masks.slic import compiled
 
 TITLE = "Segmentation into 100 superpixels"
 
@@ -27,6 +28,8 @@ def cases(quick: bool) -> Iterator[Case]:
         images = batch_of(size, count)
         arrays = list(images.movedim(1, -1).contiguous().numpy())
         calls: dict[str, Call] = {OURS: partial(Slic(), images)}
+        if compiled.find_library() is not None:
+            calls["Slic by torch"] = partial(by_torch, calls[OURS])
         calls |= {name: partial(_segment_each, segment, arrays) for name, segment in engines.items()}
         yield Case(f"{count} of {size} x {size}", calls)
 

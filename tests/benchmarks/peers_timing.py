@@ -21,7 +21,8 @@ OURS = "captum_superpixel"
 
 Call = Callable[[], object]
 
-_SECONDS_IN_FORK = 120
+_SECONDS_IN_FORK, _LONG = 600, 10.0
+"""Seconds after which a fork is given up, and of a call from which on one round has to do."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,10 @@ class Case:
     Args:
         name: What is done, and how much of it.
         calls: Of each library, what does it; the first is this package.
-        once: Whether a call takes so long that a single round has to do.
     """
 
     name: str
     calls: dict[str, Call]
-    once: bool = False
 
 
 class Missing(NamedTuple):
@@ -104,13 +103,14 @@ def find_lite() -> nn.Module | None:
 
 def measure(case: Case, rounds: int, memory: bool) -> Iterator[list[object]]:
     """Take times in turns, and say for each other library how they compare: above 1 this package is faster."""
-    for call in () if case.once else case.calls.values():
-        call()
-    times = least_times(case.calls, 1 if case.once else rounds)
+    times = least_times(case.calls, 1)
+    if max(times.values()) < 1000 * _LONG:
+        # The first round was one to warm up.
+        times = least_times(case.calls, rounds)
     held = {name: peak_memory(call) if memory else None for name, call in case.calls.items()}
     for name in list(case.calls)[1:]:
-        ratio = times[name] / times[OURS]
-        yield [case.name, name, times[name], times[OURS], f"{ratio:.2g}", _shown(held[name]), _shown(held[OURS])]
+        ratio = float(f"{times[name] / times[OURS]:.2g}")
+        yield [case.name, name, times[name], times[OURS], ratio, _shown(held[name]), _shown(held[OURS])]
 
 
 def _shown(megabytes: float | None) -> str:
