@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from captum_superpixel._arrays import parse_array
 from captum_superpixel._checks import InputError
 from captum_superpixel.attr import segment_images
 from captum_superpixel.attr.recipes import Recipe
@@ -213,17 +214,11 @@ def _read_ids(text: str) -> npt.NDArray[np.int64]:
         raise InputError(f"--masks {text} {'is no file' if path.exists() else 'does not exist'}; pass ids (H, W).")
     # Damaged files fail in as many ways as there are bytes.
     try:
-        with path.open("rb") as file:
-            ids: Any = np.load(file, allow_pickle=False)
-            more = bool(file.read(1)) if isinstance(ids, np.ndarray) else True
+        ids = parse_array(path.read_bytes())
     except Exception as error:
-        # NumPy advises to allow pickles, which would run what is in the file.
-        cause = "no array, or one of Python objects" if "pickle" in str(error) else error
         raise InputError(
-            f"--masks {text} cannot be read ({type(error).__name__}: {cause}); write it by np.save, as integers (H, W)."
+            f"--masks {text} cannot be read ({type(error).__name__}: {error}); write it by np.save, as integers (H, W)."
         ) from error
-    if more:
-        raise InputError(f"--masks {text} holds several arrays; pass one, written by np.save.")
     if ids.dtype.kind not in "iu":
         what = f"an array of {ids.dtype}"
         raise InputError(f"--masks {text} holds {what}; segment ids are integers: ids.astype(np.int64).")

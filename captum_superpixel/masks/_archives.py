@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_superpixel.masks._arrays import ArrayHeader, parse_array, read_header
+from captum_superpixel._arrays import ArrayHeader, parse_array, read_header
 
 __all__ = ["unpack_masks", "write_masks"]
 

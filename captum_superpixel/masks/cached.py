@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_superpixel._arrays import parse_array
 from captum_superpixel._checks import checked_integer
 from captum_superpixel._files import read_signed, write_signed
 from captum_superpixel._hashes import hash_tensor
 from captum_superpixel._threads import Lock
-from captum_superpixel.masks._arrays import parse_array
 from captum_superpixel.masks._identity import identify
 from captum_superpixel.masks._valid import ValidMask, checked_valid
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from captum_superpixel._arrays import parse_array
 from captum_superpixel._checks import InputError, listed
 from captum_superpixel.datasets.preprocessing import Preprocessing
 from captum_superpixel.explain.classes import choose_names, class_name, find_target
@@ -111,7 +112,7 @@ def _read_mask(path: Path) -> Image.Image:
         except InputError as error:
             raise InputError(f"--region {path} {error}") from error
     try:
-        array = np.load(path, allow_pickle=False)
+        array = parse_array(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"--region {path} cannot be read ({error}); write a mask (H, W) by np.save.") from error
     if array.ndim != 2 or array.dtype.kind not in "biu":

@@ -50,7 +50,12 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
     Raises:
         ValueError: If it is no such file, of another version of the format, or of Python objects.
     """
-    version = np.lib.format.read_magic(file)
+    start = file.read(np.lib.format.MAGIC_LEN)
+    if start.startswith(b"PK"):
+        raise ValueError("several arrays, written by np.savez")
+    if not start.startswith(np.lib.format.MAGIC_PREFIX) or len(start) < np.lib.format.MAGIC_LEN:
+        raise ValueError("no array that np.save wrote")
+    version = start[-2], start[-1]
     if version != _VERSION:
         raise ValueError(f"version {version} of the format is not {_VERSION}")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)

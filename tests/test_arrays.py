@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from captum_superpixel.masks._arrays import parse_array
+from captum_superpixel._arrays import parse_array
 
 
 def saved(array: Any) -> bytes:
@@ -61,5 +61,10 @@ def test_what_is_not_read() -> None:
     other[6] = 2
     with pytest.raises(ValueError, match=r"version \(2, 0\) of the format is not \(1, 0\)"):
         parse_array(bytes(other))
-    with pytest.raises(ValueError, match="magic"):
-        parse_array(b"no array")
+    for content in (b"no array", b"", saved(np.arange(4))[:7]):
+        with pytest.raises(ValueError, match=r"no array that np\.save wrote"):
+            parse_array(content)
+    several = io.BytesIO()
+    np.savez(several, first=np.arange(4))
+    with pytest.raises(ValueError, match=r"several arrays, written by np\.savez"):
+        parse_array(several.getvalue())
