@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,10 @@ _PIXELS_AT_ONCE = {"cpu": 110_000}
 
 _MANY_PIXELS_AT_ONCE = 4_000_000
 """How many elsewhere, where each of some twenty operations is a launch; it bounds the memory, 36 bytes per pixel."""
+
+
+Halving = Callable[[Tensor, Sequence[int]], Tensor]
+"""What averages blocks of two pixels along some of the spatial axes of images."""
 
 
 class Scratch:
@@ -45,10 +49,12 @@ class SharedPixels:
     Args:
         images: Shape ``(N, C, *spatial)``, float32 in [0, 1]; one channel is gray, three are red, green and blue.
         scratch: Memory for what works on them, one after the other; with None their own.
+        halving: Averages blocks of two pixels along some axes, to the bits of :func:`halve`; with None that itself.
     """
 
-    def __init__(self, images: Tensor, scratch: Scratch | None = None) -> None:
+    def __init__(self, images: Tensor, scratch: Scratch | None = None, halving: Halving | None = None) -> None:
         self.images = images
+        self.halving = halving or halve
         self.scratch = scratch or Scratch(images.device)
         self._shrunk: dict[tuple[int, ...], SharedPixels] = {}
         self._colors: dict[bool, Tensor] = {}
@@ -62,7 +68,7 @@ class SharedPixels:
         if factors not in self._shrunk:
             halved = [axis for axis, factor in enumerate(factors) if factor == most]
             before = tuple(most // 2 if factor == most else factor for factor in factors)
-            self._shrunk[factors] = SharedPixels(_halve(self.shrunk(before).images, halved), self.scratch)
+            self._shrunk[factors] = SharedPixels(self.halving(self.shrunk(before).images, halved), self.scratch)
         return self._shrunk[factors]
 
     def select(self, chosen: Tensor) -> SharedPixels:
@@ -100,7 +106,7 @@ class SharedPixels:
         return values
 
 
-def _halve(images: Tensor, axes: Sequence[int]) -> Tensor:
+def halve(images: Tensor, axes: Sequence[int]) -> Tensor:
     """Average blocks of two pixels along some of the spatial axes; at the far edges the last pixels repeat."""
     odd = [images.shape[2 + axis] % 2 if axis in axes else 0 for axis in range(images.ndim - 2)]
     images = pad(images, [length for odd_one in reversed(odd) for length in (0, odd_one)], mode="replicate")

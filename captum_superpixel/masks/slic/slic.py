@@ -79,8 +79,8 @@ class Slic(CountedMaskGenerator):
         have some send 20 bytes per pixel.
 
         For images on the CPU the steps above run in machine code where ``captum-superpixel compile`` has made it, and
-        else in torch, with the same result, bit for bit; see :func:`describe_engine`. Volumes, series, images whose
-        spacing differs between the axes, and images with a ``mask`` of valid pixels remain with torch.
+        else in torch, with the same result, bit for bit; see :func:`describe_engine`. What has a ``mask`` of valid
+        pixels remains with torch.
 
         Colors, places and centers are rounded to whole numbers, about 0.07 of a CIELAB unit, so that no sum depends on
         the order of its terms.
@@ -142,10 +142,10 @@ class Slic(CountedMaskGenerator):
     def _segment_compiled(self, inputs: Tensor) -> Tensor | None:
         """Scale and segment images by machine code; None where that is not possible, or a pixel is not finite."""
         self._check_layout(inputs)
-        # Series have one axis, and remain with torch.
+        # What has fewer or more than two axes is scaled by torch.
         if inputs.ndim != 4 or 1 in inputs.shape[2:] or self.n_segments == 1:
             return None
-        if not compiled.applies([setting := self._setting((0, 1))], inputs):
+        if not compiled.applies([setting := self._setting((0, 1))], inputs) or not compiled.scales(setting, inputs):
             return None
         library = compiled.find_library() if self._scales_as_is() else None
         if library is None:
@@ -242,6 +242,7 @@ def _are_worth_copying(generators: Sequence[Slic], images: Tensor) -> bool:
     return (
         0 < pixels <= _PIXELS_WORTH_COPYING * torch.get_num_threads()
         and len(settings) == len(generators)
+        and all(len(set(setting.spacing)) == 1 for setting in settings)
         and compiled.would_apply(settings, images)
         and compiled.find_library() is not None
     )

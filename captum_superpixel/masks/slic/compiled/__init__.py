@@ -4,6 +4,7 @@ from captum_superpixel.masks.slic.compiled.engine import compile_engine, describ
 from captum_superpixel.masks.slic.compiled.segmenting import (
     Scaling,
     applies,
+    scales,
     segment_images,
     segment_inputs,
     would_apply,
@@ -15,6 +16,7 @@ __all__ = [
     "compile_engine",
     "describe_engine",
     "find_library",
+    "scales",
     "segment_images",
     "segment_inputs",
     "would_apply",

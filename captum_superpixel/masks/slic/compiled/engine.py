@@ -27,7 +27,7 @@ _VARIABLE = "CAPTUM_SUPERPIXEL_ENGINE"
 
 _INSTALL = 'pip install "captum-superpixel[fast]"'
 _COMPILE = "captum-superpixel compile"
-_COMPILED = "compiled, but torch for volumes, series, unequal spacing and masks of valid pixels"
+_COMPILED = "compiled, but torch for masks of valid pixels"
 
 
 class _Engine:
@@ -67,15 +67,14 @@ def _load() -> tuple[Library | None, str]:
 
 
 def compile_engine(*, force: bool = False) -> Path | None:
-    """Compile ``Slic`` for this computer, which takes some ten seconds, and use it from now on.
+    """Compile ``Slic`` for this computer, which takes some twenty seconds, and use it from now on.
 
     Where that has been done already, nothing is left to do.
 
-    On the CPU ``Slic`` then takes a sixth of the time or less, and gives the same masks, bit for bit. That is for
-    images; volumes, series (images of one row or column), images whose spacing differs between the axes, and those with
-    a ``mask`` of valid pixels remain with torch. What is compiled is kept in the user's cache folder, where every later
-    process finds it; after an update of this package, of Numba or of the processor it is to be compiled again. Nothing
-    is ever compiled without being asked for.
+    On the CPU ``Slic`` then takes a sixth of the time or less, for volumes about a fourth, and gives the same masks,
+    bit for bit. What has a ``mask`` of valid pixels remains with torch. What is compiled is kept in the user's cache
+    folder, where every later process finds it; after an update of this package, of Numba or of the processor it is to
+    be compiled again. Nothing is ever compiled without being asked for.
 
     Args:
         force: Whether to compile it even if it has been compiled for this computer already.
@@ -113,7 +112,7 @@ def describe_engine() -> str:
     """Say which engine ``Slic`` has on the CPU, and why.
 
     Examples:
-        >>> describe_engine().startswith(("torch: ", "compiled, but torch for volumes"))
+        >>> describe_engine().startswith(("torch: ", "compiled, but torch for masks"))
         True
     """
     engine = "torch" if find_library() is None else _COMPILED
@@ -121,7 +120,10 @@ def describe_engine() -> str:
 
 
 def _check(library: Library) -> None:
-    """Raise RuntimeError unless machine code gives what torch gives for noise, in color, gray and five channels."""
+    """Raise RuntimeError unless machine code gives what torch gives for noise, in color, gray and five channels.
+
+    That is for images and for volumes.
+    """
     generator = torch.Generator().manual_seed(0)
     for channels in (3, 1, 5):
         images = torch.rand(2, channels, 41, 50, generator=generator, dtype=torch.float32, device="cpu")
@@ -135,7 +137,11 @@ def _check(library: Library) -> None:
         for setting in settings:
             scaled = segment_inputs(library, setting, scaling, images, threads=1)
             found.append(torch.empty(0) if scaled is None else scaled[:, 0])
-        if not all(map(torch.equal, found, [*expected, *expected])):
+        volumes = images.view(2, channels, 10, 41, 5)
+        setting = Setting(60, 5, (2.0, 1.0, 1.0), 10.0)
+        expected = [*expected, *expected, *segment_pixels([setting], SharedPixels(volumes), AtOnce(10**5, 10**5))]
+        found += segment_images(library, [setting], volumes)
+        if not all(map(torch.equal, found, expected)):
             raise RuntimeError(
                 "the compiled engine gives other masks than torch on this computer, and is not used: report the "
                 f"processor and the versions: {describe_machine()[1]}"

@@ -1,4 +1,4 @@
-"""SLIC of a few images by compiled code: what ``_segmenting.segment_pixels`` does, image by image."""
+"""SLIC of a few images or volumes by compiled code: what ``_segmenting.segment_pixels`` does, one after the other."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from torch import Tensor
 from captum_superpixel._threads import call_each
 from captum_superpixel.masks.slic import _segmenting as segmenting
 from captum_superpixel.masks.slic._segmenting import Setting
+from captum_superpixel.masks.slic._shared_pixels import SharedPixels, halve
 from captum_superpixel.masks.slic.compiled.kernels.batches import OUTCOMES, TOO_FEW
-from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
 from captum_superpixel.masks.slic.compiled.kernels.growing import PLACE_BITS
 from captum_superpixel.masks.slic.compiled.kernels.looking import NOT_FINITE, PREPARED
 from captum_superpixel.masks.slic.compiled.kernels.scaling import NORMALIZED, REVERSED, SCALED
 from captum_superpixel.masks.slic.compiled.kernels.segments import COLORS, FIND, SETTLE, WRITE
+from captum_superpixel.masks.slic.compiled.layout import Lengths
 from captum_superpixel.masks.slic.compiled.loading import Library
-from captum_superpixel.masks.slic.compiled.tables import Lengths, Memory, Plan, make_plan, scaling_lengths
+from captum_superpixel.masks.slic.compiled.tables import Memory, Plan, make_plan, scaling_lengths
 
-__all__ = ["Scaling", "applies", "segment_images", "segment_inputs", "would_apply"]
+__all__ = ["Scaling", "applies", "scales", "segment_images", "segment_inputs", "would_apply"]
 
 _PLAIN: tuple[type[Tensor], ...] = (Tensor,)
 """What machine code can read: other kinds of tensors may hold something else than they seem to."""
@@ -59,8 +60,8 @@ class Scaling(NamedTuple):
 def applies(settings: Sequence[Setting], images: Tensor) -> bool:
     """Say whether ``segment_images`` can segment these.
 
-    They have to be plain tensors in the memory of the CPU, ``(N, C, H, W)``, whose pixels are as far apart along both
-    axes. Volumes and other spacings remain with torch.
+    They have to be plain tensors in the memory of the CPU, ``(N, C, *spatial)`` of one to three axes, and no larger
+    than can be counted in them.
     """
     return images.device.type == "cpu" and would_apply(settings, images)
 
@@ -68,10 +69,12 @@ def applies(settings: Sequence[Setting], images: Tensor) -> bool:
 def would_apply(settings: Sequence[Setting], images: Tensor) -> bool:
     """Say whether it could segment these if they were copied to the CPU."""
     plain = type(images) in _PLAIN and images.layout == torch.strided
-    flat = images.ndim == 4 and math.prod(images.shape[2:]) <= _MOST_PIXELS
-    return (
-        plain and flat and images.dtype != torch.float64 and all(len(set(setting.spacing)) == 1 for setting in settings)
-    )
+    return plain and images.dtype != torch.float64 and math.prod(images.shape[2:]) <= _MOST_PIXELS
+
+
+def scales(setting: Setting, images: Tensor) -> bool:
+    """Say whether ``segment_inputs`` can scale images to which ``applies``, because blocks of pixels are squares."""
+    return images.ndim == 4 and len(set(_shrink_factors(setting, tuple(images.shape[2:])))) == 1
 
 
 def segment_inputs(library: Library, setting: Setting, scaling: Scaling, inputs: Tensor, threads: int) -> Tensor | None:
@@ -81,7 +84,7 @@ def segment_inputs(library: Library, setting: Setting, scaling: Scaling, inputs:
         library: The machine code.
         setting: What to do.
         scaling: How to scale them.
-        inputs: Shape ``(N, C, H, W)``; ``applies`` says which.
+        inputs: Shape ``(N, C, H, W)``; ``applies`` and ``scales`` say which.
         threads: Over how many threads to divide them.
 
     Returns:
@@ -99,9 +102,10 @@ def segment_inputs(library: Library, setting: Setting, scaling: Scaling, inputs:
 def _fill(library: Library, setting: Setting, scaling: Scaling, images: Tensor, masks: Tensor) -> bool:
     """Write the segments of images ``(N, C, H, W)`` into masks ``(N, 1, H, W)``; False if a pixel is not finite."""
     count, channels, height, width = images.shape
-    factor = _shrink_factor(setting, (height, width))
+    factors = _shrink_factors(setting, (height, width))
+    factor = factors[0]
     shrunk = channels, -(-height // factor), -(-width // factor)
-    plan = make_plan(setting, shrunk, factor, (height, width), segmenting._CELLS)
+    plan = make_plan(setting, shrunk, factors, (height, width), segmenting._CELLS)
     lengths = scaling_lengths(channels, height, width, factor)
     memory, scratch = _borrow([plan.lengths, lengths], apart=True)
     addresses = [address or 0 for address in scratch.floats]
@@ -144,30 +148,28 @@ def segment_images(library: Library, settings: Sequence[Setting], images: Tensor
     Args:
         library: The machine code.
         settings: What to do.
-        images: Shape ``(N, C, H, W)``, in [0, 1]; one channel is gray.
+        images: Shape ``(N, C, *spatial)``, in [0, 1]; one channel is gray.
 
     Returns:
-        Shape ``(N, H, W)``, int64, for each setting.
+        Shape ``(N, *spatial)``, int64, for each setting.
     """
-    count, channels, height, width = images.shape
-    masks = [images.new_empty((count, height, width), dtype=torch.int64) for _ in settings]
-
-    def shrink_factor(index: int) -> int:
-        return _shrink_factor(settings[index], (height, width))
-
-    images = images.contiguous()
-    shrunk = 1
-    for factor, group in groupby(sorted(range(len(settings)), key=shrink_factor), shrink_factor):
-        while shrunk < factor:
-            images, shrunk = _halve(library, images), 2 * shrunk
-        shape = channels, *images.shape[2:]
-        chosen = [(make_plan(settings[i], shape, factor, (height, width), segmenting._CELLS), masks[i]) for i in group]
-        _segment(library, images, chosen)
+    count, channels, *lengths = images.shape
+    spatial = tuple(lengths)
+    masks = [images.new_empty((count, *spatial), dtype=torch.int64) for _ in settings]
+    pixels = SharedPixels(images.contiguous(), halving=lambda images, axes: _halve(library, images, axes))
+    all_factors = [_shrink_factors(setting, spatial) for setting in settings]
+    for factors, group in groupby(sorted(range(len(settings)), key=all_factors.__getitem__), all_factors.__getitem__):
+        shrunk = pixels.shrunk(factors).images
+        shape = channels, *shrunk.shape[2:]
+        chosen = [(make_plan(settings[i], shape, factors, spatial, segmenting._CELLS), masks[i]) for i in group]
+        _segment(library, shrunk, chosen)
     return masks
 
 
-def _halve(library: Library, images: Tensor) -> Tensor:
-    """Average blocks of 2x2 pixels of images."""
+def _halve(library: Library, images: Tensor, axes: Sequence[int]) -> Tensor:
+    """Average blocks of two pixels along some axes of images."""
+    if images.ndim != 4 or len(axes) < 2:
+        return halve(images, axes)
     count, channels, height, width = images.shape
     halved = images.new_empty(count, channels, (height + 1) // 2, (width + 1) // 2)
     library.halve(images.data_ptr(), count * channels, height, width, halved.data_ptr())
@@ -175,12 +177,9 @@ def _halve(library: Library, images: Tensor) -> Tensor:
 
 
 def _segment(library: Library, images: Tensor, chosen: Sequence[tuple[Plan, Tensor]]) -> None:
-    """Write the segments of images ``(N, C, H, W)`` by each plan into its mask ``(N, H, W)``."""
+    """Write the segments of images ``(N, C, *spatial)`` by each plan into its mask ``(N, *spatial)``."""
     memories = _borrow([plan.lengths for plan, _ in chosen])
-    colors = {
-        blurred: images.new_empty(max(3, images.shape[1]) * images[0, 0].numel() + LANES)
-        for blurred in {plan.blurred for plan, _ in chosen}
-    }
+    colors = {plan.blurred: plan.new_colors() for plan, _ in chosen}
     for index, image in enumerate(images):
         there = set[bool]()
         for (plan, mask), memory in zip(chosen, memories, strict=True):
@@ -189,7 +188,7 @@ def _segment(library: Library, images: Tensor, chosen: Sequence[tuple[Plan, Tens
             pointers = (
                 image.data_ptr(),
                 None,
-                colors[plan.blurred].data_ptr(),
+                colors[plan.blurred].ctypes.data,
                 *_all(plan, memory),
                 mask[index].data_ptr(),
             )
@@ -219,7 +218,7 @@ def _refine(library: Library, image: int, plan: Plan, labels: int) -> None:
     """Segment an image again, from more cells, as long as the segments are too few; they are written as labels."""
     finer = plan.finer
     own = Memory(finer.lengths, labels=labels)
-    colors = np.empty(finer.planes * finer.size + LANES, dtype=np.float32)
+    colors = finer.new_colors()
     pointers = image, None, colors.ctypes.data
     found = library.segment(COLORS | FIND, *pointers, *_all(finer, own), None)
     if found < finer.enough:
@@ -233,9 +232,9 @@ def _all(plan: Plan, memory: Memory) -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=64)
-def _shrink_factor(setting: Setting, spatial: tuple[int, int]) -> int:
-    """Say how long the blocks are along both axes that are treated as one pixel."""
-    return max(segmenting._shrink_factors(spatial, setting))
+def _shrink_factors(setting: Setting, spatial: tuple[int, ...]) -> tuple[int, ...]:
+    """Say how many pixels long the blocks are along each axis that are treated as one."""
+    return segmenting._shrink_factors(spatial, setting)
 
 
 def _statistics(scaling: Scaling, channels: int) -> NDArray[np.float32]:

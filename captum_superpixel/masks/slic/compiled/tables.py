@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import pad
 
 from captum_superpixel.masks._components import least_area
 from captum_superpixel.masks.slic import _segmenting as segmenting
-from captum_superpixel.masks.slic._cells import make_cells
+from captum_superpixel.masks.slic._cells import Axis, make_cells
 from captum_superpixel.masks.slic._clustering import _SAMPLES
 from captum_superpixel.masks.slic._segmenting import Setting
 from captum_superpixel.masks.slic.compiled.kernels.clusters import LANES
-from captum_superpixel.masks.slic.compiled.kernels.components import REMEMBERED
 from captum_superpixel.masks.slic.compiled.kernels.looking import BLOCK
-from captum_superpixel.masks.slic.compiled.kernels.samples import SIDE
+from captum_superpixel.masks.slic.compiled.layout import Layout, Lengths, multiple
 
-__all__ = ["Lengths", "Memory", "Plan", "make_plan", "scaling_lengths"]
+__all__ = ["Memory", "Plan", "make_plan", "scaling_lengths"]
 
 _CPU = torch.device("cpu")
+
+_ENOUGH = segmenting._ENOUGH
 
 _ALIGNMENT = 64
 
@@ -36,9 +36,9 @@ class Plan:
 
     Args:
         setting: What to do.
-        shape: C, H and W of the images; one channel is gray.
-        factor: How many pixels of the original wide each pixel stands for.
-        spatial: The height and width of the original.
+        shape: C and the lengths of the one to three axes of the images; one channel is gray.
+        factors: How many pixels of the original each pixel stands for along each axis.
+        spatial: How long the axes of the original are.
         cells: How many cells to start from for each segment.
 
     Attributes:
@@ -52,98 +52,48 @@ class Plan:
     """
 
     def __init__(
-        self, setting: Setting, shape: tuple[int, int, int], factor: int, spatial: tuple[int, int], cells: float
+        self, setting: Setting, shape: tuple[int, ...], factors: tuple[int, ...], spatial: tuple[int, ...], cells: float
     ) -> None:
-        channels, height, width = shape
-        self._arguments = (setting, shape, factor, spatial, cells)
-        spacing = segmenting._in_blocks(setting, (factor, factor)).spacing
-        rows, columns = segmenting._choose_cells((height, width), spacing, cells * setting.n_segments)
-        grid = make_cells((height, width), (rows, columns), channels, setting.compactness, _CPU, spacing)
-        down, right = grid.axes
-        lines, points = down.spread(_SAMPLES[2]), right.spread(_SAMPLES[2])
-        self.blurred = min(height // rows, width // columns) >= segmenting._BLURRED
+        channels, *long_axes = shape
+        lengths = tuple(long_axes)
+        self._arguments = (setting, shape, factors, spatial, cells)
+        spacing = segmenting._in_blocks(setting, factors).spacing
+        counts = segmenting._choose_cells(lengths, spacing, cells * setting.n_segments)
+        grid = make_cells(lengths, counts, channels, setting.compactness, _CPU, spacing)
+        self.blurred = min(map(operator.floordiv, lengths, counts)) >= segmenting._BLURRED
         self.wanted = setting.n_segments
-        finer = rows * columns < height * width
-        self.enough = math.ceil(segmenting._ENOUGH * setting.n_segments) if finer else 0
-        self.planes, self.size = planes, size = max(channels, 3), height * width
-        n_samples = len(lines) * len(points)
-        filled, length = _multiple(n_samples, LANES), _multiple(planes + 3, SIDE)
-        pitch, spare = _multiple(columns, LANES) + 2, [0.0] * LANES
+        self.enough = math.ceil(_ENOUGH * setting.n_segments) if math.prod(counts) < math.prod(lengths) else 0
+        self.planes, self.size = max(channels, 3), math.prod(lengths)
+        fewest = self.wanted if len(lengths) < 3 else math.ceil(_ENOUGH * self.wanted)
+        # An image has one slice, and a series one row of one.
+        missing = 3 - len(lengths)
+        axes = (*[Axis(1, 1, 0.0)] * missing, *grid.axes)
+        layout = Layout(
+            axes,
+            tuple(axis.spread(_SAMPLES[len(lengths)]) for axis in axes),
+            (*[1] * missing, *factors),
+            (*[1] * missing, *spatial),
+        )
+        blur = int(self.blurred) * (2 if len(lengths) == 1 else 1)
+        least = least_area(math.prod(spatial), fewest)
+        numbers = layout.sizes(channels, blur, setting.iterations, self.wanted, least, self.enough)
         self.arrays: tuple[list[NDArray[Any]], ...] = (
-            [
-                np.array(
-                    [
-                        *(channels, height, width, self.blurred),
-                        *(rows, columns, n_samples, filled),
-                        *(setting.iterations, self.wanted),
-                        *(least_area(math.prod(spatial), setting.n_segments), self.enough),
-                        *(factor, *spatial),
-                        *(length, pitch),
-                        # Where ``scale`` leaves the image in the memory of ``scaling_lengths``.
-                        5 if factor.bit_length() % 2 else 4,
-                    ],
-                    dtype=np.int64,
-                )
-            ],
+            [np.array(numbers, dtype=np.int64)],
             [
                 torch.as_tensor(values, dtype=torch.float32).flatten().numpy()
-                for values in (
-                    [grid.units],
-                    down.units(range(down.longest), _CPU),
-                    [*right.units(range(right.longest), _CPU)[right.places(range(columns))[1]].tolist(), *spare],
-                    pad(down.neighbors()[0], (0, 0, 1, 1)),
-                    pad(right.neighbors()[0].T, (1, pitch - 1 - columns)),
-                    [*down.units(lines, _CPU).repeat_interleave(len(points)).tolist(), *spare],
-                    [*right.units(points, _CPU).repeat(len(lines)).tolist(), *spare],
-                )
+                for values in ([grid.units], *layout.float_tables())
             ],
-            [
-                torch.as_tensor(values, dtype=torch.int32).flatten().numpy()
-                for values in (
-                    *((*axis.starts, axis.size) for axis in grid.axes),
-                    [line * width + point for line in lines for point in points],
-                    _areas(spatial[0], factor),
-                    [0, *accumulate(_areas(spatial[1], factor))],
-                )
-            ],
+            [torch.as_tensor(values, dtype=torch.int32).flatten().numpy() for values in layout.int_tables()],
         )
         self.sizes = self.arrays[0][0].ctypes.data
         self.float_tables, self.int_tables = (_pointers([a.ctypes.data for a in part]) for part in self.arrays[1:])
-        n_cells = rows * columns
-        self.lengths: dict[type, tuple[int, ...]] = {
-            np.float32: (
-                planes * n_cells * filled,
-                n_cells * n_samples * length,
-                9 * (planes + 3) * (pitch - 2),
-                2 * LANES,
-                (rows + 2) * (columns + 2) * 9 * length,
-                (planes + 3) * (rows + 2) * pitch,
-                width + 2,
-                length,
-                2 * spatial[1],
-                3 * channels * width,
-                channels * width,
-            ),
-            np.int32: (
-                size + LANES,
-                n_cells * filled,
-                size + 1,
-                height + 1,
-                size,
-                size + 1,
-                size,
-                size,
-                6 * size,
-                LANES,
-            ),
-            np.int64: (
-                max(n_cells, self.wanted) * planes,
-                size,
-                size * planes,
-                size * planes,
-                max(size, REMEMBERED),
-            ),
-        }
+        self.lengths = layout.lengths(channels, self.wanted)
+        self._deep = layout.deep
+
+    def new_colors(self) -> NDArray[np.float32]:
+        """Allocate memory for colors; of volumes it is 0, so that planes that are left so take none."""
+        size = self.planes * self.size + LANES
+        return np.zeros(size, np.float32) if self._deep else np.empty(size, np.float32)
 
     @property
     def finer(self) -> Plan:
@@ -154,14 +104,11 @@ class Plan:
 
 @lru_cache(maxsize=64)
 def make_plan(
-    setting: Setting, shape: tuple[int, int, int], factor: int, spatial: tuple[int, int], cells: float
+    setting: Setting, shape: tuple[int, ...], factors: tuple[int, ...], spatial: tuple[int, ...], cells: float
 ) -> Plan:
     """Find the plan for these arguments of :class:`Plan`, whatever the user's default device is."""
     with _CPU:
-        return Plan(setting, shape, factor, spatial, cells)
-
-
-Lengths: TypeAlias = Mapping[type, Sequence[int]]
+        return Plan(setting, shape, factors, spatial, cells)
 
 
 @lru_cache(maxsize=64)
@@ -211,17 +158,8 @@ class Memory:
         return _ALIGNMENT + sum(sizes)
 
 
-def _areas(length: int, factor: int) -> list[int]:
-    """Count the pixels along one axis that each block stands for, of which the last may be cut off."""
-    return [min(factor, length - start) for start in range(0, length, factor)]
-
-
-def _multiple(number: int, of: int) -> int:
-    return -(-number // of) * of
-
-
 def _aligned(size: int) -> int:
-    return _multiple(size, _ALIGNMENT)
+    return multiple(size, _ALIGNMENT)
 
 
 def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:

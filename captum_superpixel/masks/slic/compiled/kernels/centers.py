@@ -17,7 +17,7 @@ from captum_superpixel.masks.slic.compiled.kernels.clusters import (
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, Ints, bits_of, fused, kernel
 from captum_superpixel.masks.slic.compiled.kernels.samples import SIDE
 
-__all__ = ["move_centers"]
+__all__ = ["add", "lowest", "move_centers", "take_away"]
 
 _ZERO = np.float32(0)
 _OWN = np.int32(1 << 4)
@@ -90,7 +90,7 @@ def move_centers(
             for column in range(n_columns):
                 cell, own = row * n_columns + column, (row + 1) * around + column + 1
                 nearest[cell * stride + sample] = _OWN
-                _add(points, (cell * n_samples + sample) * length, length, sums, (own * 9 + 4) * length)
+                add(points, (cell * n_samples + sample) * length, length, sums, (own * 9 + 4) * length)
     for iteration in range(iterations + 1):
         for row in range(n_rows if iteration else 0):
             lay_out(centers, planes, row, n_rows, pitch, down, right, factors)
@@ -172,21 +172,21 @@ def _compare(
         # What fills up is no sample.
         changed = np.int32(changed & ((1 << min(n_samples - first, LANES)) - 1))
         while changed:
-            lane = _lowest(changed)
+            lane = lowest(changed)
             point = (cell * n_samples + first + lane) * length
             before, now = nearest[to + lane], found[lane]
             nearest[to + lane] = now
             while before:
-                _take_away(points, point, length, sums, own + _lowest(before) * length)
+                take_away(points, point, length, sums, own + lowest(before) * length)
                 before &= before - 1
             while now:
-                _add(points, point, length, sums, own + _lowest(now) * length)
+                add(points, point, length, sums, own + lowest(now) * length)
                 now &= now - 1
             changed &= changed - 1
 
 
 @kernel
-def _lowest(bits: np.int32) -> int:
+def lowest(bits: np.int32) -> int:
     """Find the number of the lowest of some bits: the exponent of that bit as a float."""
     return int(bits_of(np.float32(bits & -bits)) >> 23) - 127
 
@@ -259,7 +259,7 @@ def _compare_any(
 
 
 @fused
-def _add(points: Floats, point: int, length: int, sums: Floats, to: int) -> None:
+def add(points: Floats, point: int, length: int, sums: Floats, to: int) -> None:
     """Add a sample to a sum."""
     for part in range(SIDE):
         sums[to + part] += points[point + part]
@@ -269,7 +269,7 @@ def _add(points: Floats, point: int, length: int, sums: Floats, to: int) -> None
 
 
 @fused
-def _take_away(points: Floats, point: int, length: int, sums: Floats, to: int) -> None:
+def take_away(points: Floats, point: int, length: int, sums: Floats, to: int) -> None:
     """Subtract a sample from a sum that has it."""
     for part in range(SIDE):
         sums[to + part] -= points[point + part]

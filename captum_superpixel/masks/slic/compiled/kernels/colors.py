@@ -8,12 +8,13 @@ from captum_superpixel.masks.slic import _color as color
 from captum_superpixel.masks.slic.compiled.kernels.marking import Floats, bits_of, float_of, kernel
 from captum_superpixel.masks.slic.compiled.kernels.scaling import take_row
 
-__all__ = ["convert"]
+__all__ = ["convert", "take_slice"]
 
-_ZERO = np.float32(0)
 _HALF = np.float32(0.5)
+_QUARTER = np.float32(0.25)
 _SIXTEENTH = np.float32(1 / 16)
 _TWO = np.float32(2)
+_FOUR = np.float32(4)
 _THREE = np.float32(3)
 _FIFTY = np.float32(50)
 _HUNDRED = np.float32(100)
@@ -47,6 +48,8 @@ def convert(
     channels: int,
     height: int,
     width: int,
+    size: int,
+    begin: int,
     blurred: int,
     lines: Floats,
     rows: Floats,
@@ -66,14 +69,16 @@ def convert(
         channels: C; one channel is gray.
         height: How many rows of blocks there are, H.
         width: How many columns, W.
-        blurred: Whether to average pixels with their neighbors first, 0 or 1.
+        size: How many pixels the colors are of: ``H * W``, or of a volume, whose slices are converted one by one, all.
+        begin: The first of them that is here.
+        blurred: Whether to average pixels with their neighbors first, 0 or 1; in series, along the row alone, 2.
         lines: Memory for two rows of the source.
         rows: Memory for three rows ``(3, C, W)``.
         sums: Memory for ``W + 2`` numbers.
         means: Memory for a row ``(C, W)``.
-        colors: Shape ``(max(C, 3), H, W)``, overwritten; what one or two channels leave is 0.
+        colors: Shape ``(C, size)``, of which these pixels are overwritten.
     """
-    size, taken = height * width, 0
+    taken = 0
     for y in range(height):
         while taken <= min(y + blurred, height - 1):
             for channel in range(channels):
@@ -93,11 +98,11 @@ def convert(
                     to,
                 )
             taken += 1
-        source, at, to = rows, y % 3 * channels * width, y * width
+        source, at, to = rows, y % 3 * channels * width, begin + y * width
         if blurred:
             above, below = max(y - 1, 0) % 3 * channels * width, min(y + 1, height - 1) % 3 * channels * width
             for part in range(0, channels * width, width):
-                _blur(rows, at + part, above + part, below + part, width, sums, means, part)
+                _blur(rows, at + part, above + part, below + part, width, blurred, sums, means, part)
             source, at = means, 0
         if channels == 1:
             _to_lightness(source, at, width, colors, to)
@@ -107,15 +112,41 @@ def convert(
             for channel in range(channels):
                 for x in range(width):
                     colors[channel * size + to + x] = source[at + channel * width + x] * _HUNDRED - _FIFTY
-    for place in range(channels * size, 3 * size):
-        colors[place] = _ZERO
 
 
 @kernel
-def _blur(rows: Floats, here: int, above: int, below: int, width: int, sums: Floats, means: Floats, to: int) -> None:
-    """Average a row, which begins ``here``, with its neighbors, or with itself."""
+def take_slice(image: Floats, channels: int, depth: int, area: int, z: int, blurred: int, pixels: Floats) -> None:
+    """Take a slice of a volume, or average it with its neighbors first, or with itself.
+
+    Args:
+        image: Shape ``(C, D, area)``.
+        channels: C.
+        depth: D.
+        area: How many pixels a slice has.
+        z: Which slice.
+        blurred: Whether to average it, 0 or 1.
+        pixels: Shape ``(C, area)``, overwritten.
+    """
+    before, after = (min(z, 1) * -area, min(depth - 1 - z, 1) * area) if blurred else (0, 0)
+    for channel in range(channels):
+        here, to = (channel * depth + z) * area, channel * area
+        for place in range(area):
+            if blurred:
+                total = (image[here + place] * _TWO + image[here + before + place]) + image[here + after + place]
+                pixels[to + place] = total * _QUARTER
+            else:
+                pixels[to + place] = image[here + place]
+
+
+@kernel
+def _blur(
+    rows: Floats, here: int, above: int, below: int, width: int, blurred: int, sums: Floats, means: Floats, to: int
+) -> None:
+    """Average a row, which begins ``here``, with its neighbors, or with itself; of a series just along it."""
     for x in range(width):
-        sums[x + 1] = (rows[here + x] * _TWO + rows[above + x]) + rows[below + x]
+        # Four times a number is exact, and one that is added up of four is not.
+        total = (rows[here + x] * _TWO + rows[above + x]) + rows[below + x]
+        sums[x + 1] = rows[here + x] * _FOUR if blurred == 2 else total
     sums[0], sums[width + 1] = sums[1], sums[width]
     for x in range(width):
         means[to + x] = ((sums[x + 1] * _TWO + sums[x]) + sums[x + 2]) * _SIXTEENTH

@@ -1,4 +1,7 @@
-"""The connected components of one image, found by runs: pixels beside one another in a row that have one label."""
+"""The connected components of one image, found by runs: pixels beside one another in a row that have one label.
+
+The rows of a volume are those of its slices, one slice after the other: H in all, of which Y are in each slice.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ __all__ = [
     "number_components",
     "renumber",
     "root_of",
-    "write_runs",
 ]
 
 REMEMBERED = 4096
@@ -23,9 +25,6 @@ REMEMBERED = 4096
 
 _FILLED = 16
 """So many pixels are written at the same time, as numbers of 32 bits."""
-
-_WRITTEN = 8
-"""Likewise of 64."""
 
 
 @kernel
@@ -71,6 +70,7 @@ def root_of(parents: Ints, item: int) -> int:
 def number_components(
     labels: Ints,
     height: int,
+    rows: int,
     width: int,
     run_starts: Ints,
     row_firsts: Ints,
@@ -83,13 +83,14 @@ def number_components(
     Args:
         labels: Shape ``(H, W)``.
         height: H.
+        rows: Y.
         width: W.
         run_starts: As from ``find_runs``.
         row_firsts: Likewise.
         parents: Memory for a number for each run, and one more, which is how many pairs there are in the end.
         components: In which component each run is, overwritten.
-        pairs: Two runs of different labels for each place where one is below the other, overwritten from
-            ``2 * H * W`` on. There are fewer than ``2 * H * W`` of them.
+        pairs: Two runs of different labels for each place where one is below or behind the other, overwritten from
+            ``2 * H * W`` on. There are fewer than ``2 * H * W`` of them in images, and twice as many in volumes.
 
     Returns:
         The number of components.
@@ -97,26 +98,13 @@ def number_components(
     runs = row_firsts[height]
     for run in range(runs):
         parents[run] = run
-    to = 2 * height * width
+    to, row = 2 * height * width, 0
     for y in range(1, height):
-        upper, lower = row_firsts[y - 1], row_firsts[y]
-        upper_end, lower_end = lower, row_firsts[y + 1]
-        while upper < upper_end and lower < lower_end:
-            pairs[to], pairs[to + 1] = upper, lower
-            # Whether labels are equal cannot be foreseen, and a processor that has guessed wrong takes several times as
-            # long. So that is not asked: of labels that differ this is 0, and of equal ones all bits are set.
-            same = ((labels[run_starts[upper]] ^ labels[run_starts[lower]]) - np.int32(1)) >> np.int32(31)
-            first, second = parents[upper], parents[lower]
-            # Most runs follow the first above them that has their label.
-            joined = second ^ ((first ^ second) & same) if second == lower else second
-            parents[lower] = joined
-            if (joined ^ first) & same:
-                first, second = root_of(parents, upper), root_of(parents, lower)
-                parents[max(first, second)] = min(first, second)
-            to += 2 + 2 * same
-            ahead = run_starts[upper + 1] + width - run_starts[lower + 1]
-            upper += 1 if ahead <= 0 else 0
-            lower += 1 if ahead >= 0 else 0
+        row = row + 1 if row + 1 < rows else 0
+        if row:
+            to = _join_rows(labels, y - 1, y, width, run_starts, row_firsts, parents, pairs, to)
+        if y >= rows:
+            to = _join_rows(labels, y - rows, y, rows * width, run_starts, row_firsts, parents, pairs, to)
     count = 0
     for run in range(runs):
         # What a run leads to is before it, and has been numbered.
@@ -126,6 +114,55 @@ def number_components(
         count += 1 if first else 0
     parents[runs] = to // 2 - height * width
     return count
+
+
+@kernel
+def _join_rows(
+    labels: Ints,
+    above: int,
+    below: int,
+    apart: int,
+    run_starts: Ints,
+    row_firsts: Ints,
+    parents: Ints,
+    pairs: Ints,
+    to: int,
+) -> int:
+    """Join the runs of equal labels that touch in two rows, and list those of others.
+
+    Args:
+        labels: As for ``number_components``; likewise the others that stand there.
+        above: The row that comes first.
+        below: The other, of which each pixel touches one of the first.
+        apart: How many pixels later that is.
+        run_starts: See there.
+        row_firsts: See there.
+        parents: See there.
+        pairs: See there.
+        to: Where the list ends.
+
+    Returns:
+        Where the list then ends.
+    """
+    upper, lower = row_firsts[above], row_firsts[below]
+    upper_end, lower_end = row_firsts[above + 1], row_firsts[below + 1]
+    while upper < upper_end and lower < lower_end:
+        pairs[to], pairs[to + 1] = upper, lower
+        # Whether labels are equal cannot be foreseen, and a processor that has guessed wrong takes several times as
+        # long. So that is not asked: of labels that differ this is 0, and of equal ones all bits are set.
+        same = ((labels[run_starts[upper]] ^ labels[run_starts[lower]]) - np.int32(1)) >> np.int32(31)
+        first, second = parents[upper], parents[lower]
+        # Most runs follow the first above them that has their label.
+        joined = second ^ ((first ^ second) & same) if second == lower else second
+        parents[lower] = joined
+        if (joined ^ first) & same:
+            first, second = root_of(parents, upper), root_of(parents, lower)
+            parents[max(first, second)] = min(first, second)
+        to += 2 + 2 * same
+        ahead = run_starts[upper + 1] + apart - run_starts[lower + 1]
+        upper += 1 if ahead <= 0 else 0
+        lower += 1 if ahead >= 0 else 0
+    return to
 
 
 @kernel
@@ -248,50 +285,3 @@ def renumber(runs: int, components: Ints, segments: Ints, numbers: Ints, count: 
         component = max(component, components[run])
     for place in range(component + 1):
         segments[place] = numbers[segments[place]]
-
-
-@kernel
-def write_runs(
-    height: int,
-    width: int,
-    run_starts: Ints,
-    row_firsts: Ints,
-    components: Ints,
-    segments: Ints,
-    factor: int,
-    out_height: int,
-    out_width: int,
-    out: Longs,
-) -> None:
-    """Write the segments of runs as blocks of ``factor`` times ``factor`` pixels, of which the last may be cut off.
-
-    Args:
-        height: H.
-        width: W.
-        run_starts: As from ``find_runs``.
-        row_firsts: Likewise.
-        components: In which component each run is.
-        segments: In which segment each component is.
-        factor: How many pixels wide and high a block is.
-        out_height: The height of the mask.
-        out_width: Its width.
-        out: The mask, overwritten.
-    """
-    end = out_height * out_width
-    for y in range(height):
-        first, start = factor * y * out_width, y * width
-        for run in range(row_firsts[y], row_firsts[y + 1]):
-            number = segments[components[run]]
-            left = first + factor * (run_starts[run] - start)
-            right = first + min(factor * (run_starts[run + 1] - start), out_width)
-            if right + _WRITTEN <= end:
-                # As in ``fill_runs``, but not beyond the mask.
-                for at in range(left, right, _WRITTEN):
-                    for lane in range(_WRITTEN):
-                        out[at + lane] = number
-            else:
-                for place in range(left, right):
-                    out[place] = number
-        for row in range(factor * y + 1, min(factor * (y + 1), out_height)):
-            for x in range(out_width):
-                out[row * out_width + x] = out[first + x]

@@ -20,19 +20,29 @@ _PLACE = 2**PLACE_BITS - 1
 
 
 @kernel
-def _next_to(place: int, side: int, width: int, size: int) -> int:
-    """Find the pixel above, below, to the left or to the right of one; of those outside the image, the pixel itself."""
+def _next_to(place: int, side: int, width: int, area: int, size: int) -> int:
+    """Find one of the pixels that touch one; of those outside the image, the pixel itself.
+
+    They are above, below, to the left and to the right in the slice, and before and behind it.
+    """
     if side < 2:
         around = place - width if side == 0 else place + width
-        return around if 0 <= around < size else place
-    x = place % width + 2 * side - 5
-    return place + 2 * side - 5 if 0 <= x < width else place
+        inside = 0 <= around < size
+        if inside and area < size:
+            inside = around // area == place // area
+        return around if inside else place
+    if side < 4:
+        x = place % width + 2 * side - 5
+        return place + 2 * side - 5 if 0 <= x < width else place
+    around = place - area if side == 4 else place + area
+    return around if 0 <= around < size else place
 
 
 @kernel
 def grow(
     labels: Ints,
     height: int,
+    rows: int,
     width: int,
     runs: int,
     run_starts: Ints,
@@ -58,6 +68,7 @@ def grow(
     Args:
         labels: The segments ``(H, W)``, which are changed.
         height: H.
+        rows: Y, as for ``number_components``.
         width: W.
         runs: How many runs there are, in each of which all pixels have the same label.
         run_starts: As from ``find_runs``.
@@ -78,7 +89,7 @@ def grow(
         keys: Likewise.
         missing: Memory for a number for each segment.
     """
-    size = height * width
+    size, area, sides = height * width, rows * width, 4 if rows == height else 6
     for segment in range(count):
         missing[segment] = least - sizes[segment]
     at_edge = 0
@@ -92,15 +103,15 @@ def grow(
         # What can be taken is marked as free around the pixels of specks, and this is all that is read of marks: an
         # image has few specks.
         for index in range(new, at_edge):
-            for side in range(4):
-                marks[_next_to(taken[index], side, width, size)] = _FREE
+            for side in range(sides):
+                marks[_next_to(taken[index], side, width, area, size)] = _FREE
         n_taken, at_edge, found = at_edge, 0, 0
         for index in range(n_taken):
             place = taken[index]
             owner, free = labels[place], 0
             if missing[owner] > 0:
-                for side in range(4):
-                    around = _next_to(place, side, width, size)
+                for side in range(sides):
+                    around = _next_to(place, side, width, area, size)
                     # Those of specks cannot be taken.
                     if sizes[labels[around]] >= least:
                         free = 1

@@ -162,6 +162,7 @@ def _distance(means: Longs, first: int, second: int, channels: int) -> int:
 def connect(
     labels: Ints,
     height: int,
+    rows: int,
     width: int,
     colors: Longs,
     channels: int,
@@ -186,6 +187,7 @@ def connect(
     Args:
         labels: The clusters ``(H, W)``.
         height: H.
+        rows: Y, as for ``number_components``.
         width: W.
         colors: The color of each cluster, ``(L, C)``.
         channels: C.
@@ -200,7 +202,7 @@ def connect(
         partners: Likewise.
         loose: In which segment each component is, overwritten: they are numbered from 0 in the order of the components
             that stay; memory for a number for each pixel.
-        pairs: Memory for 6 numbers for each pixel.
+        pairs: Memory for 6 numbers for each pixel, in volumes 10.
         sizes: The sizes of the segments, overwritten; memory for a number for each pixel.
         sums: Memory for C numbers for each pixel.
         means: The mean colors of the segments, ``(count, C)``, overwritten; likewise.
@@ -210,7 +212,7 @@ def connect(
         How many segments there are.
     """
     runs = find_runs(labels, height, width, run_starts, row_firsts)
-    count = number_components(labels, height, width, run_starts, row_firsts, parents, components, pairs)
+    count = number_components(labels, height, rows, width, run_starts, row_firsts, parents, components, pairs)
     below = parents[runs]
     count_areas(height, width, run_starts, row_firsts, components, count, row_areas, column_areas, sizes)
     component = 0
