@@ -1,6 +1,8 @@
-"""Speed and memory of Slic on volumes: beside images, per voxel, and beside scikit-image, in turns in one process.
+"""Speed and memory of Slic on volumes, compiled and by torch, beside scikit-image, in turns within one process.
 
-    python tests/benchmarks/volumes.py [--quick]
+    python tests/benchmarks/volumes.py [--quick] [--torch]
+
+Run ``captum-superpixel compile`` first. Memory is that of the compiled engine, or with ``--torch`` of torch.
 
 Volumes are smooth with noise, a made-up scan: scikit-image's own are downloads. Times are CPU times of one thread.
 """
@@ -13,6 +15,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from skimage.segmentation import slic
@@ -20,7 +23,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from captum_superpixel._untyped import tabulate
-from captum_superpixel.masks import Slic
+from captum_superpixel.masks import Slic, describe_engine
+from captum_superpixel.masks.slic import compiled
 
 
 def make_volume(*size: int, noise: float = 0.02) -> Tensor:
@@ -37,6 +41,15 @@ def seconds(function: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def by_torch(call: Callable[[], object]) -> None:
+    """Call something while there is no machine code."""
+    find, compiled.find_library = compiled.find_library, lambda: None
+    try:
+        call()
+    finally:
+        compiled.find_library = find
+
+
 def speed_rows(size: tuple[int, int, int], counts: Iterable[int], rounds: int) -> Iterable[list[object]]:
     """Time volumes, their slices as a batch of images with segments as long, and scikit-image on the volume."""
     for noise in (0.02, 0.1):
@@ -47,9 +60,10 @@ def speed_rows(size: tuple[int, int, int], counts: Iterable[int], rounds: int) -
             side = (volume.numel() / count) ** (1 / 3)
             per_slice = max(2, round(size[1] * size[2] / side**2))
             calls: dict[str, Callable[[], object]] = {
-                "volume": lambda count=count, volume=volume: Slic(count)(volume),  # type: ignore[misc]
-                "spaced": lambda count=count, volume=volume: Slic(count, spacing=(3, 1, 1))(volume),  # type: ignore[misc]
-                "slices": lambda count=per_slice, slices=slices: Slic(count)(slices),  # type: ignore[misc]
+                "volume": partial(Slic(count), volume),
+                "torch": partial(by_torch, partial(Slic(count), volume)),
+                "spaced": partial(Slic(count, spacing=(3, 1, 1)), volume),
+                "slices": partial(Slic(per_slice), slices),
                 "loop": lambda count=count, scaled=scaled: slic(  # type: ignore[misc]
                     scaled, count, compactness=0.1, channel_axis=None, start_label=0
                 ),
@@ -63,6 +77,8 @@ def speed_rows(size: tuple[int, int, int], counts: Iterable[int], rounds: int) -
                 noise,
                 count,
                 1e9 * middle["volume"] / volume.numel(),
+                1e9 * middle["torch"] / volume.numel(),
+                middle["torch"] / middle["volume"],
                 middle["spaced"] / middle["volume"],
                 middle["volume"] / middle["slices"],
                 middle["loop"] / middle["volume"],
@@ -73,14 +89,18 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small volume, and no measure of memory")
-    quick = parser.parse_args().quick
+    parser.add_argument("--torch", action="store_true", help="measure the memory of torch, and no time")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    # Volumes have no other engine, and are compared with slices by the same.
-    os.environ["CAPTUM_SUPERPIXEL_ENGINE"] = "torch"
-    header = ["noise", "segments", "ns per voxel", "spacing 3 : 1 : 1", "of its slices' time", "scikit-image's loop"]
-    rows = speed_rows((32, 128, 128) if quick else (48, 160, 160), (50, 500), 7)
-    print(tabulate(list(rows), header, tablefmt="github", floatfmt=".3g"), flush=True)
-    if not quick:
+    if arguments.torch:
+        os.environ["CAPTUM_SUPERPIXEL_ENGINE"] = "torch"
+    print(describe_engine())
+    header = ["noise", "segments", "compiled, ns per voxel", "torch", "torch / compiled", "spacing 3 : 1 : 1"]
+    header += ["of its slices' time", "scikit-image's loop"]
+    if not arguments.torch:
+        rows = speed_rows((32, 128, 128) if arguments.quick else (48, 160, 160), (50, 500), 7)
+        print(tabulate(list(rows), header, tablefmt="github", floatfmt=".3g"), flush=True)
+    if not arguments.quick:
         for count in (100, 3000):
             volume = make_volume(128, 512, 512, noise=0.05)
             Slic(count)(volume)

@@ -16,7 +16,7 @@ from captum_superpixel.masks.slic._segmenting import AtOnce, Setting, segment_pi
 from captum_superpixel.masks.slic._shared_pixels import SharedPixels
 from captum_superpixel.masks.slic.compiled import engine
 
-COMPILED = "compiled, but torch for volumes, series, unequal spacing and masks of valid pixels"
+COMPILED = "compiled, but torch for masks of valid pixels"
 
 pytestmark = pytest.mark.usefixtures("nothing_found_out")
 

@@ -23,7 +23,7 @@ def test_components_are_those_of_scikit_image_in_reading_order(values: int, seed
     pairs = np.zeros(6 * labels.size, np.int32)
 
     runs = find_runs(labels.ravel(), height, width, starts, firsts)
-    count = number_components(labels.ravel(), height, width, starts, firsts, parents, components, pairs)
+    count = number_components(labels.ravel(), height, height, width, starts, firsts, parents, components, pairs)
 
     found = components[:runs].repeat(np.diff(starts[: runs + 1])).reshape(height, width)
     expected = label(labels + 1, connectivity=1, background=0)
@@ -36,10 +36,36 @@ def test_components_are_those_of_scikit_image_in_reading_order(values: int, seed
     assert {*map(tuple, listed.tolist())} == touching
 
 
+@pytest.mark.parametrize("values", [2, 5])
+@pytest.mark.parametrize("shape", [(4, 6, 7), (5, 1, 9), (6, 8, 1)])
+def test_those_of_volumes_touch_behind_one_another_too(shape: tuple[int, int, int], values: int) -> None:
+    labels = np.random.default_rng(values).integers(0, values, shape, dtype=np.int32)
+    depth, rows, width = shape
+    starts, firsts = np.zeros(labels.size + 1, np.int32), np.zeros(depth * rows + 1, np.int32)
+    parents, components = np.zeros((2, labels.size + 1), np.int32)
+    pairs = np.zeros(10 * labels.size, np.int32)
+
+    runs = find_runs(labels.ravel(), depth * rows, width, starts, firsts)
+    count = number_components(labels.ravel(), depth * rows, rows, width, starts, firsts, parents, components, pairs)
+
+    found = components[:runs].repeat(np.diff(starts[: runs + 1])).reshape(shape)
+    expected = label((labels + 1).squeeze(), connectivity=1, background=0).reshape(shape)
+    assert count == expected.max()
+    assert len(np.unique(found * (count + 1) + expected)) == count
+    firsts_of = np.unique(found, return_index=True)[1]
+    assert (np.diff(firsts_of) > 0).all()
+    touching = set[tuple[int, int]]()
+    for before, after in ((found[:-1], found[1:]), (found[:, :-1], found[:, 1:])):
+        touching |= {*zip(before[before != after], after[before != after], strict=True)}
+    listed = components[pairs[2 * labels.size :][: 2 * parents[runs]]].reshape(-1, 2)
+    assert {*map(tuple, listed.tolist())} == touching
+
+
+@pytest.mark.parametrize("volume", [False, True])
 @pytest.mark.parametrize("least", [40, 90, 10_000])
 @pytest.mark.parametrize("shades", [1, 3, 40])
-def test_specks_grow_as_in_numpy(shades: int, least: int) -> None:
-    """Of few shades many pixels are equally near; those at the far edges count less."""
+def test_specks_grow_as_in_numpy(shades: int, least: int, volume: bool) -> None:
+    """Of few shades many pixels are equally near; those at the far edges count less. Three rows make a slice."""
     rng = np.random.default_rng(shades)
     labels = np.zeros((9, 12), dtype=np.int32)
     # The third is between others, and the last has no room below.
@@ -50,17 +76,18 @@ def test_specks_grow_as_in_numpy(shades: int, least: int) -> None:
     colors = rng.integers(0, shades, (3, *labels.shape)).astype(np.float32)
     means = rng.integers(0, shades, (count, 3))
     areas = torch.from_numpy(np.outer(rows, columns))
+    layout = (3, 3, 12) if volume else labels.shape
     sizes = np.bincount(labels.ravel(), areas.numpy().ravel()).astype(np.int64)
     sizes[0] = max(sizes[0], least)
     specks = sizes < least
 
     number = np.where(specks, specks.cumsum() - 1, -1)
     places, parts = _growing.grow(
-        torch.from_numpy(number[labels])[None],
+        torch.from_numpy(number[labels]).view(1, *layout),
         torch.from_numpy(means[specks]).float(),
-        torch.from_numpy(colors)[None],
+        torch.from_numpy(colors).view(1, 3, *layout),
         torch.full((int(specks.sum()),), least),
-        areas,
+        areas.view(layout),
     )
     expected = labels.ravel().copy()
     expected[places.numpy()] = np.flatnonzero(specks)[parts.numpy()]
@@ -73,7 +100,9 @@ def test_specks_grow_as_in_numpy(shades: int, least: int) -> None:
     found = labels.ravel().copy()
     grow(
         found,
-        *labels.shape,
+        9,
+        layout[-2],
+        12,
         runs,
         starts,
         count,
