@@ -67,7 +67,7 @@ def _load() -> tuple[Library | None, str]:
 
 
 def compile_engine(*, force: bool = False) -> Path | None:
-    """Compile ``Slic`` for this computer, which takes some twenty seconds, and use it from now on.
+    """Compile ``Slic`` for this computer, which takes some ten seconds, and use it from now on.
 
     Where that has been done already, nothing is left to do.
 
