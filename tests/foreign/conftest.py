@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -37,6 +38,13 @@ else:
     collect_ignore_glob = ["*.py"]
 
 mpl.use("Agg")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what to do to those who name a file here, which is collected although it is to be ignored."""
+    here = Path(__file__).parent
+    if "FOREIGN_DEVICE" not in os.environ and any(here in item.path.parents for item in items):
+        raise pytest.UsageError("these tests need a device: FOREIGN_DEVICE=1 python -m pytest tests/foreign")
 
 
 @pytest.fixture(params=[True, False], ids=["float64", "no float64"])
