@@ -33,6 +33,7 @@ def _late(module: str, name: str) -> Any:
 tabulate: Callable[..., str] = _late("tabulate", "tabulate")
 
 felzenszwalb: ToLabels = _late("skimage.segmentation", "felzenszwalb")
+find_contours: Callable[..., list[Floats]] = _late("skimage.measure", "find_contours")
 find_boundaries: ToMask = _late("skimage.segmentation", "find_boundaries")
 label: ToLabels = _late("skimage.measure", "label")
 local_minima: ToMask = _late("skimage.morphology", "local_minima")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
 
@@ -16,10 +15,43 @@ from captum_superpixel._untyped import binary_dilation, find_boundaries
 from captum_superpixel.regions import Region, RegionTable
 from captum_superpixel.regions.confidence import write_probability
 from captum_superpixel.regions.table import show_rank
-from captum_superpixel.visualization import _figures
+from captum_superpixel.visualization._layers import Layer, enlarge
 from captum_superpixel.visualization._ranking import inner_point
 
-__all__ = ["FEW", "describe_chances", "draw_outlines", "read_confidence", "write_ranks"]
+__all__ = ["FEW", "Number", "describe_chances", "outline_layer", "place_ranks", "read_confidence"]
+
+
+class Number(NamedTuple):
+    """What is written into a region.
+
+    Attributes:
+        row: Of the pixel in which it is centered.
+        column: Likewise.
+        text: The rank of the region, or the probability that it stays.
+        side: Of the text that lies on the middle of the pixel: ``"center"``, ``"bottom"`` or ``"top"``.
+        outline: Color around its letters.
+        size: Of its letters, in points.
+    """
+
+    row: float
+    column: float
+    text: str
+    side: str
+    outline: str
+    size: float
+
+    @property
+    def looks(self) -> dict[str, Any]:
+        """How matplotlib writes it."""
+        return {
+            "ha": "center",
+            "va": self.side,
+            "fontsize": self.size,
+            "fontweight": "bold",
+            "color": "white",
+            "path_effects": [withStroke(linewidth=2.5, foreground=self.outline)],
+        }
+
 
 FEW = 15
 """Regions up to which their numbers are large."""
@@ -66,9 +98,9 @@ def describe_chances(k: int) -> str:
     return f"%: chance of the top {k} in another network"
 
 
-def draw_outlines(axis: Axes, mask: npt.NDArray[np.int64], chances: Mapping[int, float], color: Any) -> None:
-    """Outline regions of a mask ``(H, W)``, the firmer the likelier each stays; where two meet, the firmer shows."""
-    large = _figures.enlarge(mask)
+def outline_layer(mask: npt.NDArray[np.int64], chances: Mapping[int, float], color: Any) -> Layer:
+    """Outlines of regions of a mask ``(H, W)``, the firmer the likelier each stays; the firmer of two is on top."""
+    large = enlarge(mask)
     layer = np.zeros((*large.shape, 4), dtype=np.uint8)
     for id_, chance in sorted(chances.items(), key=lambda item: item[1]):
         line = find_boundaries(large == id_, mode="thick")
@@ -78,27 +110,19 @@ def draw_outlines(axis: Axes, mask: npt.NDArray[np.int64], chances: Mapping[int,
         # A dark edge sets the line off from a picture of any color.
         layer[binary_dilation(line)] = (0, 0, 0, opacity)
         layer[line] = np.round(255 * np.array(to_rgba(color, opacity / 255)))
-    _figures.overlay(axis, layer, mask.shape)
+    return Layer(layer)
 
 
-def write_ranks(
-    axis: Axes,
-    mask: npt.NDArray[np.int64],
-    regions: Sequence[Region],
-    chances: Mapping[int, float],
-    outline: str,
-    size: float,
-) -> None:
+def place_ranks(
+    mask: npt.NDArray[np.int64], regions: Sequence[Region], chances: Mapping[int, float], outline: str, size: float
+) -> list[Number]:
     """Write the ranks of regions into them, and below each the probability that it stays, if that is known."""
-    looks: dict[str, Any] = {
-        "ha": "center",
-        "fontweight": "bold",
-        "color": "white",
-        "path_effects": [withStroke(linewidth=2.5, foreground=outline)],
-    }
+    numbers = []
     for region in regions:
         row, column = inner_point(mask, region)
         chance = chances.get(region.id)
-        axis.text(column, row, show_rank(region), va="center" if chance is None else "bottom", fontsize=size, **looks)
+        side = "center" if chance is None else "bottom"
+        numbers.append(Number(row, column, show_rank(region), side, outline, size))
         if chance is not None:
-            axis.text(column, row, write_probability(chance), va="top", fontsize=0.75 * size, **looks)
+            numbers.append(Number(row, column, write_probability(chance), "top", outline, 0.75 * size))
+    return numbers

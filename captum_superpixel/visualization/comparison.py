@@ -18,7 +18,9 @@ from matplotlib.figure import Figure
 from captum_superpixel._checks import checked_choice, checked_integer
 from captum_superpixel.visualization import _color_scale, _figures, _wording
 from captum_superpixel.visualization._batches import Batch, Classes, Column, name_classes, read_columns, read_images
+from captum_superpixel.visualization._color_bar import describe_bar, draw_bar
 from captum_superpixel.visualization._color_scale import ColorScale, VisualizeSign
+from captum_superpixel.visualization._layers import border_layer, image_layer, map_layers
 from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_mask
 
 __all__ = ["ScaleScope", "visualize_comparison"]
@@ -139,17 +141,17 @@ def visualize_comparison(
             _draw_map(axis, values, common if scale == "common" else own, colors, below)
     if show_colorbar:
         clipped = any(own.clipped for own in owns) if scale == "own" else common.clipped
-        _figures.draw_colorbar(
-            figure,
-            axes,
+        sizes = [_figures.picture_inches(axis) for axis in axes[:, 0]]
+        bar = describe_bar(
             colors,
             dataclasses.replace(common, clipped=clipped),
             _wording.name_colors(quantity, sign, common.diverging),
+            (sizes[0][0], sum(height for _, height in sizes)),
             ends=_wording.name_ends(taken, class_name),
             explanation=_explain_scale(scale, common, owns),
             own=scale == "own",
-            aspect=min(40, 15 * len(rows)),
         )
+        draw_bar(figure, axes, bar, aspect=min(40, 15 * len(rows)))
     if any(np.isnan(column.maps[row]).any() for column in drawn for row in rows):
         figure.legend(handles=[_figures.nan_handle()], loc="outside lower right", frameon=False, fontsize=9)
     if len(rows) < len(pictures):
@@ -166,18 +168,16 @@ def _draw_picture(
     axis: Axes, picture: FloatArray, mask: npt.NDArray[np.int64] | None, border_color: Any, text: str
 ) -> None:
     """Draw the image of a row, with the borders of its segments and what is known of its classes."""
-    _figures.draw_image(axis, picture)
-    if mask is not None:
-        _figures.draw_borders(axis, mask, border_color)
+    layers = [image_layer(picture)]
+    _figures.draw_layers(axis, layers if mask is None else [*layers, border_layer(mask, border_color)])
     if text:
         axis.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9, labelpad=6, parse_math=False)
 
 
 def _draw_map(axis: Axes, values: FloatArray, scale: ColorScale, colors: Colormap, below: FloatArray | None) -> None:
     """Draw a map, over the image that lies below it if there is one."""
-    if below is not None:
-        _figures.draw_image(axis, below, faint=True)
-    _figures.draw_map(axis, values, scale, colors)
+    under = [] if below is None else [image_layer(below, faint=True)]
+    _figures.draw_layers(axis, [*under, *map_layers(values, scale, colors)])
     if remark := _color_scale.note(values):
         _figures.draw_note(axis, remark)
 

@@ -191,7 +191,8 @@ def _to_unit(values: FloatArray, bytes_: bool) -> FloatArray:
     finite = np.isfinite(values)
     if not finite.any():
         return np.full_like(values, 0.5)
-    low, high = values[finite].min(), values[finite].max()
+    known = values if finite.all() else values[finite]
+    low, high = known.min(), known.max()
     if bytes_ and low >= 0 and high <= 255:
         low, high = 0, 255
     elif low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, to_rgba
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from captum_superpixel._checks import checked_choice, checked_integer, checked_share
 from captum_superpixel.regions import Ranking, RegionTable
-from captum_superpixel.visualization import _color_scale, _figures, _wording
+from captum_superpixel.visualization import _figures
 from captum_superpixel.visualization._color_scale import VisualizeSign
-from captum_superpixel.visualization._ranking import ranked_regions
-from captum_superpixel.visualization._score_list import ScoreList, draw_scores, list_scores
-from captum_superpixel.visualization._sureness import FEW, draw_outlines, read_confidence, write_ranks
-from captum_superpixel.visualization._volumes import SliceIndex, choose_slice, lay_out, locate_in_slice
-from captum_superpixel.visualization.images import ImageLike, check_same_size, to_image, to_map, to_mask
+from captum_superpixel.visualization._described import RegionScore, describe_superpixels
+from captum_superpixel.visualization._panel import draw_panel
+from captum_superpixel.visualization._volumes import SliceIndex
+from captum_superpixel.visualization.images import ImageLike
 
 __all__ = ["RegionScore", "visualize_superpixels"]
-
-RegionScore = Literal["mean", "sum"]
-"""What the score of a region is: a ``Reduction`` that keeps the signs of its pixels."""
-
-_SMALL = 2.5
-"""Numbers are smaller in a picture of which a side is shorter than this, in inches, and where there are many."""
-_BEHIND = 0.3
-"""Opacity of the other borders where outlines say how sure regions are."""
-_OUTLINES = ("black", "#08306b")
-"""Of the numbers, those that speak against the class last."""
 
 
 def visualize_superpixels(
@@ -137,66 +120,30 @@ def visualize_superpixels(
         >>> [text.get_text() for text in axis.texts]
         ['1', '4']
     """
-    (image, attributions, feature_mask), spatial = lay_out(image, attributions, feature_mask)
-    picture, values, mask = to_image(image), to_map(attributions, channels="mean"), to_mask(feature_mask)
-    check_same_size(picture, {"attributions": values, "feature_mask": mask})
-    known: RegionScore = checked_choice("score", score, get_args(RegionScore))
-    outlier_perc = _color_scale.check_outlier_perc(outlier_perc)
-    alpha = checked_share("alpha_overlay", alpha_overlay)
-    taken = _color_scale.choose_sign([values], sign)
-    counts = _counts(k, k_against, by, taken == "all" and class_name != "")
-    scored = to_map(attributions) if known == "sum" else values
-    values, scored = _color_scale.take_sign(values, taken), _color_scale.take_sign(scored, taken)
-    scale = _color_scale.find_scale([values], taken, outlier_perc)
-    remark = _color_scale.note(values)
-    label = score_name if known == "mean" else None
-    if quantity is not None or label is None:
-        label = _wording.name_colors(quantity or "attribution", sign, scale.diverging)
-    named = score_name or _wording.name_scores(quantity or "attribution", sign, scale.diverging, known)
-    # Ranked before anything is drawn, so that an error leaves the caller's axis as it was.
-    chances = read_confidence(confidence, mask)
-    ranked = [replace(region, stays_top=chances.get(region.id)) for region in ranked_regions(scored, mask, by, known)]
-    listed = ScoreList({}, []) if remark else list_scores(ranked, *counts)
-    numbered = listed
-    if spatial is not None:
-        cut = choose_slice(values, spatial, slice_axis, slice_index)
-        picture, values, mask = cut.picture(picture), cut(values), cut(mask)
-        numbered = ScoreList({name: locate_in_slice(group, mask) for name, group in listed.groups.items()}, [])
-        title = cut.describe() if title is None else title
+    # All is settled before anything is drawn, so that an error leaves the caller's axis as it was.
+    described = describe_superpixels(
+        image,
+        attributions,
+        feature_mask,
+        k=k,
+        k_against=k_against,
+        slice_index=slice_index,
+        slice_axis=slice_axis,
+        by=by,
+        score=score,
+        score_name=score_name,
+        quantity=quantity,
+        class_name=class_name,
+        sign=sign,
+        confidence=confidence,
+        outlier_perc=outlier_perc,
+        cmap=cmap,
+        alpha_overlay=alpha_overlay,
+        border_color=border_color,
+        show_colorbar=show_colorbar,
+        title=title,
+    )
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
-    colors = _figures.see_through(_figures.choose_cmap(cmap, scale.diverging), scale.diverging, alpha)
-    _figures.draw_image(axis, picture, faint=True)
-    _figures.draw_map(axis, values, scale, colors)
-    _figures.draw_borders(axis, mask, border_color if not chances else to_rgba(border_color, _BEHIND))
-    if chances:
-        draw_outlines(axis, mask, {r.id: chances[r.id] for r in numbered.regions if r.id in chances}, border_color)
-    _draw_numbers(axis, mask, numbered, chances)
-    if remark:
-        _figures.draw_note(axis, remark)
-    draw_scores(axis, listed, named, scale.unit, bool(np.isnan(values).any()), confidence.k if confidence else None)
-    if show_colorbar:
-        ends, clipping = _wording.name_ends(taken, class_name), _wording.describe_clipping(scale)
-        _figures.draw_colorbar(figure, axis, colors, scale, label, ends=ends, explanation=clipping)
-    if title is not None:
-        axis.set_title(title)
+    box = axis.get_window_extent()
+    draw_panel(figure, axis, described.fit(box.width / axis.figure.dpi, box.height / axis.figure.dpi))
     return figure, axis
-
-
-def _counts(k: int | None, k_against: int | None, by: Ranking, has_sides: bool) -> tuple[int, int]:
-    """Check how many regions are numbered, of those that speak for the class and of those against it."""
-    count = 0 if k is None else checked_integer("k", k)
-    if k_against is None:
-        return count, math.ceil(count / 2) if has_sides and by == "score" else 0
-    against = checked_integer("k_against", k_against, minimum=0)
-    if against and by != "score":
-        raise ValueError(
-            f"k_against={against} with by={by!r}: the strongest regions against the class are then among the first k; "
-            'leave k_against out, or rank by="score"'
-        )
-    return count, against
-
-
-def _draw_numbers(axis: Axes, mask: npt.NDArray[np.int64], listed: ScoreList, chances: Mapping[int, float]) -> None:
-    large = len(listed.regions) <= FEW and min(_figures.picture_inches(axis)) > _SMALL
-    for heading, regions in listed.groups.items():
-        write_ranks(axis, mask, regions, chances, _OUTLINES[heading == "against"], 11 if large else 8)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from captum_superpixel._blur import gaussian_blur
-from captum_superpixel._checks import checked_choice, checked_integer
-from captum_superpixel.regions import Ranking, RegionTable, top_regions
+from captum_superpixel.regions import Ranking, RegionTable
 from captum_superpixel.visualization import _figures
-from captum_superpixel.visualization._color_scale import note
-from captum_superpixel.visualization._ranking import ranked_regions
-from captum_superpixel.visualization._sureness import FEW, describe_chances, draw_outlines, read_confidence, write_ranks
-from captum_superpixel.visualization._volumes import SliceIndex, choose_slice, lay_out, locate_in_slice
-from captum_superpixel.visualization.images import FloatArray, ImageLike, check_same_size, to_image, to_map, to_mask
-from captum_superpixel.visualization.superpixels import RegionScore
+from captum_superpixel.visualization._described import RegionScore
+from captum_superpixel.visualization._described_top import Backdrop, describe_top_regions
+from captum_superpixel.visualization._panel import draw_panel
+from captum_superpixel.visualization._volumes import SliceIndex
+from captum_superpixel.visualization.images import ImageLike
 
 __all__ = ["Backdrop", "visualize_top_regions"]
-
-Backdrop = Literal["blur", "grey", "dim"]
-_BLUR = 0.05
-"""Standard deviation of the blur, as a share of the longer side of the picture."""
 
 
 def visualize_top_regions(
@@ -103,66 +92,23 @@ def visualize_top_regions(
         >>> axis.get_title()
         'top 4 of 16 regions, 25 % of the picture'
     """
-    checked_choice("background", background, get_args(Backdrop))
-    known: RegionScore = checked_choice("score", score, get_args(RegionScore))
-    (image, attributions, feature_mask), spatial = lay_out(image, attributions, feature_mask)
-    picture, values, mask = to_image(image), to_map(attributions, channels=known), to_mask(feature_mask)
-    check_same_size(picture, {"attributions": values, "feature_mask": mask})
-    chances = read_confidence(confidence, mask)
-    shown, equal = _shown(values, mask, {"k": k, "fraction": fraction, "mass": mass}, by, known)
-    best = np.unique(mask[shown]).tolist()
-    remark, total, share = note(values), len(np.unique(mask)), 100 * shown.mean()
-    lit, where = picture, ""
-    if spatial is not None:
-        cut = choose_slice(values, spatial, slice_axis, slice_index, first=shown)
-        # Of a line that meets regions that are shown, the picture shows these alone, and nothing in front of them.
-        lit = cut.picture(np.where(shown[..., None], picture, 0))
-        picture, mask, shown, where = cut.picture(picture), cut(mask), cut(shown), f"\n{cut.describe()}"
+    # All is settled before anything is drawn, so that an error leaves the caller's axis as it was.
+    panel = describe_top_regions(
+        image,
+        attributions,
+        feature_mask,
+        k=k,
+        fraction=fraction,
+        mass=mass,
+        slice_index=slice_index,
+        slice_axis=slice_axis,
+        by=by,
+        score=score,
+        background=background,
+        confidence=confidence,
+        border_color=border_color,
+        title=title,
+    )
     figure, axis = _figures.one_axis(plt_fig_axis, use_pyplot, fig_size)
-    _figures.draw_image(axis, np.where(shown[..., None], lit, _hide(picture, background)))
-    if confidence is not None:
-        there = set(np.unique(mask[shown]).tolist())
-        draw_outlines(axis, mask, {id_: chances[id_] for id_ in sorted(there) if id_ in chances}, border_color)
-        regions = locate_in_slice([region for region in confidence if region.id in there], mask)
-        write_ranks(axis, mask, regions, chances, "black", 11 if len(regions) <= FEW else 8)
-    elif shown.any() and not shown.all():
-        _figures.draw_borders(axis, shown.astype(np.int64), border_color, edge=True)
-    if remark:
-        _figures.draw_note(axis, f"map: {remark}")
-    if title is None:
-        whole = "picture" if spatial is None else "volume"
-        title = f"top {len(best)} of {total} regions, {share:.3g} % of the {whole}{where}"
-        title += f"\n{equal} more have the score of the last" if equal else ""
-        title += f"\n{describe_chances(confidence.k)}" if confidence is not None and confidence.k else ""
-    axis.set_title(title)
+    draw_panel(figure, axis, panel)
     return figure, axis
-
-
-def _shown(
-    values: FloatArray,
-    mask: npt.NDArray[np.int64],
-    enough: Mapping[str, Any],
-    by: Ranking,
-    score: RegionScore,
-) -> tuple[npt.NDArray[np.bool_], int]:
-    """Mark the regions, and count those that are hidden though they share the rank of one that is not."""
-    # Ranks do not depend on the unit, but sums of the largest numbers overflow.
-    values = values / (np.nanmax(np.abs(values), initial=0) or 1)
-    ranked = ranked_regions(values, mask, by, score)
-    if [name for name, value in enough.items() if value is not None] == ["k"]:
-        shown = np.isin(mask, [region.id for region in ranked[: checked_integer("k", enough["k"])]])
-    else:
-        maps, masks = torch.from_numpy(values)[None, None], torch.from_numpy(mask)[None, None]
-        shown = top_regions(maps, masks, **enough, score=score, by=by)[0, 0].numpy()
-    best = set(np.unique(mask[shown]).tolist())
-    ranks = {region.rank for region in ranked if region.id in best}
-    return shown, sum(region.rank in ranks for region in ranked) - len(best)
-
-
-def _hide(picture: FloatArray, background: Backdrop) -> FloatArray:
-    if background == "grey":
-        return np.full_like(picture, 0.5)
-    if background == "dim":
-        return np.repeat(0.3 * picture.mean(axis=-1, keepdims=True), 3, axis=-1)
-    blurred = gaussian_blur(torch.from_numpy(picture).movedim(-1, 0), _BLUR * max(picture.shape[:2]))
-    return blurred.movedim(0, -1).clamp(0, 1).numpy()

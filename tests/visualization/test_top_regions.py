@@ -8,6 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from captum_superpixel.regions import top_regions
 from captum_superpixel.visualization import visualize_top_regions
+from captum_superpixel.visualization._described import describe_superpixels
+from captum_superpixel.visualization._described_top import describe_top_regions
 
 GENERATOR = np.random.default_rng(0)
 IMAGE = GENERATOR.random((20, 30, 3))
@@ -143,3 +145,20 @@ def test_errors(arguments, error, message):
     call = {"image": IMAGE, "attributions": VALUES, "feature_mask": MASK, **arguments}
     with pytest.raises(error, match=message):
         visualize_top_regions(**call)
+
+
+@pytest.mark.parametrize("top", [1, 3, 7])
+def test_regions_that_were_ranked_for_the_map_are_ranked_for_the_picture_too(top):
+    generator = np.random.default_rng(0)
+    mask = np.arange(20 * 30).reshape(20, 30) // 40
+    # Some are equal, and one holds a NaN.
+    scores = generator.integers(-3, 4, mask.max() + 1) * 1e-3
+    values = scores[mask]
+    values[-1, -1] = np.nan
+    picture = generator.random((20, 30, 3))
+    ranked = describe_superpixels(picture, values, mask, sign="all").ranked
+    given = describe_top_regions(picture, values, mask, k=top, ranked=ranked)
+    found = describe_top_regions(picture, values, mask, k=top)
+    assert given.title == found.title
+    for here, there in zip(given.layers, found.layers, strict=True):
+        assert_array_equal(here.pixels, there.pixels)
