@@ -1,18 +1,13 @@
-"""The outline of the part of a picture that a target is about: in a picture's pixels, and in a figure."""
+"""The outline of the part of a picture that a target is about, in the pixels of the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from captum_superpixel._untyped import binary_dilation, find_boundaries
 
-__all__ = ["draw_outline", "outlined"]
+__all__ = ["outlined"]
 
 _COLOR = (255, 230, 26)
 _LINES = 150
@@ -46,17 +41,3 @@ def outlined(picture: Tensor, region: Tensor | None) -> Tensor:
     drawn[:, torch.from_numpy(edge)] = 0
     drawn[:, torch.from_numpy(line)] = torch.tensor(_COLOR, dtype=torch.uint8)[:, None]
     return drawn
-
-
-def draw_outline(axes: Iterable[Axes], region: Tensor | None) -> None:
-    """Draw the outline of a region ``(H, W)`` bool over pictures in axes; of all of a picture, none."""
-    if region is None or region.all():
-        return
-    # What is around the picture is outside, so that outlines close at its borders.
-    padded = np.pad(region.cpu().numpy().astype(float), 1)
-    rows, columns = (np.arange(-1, side + 1) for side in region.shape)
-    for axis in axes:
-        limits = axis.get_xlim(), axis.get_ylim()
-        contours = axis.contour(columns, rows, padded, levels=[0.5], colors=[tuple(part / 255 for part in _COLOR)])
-        contours.set(linewidth=2, path_effects=[withStroke(linewidth=4, foreground="black")])
-        axis.set(xlim=limits[0], ylim=limits[1])

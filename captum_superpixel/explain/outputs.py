@@ -13,6 +13,7 @@ from captum_superpixel._checks import readable
 from captum_superpixel._files import replacing
 from captum_superpixel.explain.explanation import Explanation
 from captum_superpixel.explain.figure import draw
+from captum_superpixel.explain.letters import paint
 from captum_superpixel.explain.meaning import (
     class_of,
     describe_methods,
@@ -22,7 +23,8 @@ from captum_superpixel.explain.meaning import (
     write_chance,
     write_name,
 )
-from captum_superpixel.explain.rendering import save_figure
+from captum_superpixel.explain.png import save_png
+from captum_superpixel.explain.rendering import DPI
 from captum_superpixel.visualization import save_html
 
 __all__ = ["save"]
@@ -42,7 +44,9 @@ def save(explanations: Sequence[Explanation], path: Path, top: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.lower()
     if kind == ".png":
-        save_figure(draw(explanations[0], top), path, cut=False)
+        pixels = paint(draw(explanations[0], top), DPI)
+        with replacing(path) as temporary:
+            save_png(pixels, temporary, DPI)
     elif kind == ".html":
         _save_page(explanations, path)
     else:

@@ -15,51 +15,55 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.transforms import IdentityTransform
 from PIL import Image
 
 from captum_superpixel._files import replacing
 from captum_superpixel._threads import ignored_warnings
+from captum_superpixel.explain.compositing import Picture, resize
+from captum_superpixel.explain.letters import paint
+from captum_superpixel.explain.png import save_png
 
-__all__ = ["DPI", "MARGIN", "save_figure"]
+__all__ = ["DPI", "MARGIN", "draw_pixels", "save_figure"]
 
 DPI = 120
 MARGIN = 0.1
 """Inches around what is drawn."""
-_FAST = 1
-"""Of the levels of compression: a third of the time of the usual one, for files that are hardly larger."""
-_RUNS = 3
-"""Of zlib's strategies, that which looks for runs alone: of what is drawn it makes the smallest files at this level."""
-_SHARP = 3
-"""From this enlargement on, pixels have edges, as ``interpolation="antialiased"`` of matplotlib has it."""
 
 
-def save_figure(figure: Figure, path: Path, *, cut: bool = True) -> None:
-    """Write a figure as PNG, whole or not at all.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Lay a figure out, cut it to what is drawn and write it as PNG, whole or not at all.
 
     Args:
         figure: What to write.
         path: The file.
-        cut: Whether to lay the figure out and cut it to what is drawn; otherwise it is written as it is.
 
     Raises:
         OSError: If it cannot be written.
     """
+    pixels = _render(figure)
     with replacing(path) as temporary:
-        _render(figure, cut).save(temporary, format="png", dpi=(DPI, DPI), compress_level=_FAST, compress_type=_RUNS)
+        save_png(pixels, temporary, DPI)
 
 
-def _render(figure: Figure, cut: bool) -> Image.Image:
+def draw_pixels(figure: Figure) -> npt.NDArray[np.uint8]:
+    """Draw a figure as it is laid out: ``(H, W, 3)``."""
+    with ExitStack() as restored:
+        figure.set_dpi(DPI)
+        for axis in figure.axes:
+            restored.enter_context(_flattened(axis))
+        return paint(figure, DPI)
+
+
+def _render(figure: Figure) -> npt.NDArray[np.uint8]:
     """Draw a figure, which is laid out then and keeps its layout.
 
-    ``Figure.savefig`` would draw everything once more to see where it comes to lie, and would compress a channel in
-    which nothing shines through.
+    ``Figure.savefig`` would draw everything once more to see where it comes to lie.
     """
     # Names may have letters that matplotlib's font has not; boxes stand for them.
     with ignored_warnings(UserWarning):
         canvas: Any = FigureCanvasAgg(figure)
         figure.set_dpi(DPI)
-        if not cut:
-            return _drawn(figure, canvas)
         engine = figure.get_layout_engine()
         if engine is not None:
             engine.execute(figure)
@@ -69,44 +73,18 @@ def _render(figure: Figure, cut: bool) -> Image.Image:
         if drawn.x0 < 0 or drawn.y0 < 0 or drawn.x1 * DPI > width or drawn.y1 * DPI > height:
             # Something reaches beyond the figure, such as a title of wide letters.
             return _widened(figure)
-        pixels = _drawn(figure, canvas)
+        pixels = Image.fromarray(draw_pixels(figure))
     (left, bottom), (right, top) = np.round(drawn.padded(MARGIN).get_points() * DPI).astype(int).tolist()
     cut_out = Image.new("RGB", (right - left, top - bottom), "white")
     cut_out.paste(pixels, (-left, top - height))
-    return cut_out
+    return np.asarray(cut_out)
 
 
-def _drawn(figure: Figure, canvas: Any) -> Image.Image:
-    with ExitStack() as restored:
-        for axis in figure.axes:
-            restored.enter_context(_flattened(axis))
-        canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
-def _widened(figure: Figure) -> Image.Image:
+def _widened(figure: Figure) -> npt.NDArray[np.uint8]:
     """Draw a figure with all that reaches beyond it."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", pad_inches=MARGIN)
-    return Image.open(content).convert("RGB")
-
-
-class _Picture(Artist):
-    """The pictures of an axis as they come to lie on each other, in the pixels of the figure.
-
-    Args:
-        pixels: ``(H, W, 4)`` uint8.
-        left: Pixels from the left edge of the figure.
-        bottom: Pixels from its lower edge.
-    """
-
-    def __init__(self, pixels: npt.NDArray[np.uint8], left: int, bottom: int) -> None:
-        super().__init__()
-        self._pixels, self._left, self._bottom = pixels, left, bottom
-
-    def draw(self, renderer: Any) -> None:
-        """Copy the pixels, whose first row is the lowest to matplotlib."""
-        renderer.draw_image(renderer.new_gc(), self._left, self._bottom, self._pixels[::-1])
+    return np.asarray(Image.open(content).convert("RGB"))
 
 
 @contextmanager
@@ -126,7 +104,7 @@ def _flattened(axis: Axes) -> Iterator[None]:
     whole = layers[0]
     for layer in layers[1:]:
         whole.alpha_composite(layer)
-    picture = axis.add_artist(_Picture(np.asarray(whole), left, bottom))
+    picture = axis.add_artist(Picture(np.asarray(whole), IdentityTransform(), left, bottom))
     picture.set_zorder(images[0].get_zorder())
     for image in images:
         image.set_visible(False)
@@ -154,6 +132,4 @@ def _resized(image: AxesImage, size: tuple[int, int]) -> Image.Image:
     """Draw an image in ``size``, width and height in pixels."""
     array: Any = image.get_array()
     pixels = Image.fromarray(image.to_rgba(array, bytes=True)).convert("RGBA")
-    factors = {size[0] / pixels.width, size[1] / pixels.height}
-    sharp = image.get_interpolation() == "nearest" or factors <= {1, 2} or min(factors) > _SHARP
-    return pixels.resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.HAMMING)
+    return resize(pixels, size, sharp=image.get_interpolation() == "nearest")

@@ -96,9 +96,9 @@ def test_pages_and_pictures_say_it_too(capsys: Captured, monkeypatch: pytest.Mon
     from captum_superpixel.explain import figure
 
     seen = []
-    original = figure.visualize_superpixels
+    original = figure.describe_superpixels
     monkeypatch.setattr(
-        figure, "visualize_superpixels", lambda *args, **options: seen.append(options) or original(*args, **options)
+        figure, "describe_superpixels", lambda *args, **options: seen.append(options) or original(*args, **options)
     )
     methods = ["--method", "Saliency", "--method", "InputXGradient", "--masks", "grid:9", "--reduction", "abs_mean"]
     formats = ["--format", "png", "--format", "html", "--out", "out"]

@@ -147,11 +147,11 @@ def test_failed_picture_leaves_the_old_one(
     Image.new("RGB", (3, 3)).save(folder / "demo.png")
     old = (folder / "demo.png").read_bytes()
 
-    def full(self: Image.Image, path: Path, **options: object) -> None:
+    def full(pixels: object, path: Path, dpi: int) -> None:
         path.write_bytes(b"half a picture")
         raise OSError("no space left")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr("captum_superpixel.explain.rendering.save_png", full)
     assert main(["demo", "--epochs", "1"]) == 2
     assert "--out demo.png cannot be written (no space left)." in capsys.readouterr().err
     assert (folder / "demo.png").read_bytes() == old

@@ -21,7 +21,7 @@ from captum_superpixel.attr.methods import METHODS, Scene, make_method, method_o
 from captum_superpixel.attr.recipes import Recipe
 from captum_superpixel.cli import main
 from captum_superpixel.datasets.preprocessing import IMAGENET
-from captum_superpixel.explain.figure import draw
+from captum_superpixel.explain.figure import describe, draw
 from captum_superpixel.masks import Grid, multiscale
 
 NETWORK = ["--model", "explain_net:load", "--size", "16", "--target", "2"]
@@ -213,12 +213,11 @@ def test_photographs_of_a_folder_are_explained_as_alone(folder: Path) -> None:
 
 
 def test_pages_have_both_sides_and_pictures_what_speaks_for_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures, explanations = [], []
+    explanations = []
 
     def keep(explanation: Any, top: int) -> Any:
         explanations.append(explanation)
-        figures.append(draw(explanation, top))
-        return figures[-1]
+        return draw(explanation, top)
 
     monkeypatch.setattr("captum_superpixel.explain.outputs.draw", keep)
     named = ["--model", "explain_net:named", "--size", "16", "--target", "lynx", "--masks", "grid:16"]
@@ -227,21 +226,20 @@ def test_pages_have_both_sides_and_pictures_what_speaks_for_the_class(monkeypatc
         assert (
             main([*arguments, "--negative-weight", weight, "--format", "png", "--format", "html", "--out", "out"]) == 0
         )
-    picture = figures[-1]
-    assert f"Saliency, evidence (negative weight {weight}) over grid:16" in picture.get_suptitle()
-    assert picture.axes[1].get_title() == "evidence for lynx, and regions"
-    assert "mean positive evidence" in picture.axes[1].get_legend().get_title().get_text()
-    labels = [axis.get_ylabel() for axis in picture.axes]
-    assert any(label.startswith("positive evidence") for label in labels)
-    shown = picture.axes[1].images[1].get_array()
-    assert float(np.nanmin(shown)) == 0 < float(np.nanmax(shown))
+    sheet = describe(explanations[-1], 10)
+    assert f"Saliency, evidence (negative weight {weight}) over grid:16" in sheet.heading
+    shown = sheet.panels[1]
+    assert shown.title == "evidence for lynx, and regions"
+    assert "mean positive evidence" in shown.listing.heading
+    assert shown.bar.label.startswith("positive evidence")
+    assert float(np.nanmin(shown.layers[1].pixels)) == 0 < float(np.nanmax(shown.layers[1].pixels))
     # Regions of an ensemble may hold both signs: the first 4 rows of 4 and -3, the others of 1.
     grouped, mask = torch.ones(1, 16, 16), torch.ones(16, 16, dtype=torch.int64)
     mask[:4], grouped[:, :2], grouped[:, 2:4] = 0, 4, -3
     table = region_table(grouped[None], mask[None, None])
-    picture = draw(replace(explanations[-1], grouped=grouped, mask=mask, table=table), 1)
-    assert [text.get_position()[1] < 4 for text in picture.axes[1].texts] == [True]
-    assert picture.axes[2].get_title() == "top 1 of 2 regions, 25 % of the picture"
+    _, shown, best = describe(replace(explanations[-1], grouped=grouped, mask=mask, table=table), 1).panels
+    assert [number.row < 4 for number in shown.numbers] == [True]
+    assert best.title == "top 1 of 2 regions, 25 % of the picture"
     page = Path("out/cat.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
     assert [(each["className"], each["signed"], each["scoreName"]) for each in data["methods"]] == [
