@@ -109,7 +109,9 @@ class SharedPixels:
 def halve(images: Tensor, axes: Sequence[int]) -> Tensor:
     """Average blocks of two pixels along some of the spatial axes; at the far edges the last pixels repeat."""
     odd = [images.shape[2 + axis] % 2 if axis in axes else 0 for axis in range(images.ndim - 2)]
-    images = pad(images, [length for odd_one in reversed(odd) for length in (0, odd_one)], mode="replicate")
+    if any(odd):
+        # What lacks nothing would be copied all the same.
+        images = pad(images, [length for odd_one in reversed(odd) for length in (0, odd_one)], mode="replicate")
     for axis in axes:
         first = [slice(None)] * images.ndim
         second = first.copy()
