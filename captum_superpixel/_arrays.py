@@ -58,7 +58,11 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
     version = start[-2], start[-1]
     if version != _VERSION:
         raise ValueError(f"version {version} of the format is not {_VERSION}")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    # It is read as an expression of Python, and damaged it fails in as many ways as those.
+    try:
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:
+        raise ValueError(f"its header cannot be read: {error}") from error
     if dtype.hasobject:
         raise ValueError("arrays of Python objects are not read")
     return ArrayHeader(shape, fortran_order, dtype, file.tell())

@@ -97,7 +97,7 @@ def test_without_a_place_to_keep_it_it_serves_this_process(tmp_path: Path, capsy
 
 @pytest.mark.usefixtures("ready")
 def test_what_gives_other_masks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "segment_images", lambda library, settings, images: by_torch(settings, images.flip(3)))
+    monkeypatch.setattr(engine, "segment_images", lambda library, settings, images: by_torch(settings, images.flip(-1)))
     with pytest.raises(RuntimeError, match=r"gives other masks than torch on this computer"):
         compile_engine()
     assert describe_engine().startswith("torch: ")

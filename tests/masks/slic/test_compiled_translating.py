@@ -4,6 +4,7 @@ import ctypes
 import gc
 import importlib
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,17 @@ def test_garbage_is_collected_again_and_settings_are_as_before() -> None:
 
     assert gc.isenabled()
     assert numba.config.OPT is level
+
+
+def test_threads_wait_for_one_another() -> None:
+    """Numba's compiler knows no threads, and its settings are those of all of them."""
+    numba: Any = importlib.import_module("numba")
+    level = numba.config.OPT
+
+    with ThreadPoolExecutor(4) as threads:
+        calls = list(threads.map(lambda _: _compiled(_calls), range(8)))
+
+    assert numba.config.OPT is level
+    assert gc.isenabled()
+    for call in calls:
+        assert call(np.array([2.5, 0], np.float32)) == 2

@@ -133,6 +133,21 @@ def test_slic_asks_torch_for_nothing(
     assert not by_code[0][1].any()
 
 
+@pytest.mark.parametrize(("height", "width", "spacing"), [(150, 150, (3.0, 1.0)), (300, 40, (1.0, 9.0))])
+def test_blocks_that_are_not_squares(
+    height: int,
+    width: int,
+    spacing: tuple[float, float],
+    library: Library,
+    noise: Noise,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Segments are so long along one axis that blocks of its pixels are treated as one, and along the other not."""
+    by_torch, by_code = with_both(Slic(3, spacing=spacing), noise(2, 3, height, width), library, monkeypatch)
+    assert all(map(torch.equal, by_torch, by_code))
+    assert len(by_code[0][0].unique()) == 3
+
+
 def test_nor_do_ensembles(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     volumes, members = made_volumes(1, 10, 40, 30), multiscale(spacing=(3.0, 1.0, 1.0))
     monkeypatch.setattr(compiled, "find_library", lambda: None)

@@ -103,7 +103,7 @@ def _fill(library: Library, setting: Setting, scaling: Scaling, images: Tensor, 
     """Write the segments of images ``(N, C, H, W)`` into masks ``(N, 1, H, W)``; False if a pixel is not finite."""
     count, channels, height, width = images.shape
     factors = _shrink_factors(setting, (height, width))
-    factor = factors[0]
+    (factor,) = set(factors)
     shrunk = channels, -(-height // factor), -(-width // factor)
     plan = make_plan(setting, shrunk, factors, (height, width), segmenting._CELLS)
     lengths = scaling_lengths(channels, height, width, factor)

@@ -46,7 +46,7 @@ _PASSES = {
 time.
 """
 
-_OTHERS = ("compiler", "compiler_machinery", "cpu_options", "registry")
+_OTHERS = ("compiler", "compiler_lock", "compiler_machinery", "cpu_options", "registry")
 """What else of it is needed."""
 
 
@@ -73,6 +73,7 @@ class Translator:
         self._numba: Any = importlib.import_module("numba")
         core = {name: importlib.import_module(f"numba.core.{name}") for name in (*_PASSES, *_OTHERS)}
         self._compiler: Any = core["compiler"]
+        self._lock: Any = core["compiler_lock"].global_compiler_lock
         self._target: Any = core["registry"].cpu_target
         self._fast: Any = core["cpu_options"].FastMathOptions({"contract", "reassoc", "nsz", "nnan"})
         self._passes = _choose_passes(core)
@@ -94,22 +95,23 @@ class Translator:
             self._callable[divide] = self._division()
 
     def translate_all(self, functions: Iterable[Any]) -> None:
-        """Translate marked functions, and all that they call."""
-        # What Numba reads of its settings once, when this is made, is to stay as it is.
-        self._target.target_context.codegen()
-        config = self._numba.config
-        level, collects = config.OPT, gc.isenabled()
-        # Each function would be optimized by itself, and all of them are together, later; and among the many objects
-        # that are made there is little garbage, which to look for takes a fifth of the time.
-        config.OPT = type(level)(0)
-        gc.disable()
-        try:
-            for function in functions:
-                self._translate(function)
-        finally:
-            config.OPT = level
-            if collects:
-                gc.enable()
+        """Translate marked functions, and all that they call, while no other thread compiles by Numba."""
+        with self._lock:
+            # What Numba reads of its settings once, when this is made, is to stay as it is.
+            self._target.target_context.codegen()
+            config = self._numba.config
+            level, collects = config.OPT, gc.isenabled()
+            # Each function would be optimized by itself, and all of them are together, later; and among the many
+            # objects that are made there is little garbage, which to look for takes a fifth of the time.
+            config.OPT = type(level)(0)
+            gc.disable()
+            try:
+                for function in functions:
+                    self._translate(function)
+            finally:
+                config.OPT = level
+                if collects:
+                    gc.enable()
 
     def _translate(self, function: Any) -> Any:
         """Translate a marked function, unless that has been done; give what stands for it in others."""

@@ -74,6 +74,7 @@ def assign(
                 first, last = column_starts[column], column_starts[column + 1]
                 while first < last:
                     at = y * width + first
+                    # Numbers that are known when this is compiled: loops of them become steps of a vector processor.
                     count = WIDE if planes == 3 and last - first > _SIDE else _SIDE
                     if planes != 3:
                         _assign_any(
