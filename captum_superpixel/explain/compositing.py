@@ -39,7 +39,8 @@ class Picture(Artist):
     def draw(self, renderer: Any) -> None:
         """Copy the pixels, whose first row is the lowest to matplotlib."""
         left, bottom = np.round(self._place.transform(self._corner)).astype(int).tolist()
-        renderer.draw_image(renderer.new_gc(), left, bottom, self._pixels[::-1])
+        # Agg takes none that cannot be written to, as those of Pillow cannot.
+        renderer.draw_image(renderer.new_gc(), left, bottom, np.require(self._pixels[::-1], requirements="CW"))
 
 
 def flatten(layers: Sequence[Layer], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

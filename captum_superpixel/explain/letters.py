@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends import backend_agg
@@ -29,12 +30,14 @@ class _Look(NamedTuple):
         path: The font that is found for them.
         dpi: Pixels per inch.
         flags: How letters are fitted to pixels.
+        factors: How finely that is, and how letters of older fonts move together: what some versions let users choose.
     """
 
     prop: FontProperties
     path: str
     dpi: float
     flags: Any
+    factors: tuple[Any, ...]
 
 
 class _Line(NamedTuple):
@@ -77,12 +80,14 @@ class Painter(_AGG.RendererAgg):  # type: ignore[misc]  # of a class that is not
         line = _draw_line(s, self._look(prop), angle)
         letters = np.empty((*line.coverage.shape, 4), dtype=np.uint8)
         letters[..., :3] = np.round(255 * np.array(gc.get_rgb()[:3]))
-        letters[..., 3] = line.coverage
+        opacity = gc.get_rgb()[3]
+        letters[..., 3] = line.coverage if opacity == 1 else np.round(opacity * line.coverage)
         # Agg counts rows from below, and the first row of a picture is its lowest.
         self.draw_image(gc, round(x) + line.left, self.height - round(y) - line.end, letters[::-1])
 
     def _look(self, prop: FontProperties) -> _Look:
-        return _Look(prop.copy(), findfont(prop), self.dpi, _AGG.get_hinting_flag())
+        factors = tuple(mpl.rcParams[f"text.{name}_factor"] for name in ("hinting", "kerning"))
+        return _Look(prop.copy(), findfont(prop), self.dpi, _AGG.get_hinting_flag(), factors)
 
 
 def paint(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:

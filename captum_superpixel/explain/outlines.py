@@ -7,9 +7,10 @@ from torch import Tensor
 
 from captum_superpixel._untyped import binary_dilation, find_boundaries
 
-__all__ = ["outlined"]
+__all__ = ["YELLOW", "outlined"]
 
-_COLOR = (255, 230, 26)
+YELLOW = (255, 230, 26)
+"""Of outlines; red, green and blue up to 255."""
 _LINES = 150
 """The outline in a picture is one pixel wide for each so many of its longer side, and so is its dark edge."""
 
@@ -39,5 +40,5 @@ def outlined(picture: Tensor, region: Tensor | None) -> Tensor:
     edge = binary_dilation(line, iterations=width)
     drawn = picture.clone()
     drawn[:, torch.from_numpy(edge)] = 0
-    drawn[:, torch.from_numpy(line)] = torch.tensor(_COLOR, dtype=torch.uint8)[:, None]
+    drawn[:, torch.from_numpy(line)] = torch.tensor(YELLOW, dtype=torch.uint8)[:, None]
     return drawn

@@ -21,6 +21,7 @@ from torch import Tensor
 from captum_superpixel._untyped import find_contours
 from captum_superpixel.explain.compositing import Picture, flatten
 from captum_superpixel.explain.letters import Painter
+from captum_superpixel.explain.outlines import YELLOW
 from captum_superpixel.visualization import panels
 from captum_superpixel.visualization.panels import HATCH, NOTE, Listing, Panel
 
@@ -31,7 +32,7 @@ LINE: dict[str, Any] = {"linewidth": 0.8, "edgecolor": "black"}
 _TITLE, _ABOVE = 11, 6
 """Points of a title's letters, and between a title and its picture."""
 _OUTLINE: dict[str, Any] = {
-    "edgecolor": (1, 230 / 255, 26 / 255),
+    "edgecolor": tuple(channel / 255 for channel in YELLOW),
     "linewidth": 2,
     "path_effects": [withStroke(linewidth=4, foreground="black")],
 }

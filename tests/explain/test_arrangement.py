@@ -12,6 +12,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.text import Text
 
 from captum_superpixel.explain.arrangement import Sheet, arrange
+from captum_superpixel.explain.letters import paint
 from captum_superpixel.visualization._described import describe_superpixels
 from captum_superpixel.visualization._layers import Layer
 from captum_superpixel.visualization._panel import Panel
@@ -96,7 +97,9 @@ def test_color_bars_stand_beside_their_panel_and_are_as_high() -> None:
     assert (bar[3] - bar[1]) / (bar[2] - bar[0]) == pytest.approx(20, rel=0.05)
 
 
-@pytest.mark.parametrize(("height", "width"), [(8, 2000), (2000, 8), (1, 64)])
+@pytest.mark.parametrize(("height", "width"), [(8, 2000), (2000, 8), (1, 64), (1, 900)])
 def test_pictures_that_are_very_narrow_have_a_pixel_at_least(height: int, width: int) -> None:
-    frames = np.array([boxes[0] for boxes in extents(make(height, width))])
+    figure = make(height, width)
+    frames = np.array([boxes[0] for boxes in extents(figure)])
     assert (frames[:, 2:] - frames[:, :2] >= 1 - 1e-6).all()
+    assert paint(figure, DPI).min() == 0

@@ -56,10 +56,11 @@ def test_lines_are_those_of_matplotlib(text: str, size: float, weight: str, look
         ("\N{CJK UNIFIED IDEOGRAPH-732B}.jpg", 0, {}, {}),
         ("slanting", 30, {}, {}),
         ("seen through", 0, {"alpha": 0.5}, {}),
+        ("of a color that is seen through", 0, {"color": "#08306b40"}, {}),
         ("between pixels", 0, {}, {"text.hinting": "no_hinting"}),
         (" ", 0, {}, {}),
     ],
-    ids=["turned", "letters that the font has not", "angle", "opacity", "settings", "nothing"],
+    ids=["turned", "letters that the font has not", "angle", "opacity", "see-through", "settings", "nothing"],
 )
 def test_lines_of_all_kinds_are_those_of_matplotlib(
     text: str, angle: int, looks: dict[str, Any], settings: dict[str, Any]

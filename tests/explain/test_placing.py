@@ -104,17 +104,57 @@ def test_what_belongs_to_a_panel_reaches_as_far(panel: Panel) -> None:
     np.testing.assert_allclose(ours + np.tile(CORNER, 2), reach, atol=2)
 
 
-@pytest.mark.parametrize("panel", CASES.values(), ids=CASES.keys())
-def test_pictures_are_those_of_matplotlib_but_for_edges(panel: Panel) -> None:
-    """Letters may lie half a pixel apart, and pictures are resampled by another filter."""
+def both(panel: Panel) -> list[npt.NDArray[np.int64]]:
+    """The pixels ``(H, W, 3)`` of a panel that is placed here, and by matplotlib."""
     figure, placed = place(panel)
     placed.place.translate(*CORNER)
     figure.set_layout_engine("none")
     canvas: Any = FigureCanvasAgg(their(panel)[0])
     canvas.draw()
-    differences = np.abs(paint(figure, DPI).astype(int) - np.asarray(canvas.buffer_rgba())[..., :3])
+    return [paint(figure, DPI).astype(int), np.asarray(canvas.buffer_rgba())[..., :3].astype(int)]
+
+
+@pytest.mark.parametrize("panel", CASES.values(), ids=CASES.keys())
+def test_pictures_are_those_of_matplotlib_but_for_edges(panel: Panel) -> None:
+    """Letters may lie half a pixel apart, and pictures are resampled by another filter."""
+    ours, theirs = both(panel)
+    differences = np.abs(ours - theirs)
     assert differences.mean() < 1.5
     assert np.quantile(differences, 0.97) <= 8
+
+
+@pytest.mark.parametrize("name", [name for name, panel in CASES.items() if panel.bar is not None])
+def test_color_bars_are_those_of_matplotlib(name: str) -> None:
+    """Colors, triangles and ticks, which are few of the pixels of a figure."""
+    bar = CASES[name].bar
+    assert bar is not None
+    # Rows are counted from above.
+    low = 8 * DPI - CORNER[1]
+    rows = slice(low - SIZE[1], low)
+    left = CORNER[0] + SIZE[0] + round(0.02 * SIZE[0])
+    right = left + round(SIZE[1] / bar.aspect)
+    ours, theirs = both(CASES[name])
+    middle = (left + right) // 2
+    filled = np.abs(ours - theirs)[rows, middle - 1 : middle + 2]
+    # But for the frame, and where a triangle begins.
+    assert (filled.max(axis=(1, 2)) <= 8).mean() > 0.97
+    tips = {"lower": slice(low - 9, low - 4), "upper": slice(low - SIZE[1] + 4, low - SIZE[1] + 9)}
+    for has, tip in zip(bar.triangles, tips.values(), strict=True):
+        assert not has or np.abs(ours - theirs)[tip, middle].max() <= 8
+    ticks = [pixels[rows, right + 3].max(axis=1) < 128 for pixels in (ours, theirs)]
+    assert ticks[0].any() == (name != "zero")
+    np.testing.assert_allclose(np.flatnonzero(ticks[0]), np.flatnonzero(ticks[1]), atol=1)
+
+
+def test_stripes_in_the_list_are_those_of_matplotlib() -> None:
+    """They stand for what is not finite, beside the last entry of the first column."""
+    ours, theirs = both(CASES["holes"])
+    gray = [(np.ptp(pixels, axis=2) == 0) & (abs(pixels[..., 0] - 150) < 4) for pixels in (ours, theirs)]
+    below = slice(8 * DPI - CORNER[1] + 20, None)
+    found = [np.argwhere(each[below]) for each in gray]
+    assert len(found[0]) > 50
+    for corner in (np.min, np.max):
+        np.testing.assert_allclose(corner(found[0], axis=0), corner(found[1], axis=0), atol=4)
 
 
 def test_what_a_target_is_about_is_outlined_to_the_borders_of_the_picture() -> None:
