@@ -40,7 +40,7 @@ class Picture(Artist):
         """Copy the pixels, whose first row is the lowest to matplotlib."""
         left, bottom = np.round(self._place.transform(self._corner)).astype(int).tolist()
         # Agg takes none that cannot be written to, as those of Pillow cannot.
-        renderer.draw_image(renderer.new_gc(), left, bottom, np.require(self._pixels[::-1], requirements="CW"))
+        renderer.draw_image(renderer.new_gc(), left, bottom, np.require(self._pixels[::-1], requirements=["C", "W"]))
 
 
 def flatten(layers: Sequence[Layer], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -86,7 +86,7 @@ class Painter(_AGG.RendererAgg):  # type: ignore[misc]  # of a class that is not
         self.draw_image(gc, round(x) + line.left, self.height - round(y) - line.end, letters[::-1])
 
     def _look(self, prop: FontProperties) -> _Look:
-        factors = tuple(mpl.rcParams[f"text.{name}_factor"] for name in ("hinting", "kerning"))
+        factors = (mpl.rcParams["text.hinting_factor"], mpl.rcParams["text.kerning_factor"])
         return _Look(prop.copy(), findfont(prop), self.dpi, _AGG.get_hinting_flag(), factors)
 
 
