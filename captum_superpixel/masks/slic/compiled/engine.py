@@ -126,13 +126,13 @@ def _check(library: Library) -> None:
     """
     generator = torch.Generator().manual_seed(0)
     for channels in (3, 1, 5):
-        noise = torch.rand(2, channels, 32 * 32 * 64, generator=generator, dtype=torch.float32, device="cpu")
-        images, volumes = noise[..., : 41 * 50].reshape(2, channels, 41, 50), noise.view(2, channels, 64, 32, 32)
+        images = torch.rand(2, channels, 41, 50, generator=generator, dtype=torch.float32, device="cpu")
+        volumes = images.view(2, channels, 10, 41, 5)
         settings = [Setting(number, 5, (1.0, 1.0), 10.0) for number in (20, 150)]
         cases = [
             (settings, images),
-            ([Setting(60, 5, (2.0, 1.0, 1.0), 10.0)], images.view(2, channels, 10, 41, 5)),
-            ([Setting(2, 5, (1.0, 1.0, 1.0), 10.0)], volumes),
+            ([Setting(60, 5, (2.0, 1.0, 1.0), 10.0)], volumes),
+            ([Setting(2, 5, (1.0, 9.0, 9.0), 10.0)], images.view(2, channels, 41, 10, 5)),
             ([Setting(3, 5, (1.0,), 10.0)], images[:, :, 0]),
         ]
         expected, found = list[torch.Tensor](), list[torch.Tensor]()
