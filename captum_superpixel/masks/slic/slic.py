@@ -140,7 +140,11 @@ class Slic(CountedMaskGenerator):
             return _segment_parts([self], inputs, lambda part: self.scale_pixels(inputs[part]), threads)[0]
 
     def _segment_compiled(self, inputs: Tensor) -> Tensor | None:
-        """Scale and segment images by machine code; None where that is not possible, or a pixel is not finite."""
+        """Scale and segment images by machine code; None where that is not possible, or a pixel is not finite.
+
+        It asks for the memory that the worst of images need, of which most is never used; where a system refuses that,
+        torch needs less.
+        """
         self._check_layout(inputs)
         # What has fewer or more than two axes is scaled by torch.
         if inputs.ndim != 4 or 1 in inputs.shape[2:] or self.n_segments == 1:
@@ -154,7 +158,10 @@ class Slic(CountedMaskGenerator):
         reversed_order = self.channel_order == "bgr" and inputs.shape[1] == 3
         with _cores(inputs) as threads:
             scaling = compiled.Scaling(statistics, reversed_order, self.scale_pixels)
-            return compiled.segment_inputs(library, setting, scaling, inputs, threads)
+            try:
+                return compiled.segment_inputs(library, setting, scaling, inputs, threads)
+            except MemoryError:
+                return None
 
     def _scales_as_is(self) -> bool:
         """Say whether no subclass scales in its own way, as machine code would not."""
@@ -225,9 +232,12 @@ def _fill(generators: Sequence[Slic], masks: Sequence[Tensor], images: Tensor, f
     shape = images.shape
     images = images.reshape(*shape[:2], *(shape[2 + axis] for axis in axes))
     library = compiled.find_library() if compiled.applies(settings, images) else None
+    found = None
     if library is not None:
-        found = compiled.segment_images(library, settings, images[uneven])
-    else:
+        # As in ``Slic._segment_compiled``.
+        with contextlib.suppress(MemoryError):
+            found = compiled.segment_images(library, settings, images[uneven])
+    if found is None:
         found = segment_pixels(settings, SharedPixels(images[uneven]), _pixels_at_once(images.device))
     for (_, mask), segments in zip(asked, found, strict=True):
         mask[uneven] = segments.view(-1, *shape[2:])

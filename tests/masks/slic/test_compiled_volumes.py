@@ -148,6 +148,21 @@ def test_blocks_that_are_not_squares(
     assert len(by_code[0][0].unique()) == 3
 
 
+@pytest.mark.parametrize("shape", [(40, 50), (8, 19, 20)])
+def test_where_a_system_refuses_the_memory_torch_is_asked(
+    shape: tuple[int, ...], library: Library, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    inputs = noise(2, 1, *shape)
+    monkeypatch.setattr(compiled, "find_library", lambda: None)
+    expected = Slic(20)(inputs)
+    monkeypatch.setattr(compiled, "find_library", lambda: library)
+    monkeypatch.setattr(segmenting, "_borrow", refuse)
+    assert torch.equal(Slic(20)(inputs), expected)
+
+
 def test_nor_do_ensembles(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     volumes, members = made_volumes(1, 10, 40, 30), multiscale(spacing=(3.0, 1.0, 1.0))
     monkeypatch.setattr(compiled, "find_library", lambda: None)
