@@ -103,7 +103,8 @@ def _weigh_evidence(maps: Tensor, mask: Tensor, weight: float) -> Tensor:
             "mask with one channel"
         )
     # Half precision ends at 65,504, and the sum of the channels need not.
-    total = maps.sum(dim=1, keepdim=True, dtype=torch.promote_types(maps.dtype, torch.float32))
+    # To the same bits however the channels lie in memory.
+    total = maps.contiguous().sum(dim=1, keepdim=True, dtype=torch.promote_types(maps.dtype, torch.float32))
     positive, negative = pool_segments(total.clamp(min=0), mask), pool_segments(total.clamp(max=0), mask)
     return (positive + weight * negative).to(maps.dtype).expand(maps.shape).contiguous()
 

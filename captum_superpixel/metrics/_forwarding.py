@@ -12,7 +12,7 @@ from torch import Tensor
 from captum_superpixel._float64 import widen
 from captum_superpixel._networks import first_logits, program_cause, warn_in_training_mode
 from captum_superpixel._untyped import progress_bar
-from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_channels_first, check_maps
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, add_channels, check_channels_first, check_maps
 
 __all__ = ["Target", "check_images", "check_scores", "forward_scores"]
 
@@ -64,7 +64,7 @@ def check_scores(attributions: object, inputs: Tensor) -> Tensor:
             f"attributions of shape {tuple(scores.shape)} do not fit inputs of shape {tuple(inputs.shape)}: pass one "
             f"map per image, of shape ({count}, 1 or {channels}, {', '.join(map(str, size))})"
         )
-    return widen(scores.to(inputs.device)).sum(dim=1)
+    return add_channels(widen(scores.to(inputs.device)))
 
 
 def forward_scores(

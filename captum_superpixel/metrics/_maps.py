@@ -14,6 +14,7 @@ __all__ = [
     "IMAGES",
     "VOLUMES",
     "Pooling",
+    "add_channels",
     "check_alike",
     "check_channels_first",
     "check_maps",
@@ -178,7 +179,19 @@ def magnitudes(maps: Tensor, channels: int = 1) -> Tensor:
     if not maps.is_floating_point():
         # The smallest integer of a type has no magnitude in it.
         maps = widen(maps)
-    return maps.abs().sum(dim=channels, dtype=widest_float(maps.device))
+    return maps.contiguous().abs().sum(dim=channels, dtype=widest_float(maps.device))
+
+
+def add_channels(maps: Tensor) -> Tensor:
+    """Add up the channels of maps ``(N, C, *spatial)``: ``(N, *spatial)``, to the same bits however they lie in memory.
+
+    Where channels are side by side, torch adds them in another order.
+
+    Examples:
+        >>> add_channels(torch.tensor([[[1.0, -2.0], [-3.0, 0.0]]]))
+        tensor([[-2., -2.]])
+    """
+    return maps.contiguous().sum(dim=1)
 
 
 def descending_ranks(scores: Tensor) -> Tensor:

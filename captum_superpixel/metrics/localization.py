@@ -22,7 +22,7 @@ from torch import Tensor
 from captum_superpixel._checks import checked_integer, checked_number, listed
 from captum_superpixel._float64 import widen
 from captum_superpixel._untyped import distance_transform_edt
-from captum_superpixel.metrics._maps import IMAGES, VOLUMES, check_maps
+from captum_superpixel.metrics._maps import IMAGES, VOLUMES, add_channels, check_maps
 
 __all__ = [
     "LOCALIZATION",
@@ -243,8 +243,7 @@ def _relevance_and_object(attributions: object, object_masks: object) -> tuple[T
             f"{len(empty)} of {len(inside)} object_masks (index {listed(empty)}) mark no pixel: leave these images "
             "out, for there is nothing to find in them"
         )
-    wide = widen(maps)
-    return wide.sum(dim=1).clamp(min=0).flatten(1), inside
+    return add_channels(widen(maps)).clamp(min=0).flatten(1), inside
 
 
 def _checked_cells(cells: object, count: int, limit: int) -> Tensor:

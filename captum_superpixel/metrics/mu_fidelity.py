@@ -16,6 +16,7 @@ from captum_superpixel._segment_sums import segment_sums
 from captum_superpixel._untyped import rankdata
 from captum_superpixel.feature_masks import MaskLike
 from captum_superpixel.metrics._forwarding import Target, check_images, check_scores, forward_scores
+from captum_superpixel.metrics._maps import add_channels
 from captum_superpixel.metrics._removal import Baselines, background, number_regions
 from captum_superpixel.metrics.bootstrap import check_generator
 
@@ -170,7 +171,7 @@ class SubsetDrops(NamedTuple):
 
     def correlate(self, attributions: Tensor, correlation: Correlation = "pearson") -> Tensor:
         """Give muFidelity ``(N,)`` of maps ``(N, C, *spatial)`` of the same images."""
-        scores = widen(attributions).sum(dim=1).flatten(1)
+        scores = add_channels(widen(attributions)).flatten(1)
         features = segment_sums(scores[:, None], self.labels[:, None], self.subsets.shape[2])[:, 0]
         rows = zip(self.kinds.tolist(), features, strict=True)
         sums = torch.stack([self.subsets[kind].to(row.dtype) @ row for kind, row in rows])

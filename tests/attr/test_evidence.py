@@ -80,3 +80,10 @@ def test_the_sum_of_the_channels_does_not_leave_half_precision() -> None:
     evidence = group_maps(maps, [torch.tensor([[[[0, 1]]]])], "evidence")
     assert evidence.dtype == torch.float16
     assert evidence[0, 0, 0].tolist() == [60_000, 30]
+
+
+def test_how_channels_lie_in_memory_changes_no_bit() -> None:
+    maps = torch.randn(2, 40, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = (torch.arange(30) % 4).view(1, 1, 6, 5)
+    side_by_side = maps.to(memory_format=torch.channels_last)
+    assert torch.equal(group_maps(side_by_side, [mask], "evidence"), group_maps(maps, [mask], "evidence"))

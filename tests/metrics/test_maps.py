@@ -2,11 +2,14 @@
 
 import math
 import re
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from captum_superpixel.metrics._maps import check_alike, check_maps, magnitudes
+from captum_superpixel.metrics._maps import add_channels, check_alike, check_maps, magnitudes
 
 
 def test_good_maps_come_back_detached() -> None:
@@ -128,3 +131,11 @@ def test_numbers_whose_sum_overflows_are_finite() -> None:
     for broken in (math.nan, math.inf, -math.inf):
         with pytest.raises(ValueError, match=r"1 of 2 entries of maps \(index 1\)"):
             check_maps("maps", torch.tensor([largest, broken]).view(2, 1, 1, 1).expand(2, 1, 2, 2))
+
+
+@pytest.mark.parametrize("channels", [3, 7, 40])
+@pytest.mark.parametrize("added", [add_channels, magnitudes])
+def test_how_channels_lie_in_memory_changes_no_bit(added: Callable[[Tensor], Tensor], channels: int) -> None:
+    maps = torch.randn(2, channels, 9, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(added(maps.to(memory_format=torch.channels_last)), added(maps))
+    np.testing.assert_allclose(add_channels(maps), maps.numpy().sum(axis=1), atol=1e-12)
